@@ -1,0 +1,70 @@
+# make demo and make test do all the set-up themselves: they need Python 3.10 or newer, and make.
+#
+# Without a GPU, the small CPU build of torch is enough:
+#   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_FLAGS ?=
+RECORDING ?= $(firstword $(wildcard examples/*.flac examples/*.wav))
+OUTPUT ?= output
+
+# The newest torchaudio that is known to load beside its torch; elsewhere it is optional (README.md).
+TORCHAUDIO_PAIR := torch==2.11.0 torchaudio==2.11.0
+TORCHAUDIO_VENV := .venv-torchaudio
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+REQUIREMENTS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint test-slow test-torchaudio bench wheel clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.installed  ## transcribe the recording in examples/ with the bundled network
+	$(BIN)/audiocx transcribe $(RECORDING) -o $(OUTPUT) --overwrite --format midi,csv,png --list
+
+test: $(VENV)/.installed-dev lint  ## check style and types, run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-slow: $(VENV)/.installed-dev  ## run the tests that take longer
+	$(BIN)/python -m pytest -m slow
+
+test-torchaudio: $(TORCHAUDIO_VENV)/.installed  ## run the tests that need torchaudio, in an environment of their own
+	$(TORCHAUDIO_VENV)/bin/python -m pytest -m torchaudio $$(grep -rl --include='test_*.py' mark.torchaudio tests)
+
+bench: $(VENV)/.installed-dev  ## run the benchmarks
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+wheel: $(VENV)/.installed-dev  ## build the wheel and the source archive into dist/
+	$(BIN)/python -m build --outdir dist .
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) $(TORCHAUDIO_VENV) $(OUTPUT) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find audiocx tests recipes benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is older than what it was made from exactly when an installation is due.
+$(VENV)/.installed: $(REQUIREMENTS) | $(BIN)/python
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(REQUIREMENTS) | $(BIN)/python
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable ".[dev]"
+	@touch $(VENV)/.installed $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(TORCHAUDIO_VENV)/.installed: $(REQUIREMENTS)
+	$(PYTHON) -m venv $(TORCHAUDIO_VENV)
+	grep -v '^torch==' constraints.txt > $(TORCHAUDIO_VENV)/constraints.txt
+	$(TORCHAUDIO_VENV)/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_FLAGS) \
+	    --constraint $(TORCHAUDIO_VENV)/constraints.txt $(TORCHAUDIO_PAIR) pytest hypothesis --editable .
+	@touch $@

@@ -1,0 +1,35 @@
+"""Transcribe music with complex-valued neural networks.
+
+>>> import audiocx
+>>> transcription = audiocx.transcribe("song.wav")  # doctest: +SKIP
+>>> transcription.to_midi("song.mid")  # doctest: +SKIP
+
+The public names are loaded when they are first used, so that ``import audiocx`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .inference import load, transcribe
+    from .notes import Note
+    from .pretrained import available
+
+__version__ = "0.1.0"
+
+__all__ = ["Note", "__version__", "available", "load", "transcribe"]
+
+_HOMES = {"Note": "notes", "available": "pretrained", "load": "inference", "transcribe": "inference"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

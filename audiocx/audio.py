@@ -1,0 +1,288 @@
+"""Audio files in and out: any file soundfile reads becomes float32 mono at the rate asked for, in bounded memory.
+
+Nothing but the mono output is ever held whole: channels are averaged and the rate is changed block by block, so an
+hour of 8 channels at 192 kHz costs no more memory than its result.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import AudioError, ConfigError, OutputError
+from .files import replacing
+
+if TYPE_CHECKING:
+    import soundfile
+    import torch
+
+BLOCK_FRAMES = 65_536  # 2 MB of float32 at 8 channels; larger blocks are no faster
+MISSING_TOLERANCE_S = 0.1  # codecs pad and trim a few thousand samples; a cut file lacks more
+STREAMED_BYTES = 0x7FFFFFFF  # from here on a WAV size field means "length unknown when writing began"
+UNKNOWN_FRAMES = 2**62  # libsndfile's answer for a FLAC file whose header states no length
+CONVERT = "convert it to WAV or FLAC first, for example with ffmpeg"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What the header of an audio file says.
+
+    Attributes:
+        path: The file.
+        sample_rate: Frames a second, in Hz.
+        channels: Samples in a frame.
+        frames: Length of the file in frames.
+        duration_s: Length of the file in seconds.
+        format: Container, such as ``WAV`` or ``FLAC``.
+        subtype: Encoding of the samples, such as ``PCM_16``.
+    """
+
+    path: Path
+    sample_rate: int
+    channels: int
+    frames: int
+    duration_s: float
+    format: str
+    subtype: str
+
+
+def info(path: str | Path) -> AudioInfo:
+    """Describe an audio file from its header, without decoding it.
+
+    Args:
+        path: An audio file.
+
+    Returns:
+        Its rate, channels, length and encoding.
+
+    Raises:
+        AudioError: The file is missing, empty, cut short or not audio.
+    """
+    with _open(Path(path)) as source:
+        rate = source.samplerate
+        return AudioInfo(
+            Path(path), rate, source.channels, source.frames, source.frames / rate, source.format, source.subtype
+        )
+
+
+def read(
+    path: str | Path, sample_rate: int | None = None, block_frames: int = BLOCK_FRAMES
+) -> tuple[NDArray[np.float32], int]:
+    """Read an audio file as mono: the mean over its channels, resampled where a rate is asked for.
+
+    Args:
+        path: A WAV, FLAC, Ogg, MP3, AIFF or other file that soundfile reads.
+        sample_rate: Rate wanted, in Hz; None keeps the file's own.
+        block_frames: Frames decoded at a time; it bounds the memory and does not change the result.
+
+    Returns:
+        The samples, float32 [N] with N = ceil(frames * sample_rate / own rate), full scale at 1; and their rate in Hz.
+
+    Raises:
+        AudioError: The file is missing, empty, cut short, not audio, or holds NaN or infinite samples.
+        ConfigError: The rate is not positive.
+    """
+    path = Path(path)
+    with _open(path) as source:
+        rate_in, rate_out = source.samplerate, source.samplerate if sample_rate is None else sample_rate
+        samples = np.zeros(resampled_length(source.frames, rate_in, rate_out), dtype=np.float32)
+        filled = 0
+        for block in _resampled(_mono_blocks(source, path, block_frames), rate_in, rate_out):
+            kept = block[: len(samples) - filled]
+            samples[filled : filled + len(kept)] = kept
+            filled += len(kept)
+    return samples, rate_out
+
+
+def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> None:
+    """Write mono samples to an audio file whose format the suffix names; nothing half-written is ever left.
+
+    Args:
+        path: File to write, such as ``song.wav`` (16-bit) or ``song.flac``.
+        samples: Float [N], full scale at 1; what lies beyond is clipped.
+        sample_rate: Rate in Hz.
+
+    Raises:
+        OutputError: The folder cannot be written, or no audio format has that suffix.
+    """
+    import soundfile
+
+    try:
+        with replacing(path) as temporary:
+            soundfile.write(temporary, np.clip(samples, -1.0, 1.0), sample_rate)
+    except (soundfile.SoundFileError, TypeError, ValueError) as error:
+        raise OutputError(f"{path}: cannot be written as audio ({error}); use the suffix .wav or .flac.") from error
+
+
+def resampled_length(frames: int, rate_in: int, rate_out: int) -> int:
+    """Length of a signal after a change of rate: ceil(frames * rate_out / rate_in).
+
+    Args:
+        frames: Length before, in samples.
+        rate_in: Rate before, in Hz.
+        rate_out: Rate after, in Hz.
+
+    Returns:
+        Length after, in samples.
+
+    Raises:
+        ConfigError: A rate is not positive.
+
+    >>> resampled_length(44101, 44100, 11025)
+    11026
+    """
+    if rate_in <= 0 or rate_out <= 0:
+        raise ConfigError(f"A sample rate must be positive, not {min(rate_in, rate_out)} Hz; give it in Hz.")
+    return -(-frames * rate_out // rate_in)
+
+
+def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> NDArray[np.float32]:
+    """Change the rate of samples in memory, by band-limited interpolation (soxr, high quality).
+
+    Args:
+        samples: Float [N].
+        rate_in: Their rate, in Hz.
+        rate_out: Rate wanted, in Hz.
+
+    Returns:
+        Float32 [ceil(N * rate_out / rate_in)].
+
+    Raises:
+        ConfigError: A rate is not positive.
+    """
+    length = resampled_length(len(samples), rate_in, rate_out)
+    blocks = list(_resampled([np.asarray(samples, dtype=np.float32)], rate_in, rate_out))
+    return np.concatenate(blocks)[:length]
+
+
+def resample_torch(samples: torch.Tensor, rate_in: int, rate_out: int) -> torch.Tensor:
+    """Change the rate of samples where they lie, on the accelerator too (needs the extra ``torchaudio``).
+
+    Args:
+        samples: Float [*, N], on any device.
+        rate_in: Their rate, in Hz.
+        rate_out: Rate wanted, in Hz.
+
+    Returns:
+        Float [*, ceil(N * rate_out / rate_in)], on the same device.
+
+    Raises:
+        ConfigError: A rate is not positive, or torchaudio is missing or cannot be loaded beside this torch.
+
+    Source: J. O. Smith, "Digital Audio Resampling", 2002 (torchaudio.functional.resample).
+    """
+    resampled_length(samples.shape[-1], rate_in, rate_out)
+    try:
+        from torchaudio.functional import resample as smith
+    except (ImportError, OSError, RuntimeError) as error:  # one built for another torch fails in all three ways
+        raise ConfigError(
+            "Resampling on the accelerator needs torchaudio, which is missing or cannot be loaded beside this torch "
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); install a pair that works, such "
+            "as torch 2.11.0 with torchaudio 2.11.0, or resample with audiocx.audio.resample instead."
+        ) from error
+    resampled: torch.Tensor = smith(samples, rate_in, rate_out)
+    return resampled
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open an audio file for reading, having refused whatever cannot be one."""
+    import soundfile
+
+    if path.is_dir():
+        raise AudioError(f"{path}: is a folder; name the audio files in it, for example {path / '*.wav'}.")
+    try:
+        with open(path, "rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+    except FileNotFoundError as error:
+        raise AudioError(f"{path}: does not exist; check the spelling and the folder.") from error
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be opened ({error.strerror}); check its permissions.") from error
+    if size_bytes == 0:
+        raise AudioError(f"{path}: is empty (0 bytes); record, export or copy it again.")
+    try:
+        source = soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name ending in .raw
+        raise AudioError(f"{path}: is not audio that can be read here, or is damaged; {CONVERT}.") from error
+    with source:
+        _check_header(source, path)
+        yield source
+
+
+def _check_header(source: soundfile.SoundFile, path: Path) -> None:
+    """Refuse a file without frames, without a stated length, or shorter than its header says."""
+    if source.frames >= UNKNOWN_FRAMES:
+        raise AudioError(f"{path}: its header states no length (it was streamed); {CONVERT}.")
+    # libsndfile trims a too large promise to the file's size, and keeps the promise only in its log
+    found = re.search(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", source.extra_info, re.MULTILINE)
+    promised, present = map(int, found.groups()) if found else (0, 0)
+    if present < promised < STREAMED_BYTES:
+        _check_length(source, path, round(source.frames * promised / max(present, 1)), source.frames)
+    if source.frames == 0:
+        raise AudioError(f"{path}: holds no samples; record, export or copy it again.")
+
+
+def _check_length(source: soundfile.SoundFile, path: Path, promised: int, present: int) -> None:
+    """Refuse a file that holds clearly fewer frames than its header promises."""
+    if promised - present > MISSING_TOLERANCE_S * source.samplerate:
+        promised_s, present_s = promised / source.samplerate, present / source.samplerate
+        raise AudioError(
+            f"{path}: is cut short: its header promises {promised_s:.2f} s and {present_s:.2f} s are there; copy or "
+            "download it again, or convert what there is with ffmpeg."
+        )
+
+
+def _mono_blocks(source: soundfile.SoundFile, path: Path, block_frames: int) -> Iterator[np.ndarray]:
+    """Decode a file block by block, each the mean over channels, float32 [<= block_frames]."""
+    import soundfile
+
+    present = 0
+    while True:
+        try:
+            block = source.read(block_frames, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise AudioError(
+                f"{path}: is cut short or damaged after about {present / source.samplerate:.1f} s; copy or download it "
+                "again, or convert what there is with ffmpeg."
+            ) from error
+        if len(block) == 0:
+            break
+        if not np.isfinite(block).all():
+            raise AudioError(f"{path}: holds NaN or infinite samples; export it again as 16- or 24-bit PCM.")
+        present += len(block)
+        yield block.mean(axis=1)
+    if source.format != "MP3" or _states_length(path):
+        _check_length(source, path, source.frames, present)
+
+
+def _states_length(path: Path) -> bool:
+    """Whether an MP3 file states its length (a Xing or Info frame); without one, its length is only an estimate."""
+    with open(path, "rb") as file:
+        head = file.read(10)
+        # an ID3v2 tag comes first; its size has 7 bits a byte (id3.org, ID3v2.4.0, section 6.2)
+        file.seek(10 + sum(byte << 7 * (3 - i) for i, byte in enumerate(head[6:10])) if head[:3] == b"ID3" else 0)
+        first_frame = file.read(256)
+    return b"Xing" in first_frame or b"Info" in first_frame
+
+
+def _resampled(blocks: Iterable[np.ndarray], rate_in: int, rate_out: int) -> Iterator[np.ndarray]:
+    """Change the rate of a stream of blocks; what comes out is at least ceil(N * rate_out / rate_in) long."""
+    if rate_in == rate_out:
+        yield from blocks
+        return
+    import soxr
+
+    stream = soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    # soxr rounds the length; silence worth one more output sample makes it round up
+    yield stream.resample_chunk(np.zeros(math.ceil(rate_in / rate_out), dtype=np.float32), last=True)

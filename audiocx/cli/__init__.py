@@ -1,0 +1,176 @@
+"""The command ``audiocx``: a thin table of commands over the public functions.
+
+Nothing heavy is imported here, so that ``audiocx --help`` answers at once; each command lives in a module of its own
+whose ``run`` is called with the parsed arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+from .. import __version__
+from ..errors import AudiocxError
+
+__all__ = ["FORMATS", "main", "report"]
+
+FORMATS = {  # what --format takes, and how the file's name ends; the recording itself may be STEM.wav
+    "midi": ".mid",
+    "csv": ".csv",
+    "json": ".json",
+    "npz": ".npz",
+    "png": ".png",
+    "wav": ".notes.wav",
+}
+INTERRUPTED = 130  # what a shell gives for Ctrl-C: 128 + SIGINT
+
+DESCRIPTION = "Transcribe music with complex-valued neural networks: recordings in, notes out."
+EXAMPLES = """\
+examples:
+  audiocx transcribe song.wav                          song.mid, in the current folder
+  audiocx transcribe *.flac -o notes --format midi,csv both, for every recording
+  audiocx models                                       the networks at hand
+  audiocx COMMAND --help                               all options of a command
+"""
+TRANSCRIBE = "Find the notes of recordings (WAV, FLAC, Ogg, MP3, AIFF ...) and write them to STEM.mid and others."
+TRANSCRIBE_EXAMPLES = """\
+examples:
+  audiocx transcribe song.wav                          writes song.mid
+  audiocx transcribe a.wav b.mp3 -o notes --overwrite  writes notes/a.mid and notes/b.mid
+  audiocx transcribe song.wav --format midi,png --sonify
+                                                       also a picture, and song.notes.wav to listen to
+  audiocx transcribe song.wav --threshold 0.3          more notes, and more wrong ones
+
+The exit code is 0 if every file was transcribed, 1 if one was not, 2 for a wrong command line.
+"""
+EVALUATE = "Score a network on a folder of recordings, each with its notes (.tsv, .txt, .csv or .mid) beside it."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments after the program's name; None for those of the process.
+
+    Returns:
+        The exit code: 0 done, 1 something could not be done, 2 wrong usage (by SystemExit), 130 interrupted.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = import_module(f".{arguments.module}", __name__).run(arguments)
+        sys.stdout.flush()
+        return code
+    except AudiocxError as error:
+        report(error, arguments.debug)
+        return 1
+    except KeyboardInterrupt:
+        print("audiocx: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def report(error: AudiocxError, debug: bool) -> None:
+    """Print what went wrong to stderr: one sentence, or the whole traceback.
+
+    Args:
+        error: What was raised.
+        debug: Print the traceback too.
+    """
+    if debug:
+        traceback.print_exception(error)
+    print(f"audiocx: error: {error}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("audiocx", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=_Formatter)
+    parser.add_argument("--version", action="version", version=f"audiocx {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_transcribe(_command(commands, "transcribe", "transcribe", "find the notes of recordings", TRANSCRIBE))
+    _command(commands, "models", "describe", "list the networks at hand", "List the networks at hand and their scores.")
+    _add_evaluate(_command(commands, "evaluate", "evaluate", "score a network on labelled recordings", EVALUATE))
+    about = "Show rate, channels, length and encoding of audio files."
+    _add_files(_command(commands, "info", "describe", "describe audio files", about))
+    return parser
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the examples as they are typed."""
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module: str, summary: str, about: str
+) -> argparse.ArgumentParser:
+    """Add a command with the options all of them have."""
+    parser = commands.add_parser(name, help=summary, description=about, formatter_class=_Formatter)
+    parser.set_defaults(command=name, module=module)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="an audio file")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-m", "--model", metavar="NAME|PATH", help="network: a name of 'audiocx models', or its folder")
+    parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1, mps")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+
+
+def _add_transcribe(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = TRANSCRIBE_EXAMPLES
+    _add_files(parser)
+    _add_model(parser)
+    parser.add_argument("-o", "--output", default=".", metavar="DIR", help="folder to write to (default: this one)")
+    formats = f"what to write, with commas: {', '.join(FORMATS)} (default: midi)"
+    parser.add_argument("-f", "--format", type=_formats, default=["midi"], metavar="LIST", help=formats)
+    parser.add_argument("--sonify", action="store_true", help="also write the notes as sound: adds wav to --format")
+    parser.add_argument("--list", action="store_true", help="also print the notes")
+    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    parser.add_argument("--threshold", type=_between(0, 1), metavar="P", help="least probability of a note, in (0, 1)")
+    parser.add_argument(
+        "--min-note", type=_between(0, 10_000), metavar="MS", help="drop notes shorter than this, in milliseconds"
+    )
+    parser.add_argument(
+        "--tempo", type=_between(4, 1000), default=120.0, metavar="BPM",
+        help="tempo the MIDI file states; notes keep their time (default: 120)",
+    )  # fmt: skip
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="folder of recordings and label files of the same stem")
+    _add_model(parser)
+    parser.add_argument("-o", "--output", metavar="FILE.json", help="also write the scores to this JSON file")
+    parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
+
+
+def _formats(text: str) -> list[str]:
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(
+            f"unknown format {', '.join(unknown) or text!r}; choose from {', '.join(FORMATS)}"
+        )
+    return list(dict.fromkeys(names))
+
+
+class _between:  # noqa: N801 (used as a function)
+    """Converts an option to a number strictly between two others."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def __call__(self, text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        if not self.low < number < self.high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number between {self.low} and {self.high}")
+        return number

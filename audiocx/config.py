@@ -1,0 +1,108 @@
+"""Settings as dataclasses, read from dictionaries and TOML files; an unknown key is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import ConfigError
+
+__all__ = ["from_dict", "read_toml", "to_dict"]
+
+T = TypeVar("T")
+
+
+def from_dict(kind: type[T], values: dict[str, Any], where: str = "configuration") -> T:
+    """Builds a (nested) dataclass of plain values.
+
+    Args:
+        kind: A dataclass.
+        values: Its fields by name; a nested dataclass is a dictionary. What is left out takes its default.
+        where: How error messages call the source.
+
+    Returns:
+        An instance of ``kind``.
+
+    Raises:
+        ConfigError: An unknown or missing key, or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; the keys here are {', '.join(fields)}.")
+    built = {}
+    for name, value in values.items():
+        built[name] = _convert(hints[name], value, f"{where}: {name}")
+    try:
+        return kind(**built)
+    except TypeError:
+        required = [f.name for f in fields.values() if f.default is f.default_factory is dataclasses.MISSING]
+        missing = ", ".join(name for name in required if name not in built)
+        raise ConfigError(f"{where}: please set {missing}.") from None
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where} is a table of settings, not {value!r}.")
+        return from_dict(typing.cast(type, hint), value, where)
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) is typing.Literal:
+        if value not in options:
+            raise ConfigError(f"{where} is one of {', '.join(map(repr, options))}, not {value!r}.")
+        return value
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        if value is None and type(None) in options:
+            return None
+        return _convert(next(option for option in options if option is not type(None)), value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+        raise ConfigError(f"{where} is of type {hint.__name__}, not {value!r}.")
+    return value
+
+
+def to_dict(settings: Any) -> dict[str, Any]:
+    """Gives a dataclass as plain values; :func:`from_dict` is the inverse.
+
+    Args:
+        settings: An instance of a dataclass.
+
+    Returns:
+        Its fields, nested dataclasses as dictionaries.
+    """
+    return dataclasses.asdict(settings)
+
+
+def read_toml(kind: type[T], path: str | Path) -> T:
+    """Reads a TOML file into a dataclass.
+
+    Args:
+        kind: A dataclass.
+        path: The file.
+
+    Returns:
+        An instance of ``kind``.
+
+    Raises:
+        ConfigError: The file is missing or malformed, or a key in it is unknown.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        with open(path, "rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name an existing .toml file.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML ({error}).") from None
+    return from_dict(kind, values, str(path))

@@ -1,0 +1,136 @@
+"""Variations of a window that leave its notes right: gain, pitch, equalisation, noise.
+
+All of it runs in batches on the device of the windows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["AugmentConfig", "augment", "draw_shift", "resample_windows"]
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far to vary.
+
+    Attributes:
+        gain_db: Level, uniform in +-gain_db.
+        shift_semitones: Transposition by resampling, uniform over whole semitones in +-shift_semitones.
+        detune_cents: Tuning, uniform in +-detune_cents, with the same resampling.
+        shift_probability: Share of the windows that are shifted or detuned.
+        equalizer_db: Standard deviation of a smooth random frequency response.
+        noise_db: Loudest noise against full scale; its level is uniform in the 40 dB below. None for no noise.
+    """
+
+    gain_db: float = 0.0
+    shift_semitones: int = 0
+    detune_cents: float = 0.0
+    shift_probability: float = 1.0
+    equalizer_db: float = 0.0
+    noise_db: float | None = None
+
+
+_NOISE_RANGE_DB = 40.0
+# The random frequency response bends once an octave, from 50 Hz up to the Nyquist frequency of 11025 Hz and beyond.
+_EQUALIZER_LOWEST_HZ = 50.0
+_EQUALIZER_POINTS = 8
+
+
+def draw_shift(labels: Tensor, config: AugmentConfig, generator: torch.Generator) -> tuple[Tensor | None, Tensor]:
+    """Draws by how much each window is transposed, and transposes its labels.
+
+    Args:
+        labels: bool [B, P].
+        config: How far.
+        generator: Source of randomness, on the labels' device.
+
+    Returns:
+        Semitones, float32 [B] (None when nothing is to be shifted), and the labels moved with them, bool [B, P]. A
+        window whose notes would leave the range is detuned but not transposed.
+    """
+    if not (config.shift_semitones or config.detune_cents):
+        return None, labels
+    count, pitches = labels.shape
+    device = labels.device
+    chosen = torch.rand(count, generator=generator, device=device) < config.shift_probability
+    most = config.shift_semitones
+    steps = torch.randint(-most, most + 1, (count,), generator=generator, device=device) * chosen
+    source = torch.arange(pitches, device=device) - steps[:, None]
+    inside = (source >= 0) & (source < pitches)
+    moved = labels.gather(1, source.clamp(0, pitches - 1)) & inside
+    lost = moved.sum(1) != labels.sum(1)
+    steps = torch.where(lost, 0, steps)
+    moved = torch.where(lost[:, None], labels, moved)
+    cents = (2 * torch.rand(count, generator=generator, device=device) - 1) * config.detune_cents
+    return steps + cents / 100 * chosen, moved
+
+
+def resample_windows(
+    cut: Callable[[Tensor, int], Tensor], centres: Tensor, window_samples: int, semitones: Tensor
+) -> Tensor:
+    """Cuts windows and transposes them by reading them faster or slower, with cubic interpolation.
+
+    Args:
+        cut: Cuts [B, length] around given centres, which then lie at length // 2.
+        centres: Sample numbers, int64 [B].
+        window_samples: N, even.
+        semitones: Up or down, float32 [B], at most 12.
+
+    Returns:
+        float32 [B, N], on the scale of the samples; the centre stays at N / 2.
+
+    Source: Catmull & Rom 1974, the cubic through four neighbours. At 11025 Hz its error for a partial at 1 kHz is
+    below -40 dB; partials above 3 kHz are damped by up to 3 dB.
+    """
+    ratio = torch.exp2(semitones / 12)
+    reach = int(window_samples * float(ratio.max().clamp(min=1))) // 2 + 4
+    wide = cut(centres, 2 * reach).float()
+    offset = torch.arange(window_samples, device=wide.device) - window_samples // 2
+    place = offset * ratio[:, None] + reach
+    left = place.floor()
+    t = place - left
+    first = left.long() - 1
+    a, b, c, d = (wide.gather(1, first + tap) for tap in range(4))
+    return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+
+
+def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Varies level, frequency response and noise.
+
+    Args:
+        windows: float32 [B, N].
+        sample_rate: Hz.
+        config: How far.
+        generator: Source of randomness, on the windows' device.
+
+    Returns:
+        float32 [B, N].
+    """
+    count, length = windows.shape
+    device = windows.device
+    if config.equalizer_db:
+        points = torch.randn(count, _EQUALIZER_POINTS, generator=generator, device=device) * config.equalizer_db
+        response = torch.exp2(points @ _octave_interpolation(length, sample_rate, device) / (20 * math.log10(2)))
+        windows = torch.fft.irfft(torch.fft.rfft(windows) * response, length)
+    if config.gain_db:
+        gain_db = (2 * torch.rand(count, 1, generator=generator, device=device) - 1) * config.gain_db
+        windows = windows * 10 ** (gain_db / 20)
+    if config.noise_db is not None:
+        level_db = config.noise_db - _NOISE_RANGE_DB * torch.rand(count, 1, generator=generator, device=device)
+        noise = torch.randn(count, length, generator=generator, device=device)
+        windows = windows + noise * 10 ** (level_db / 20)
+    return windows
+
+
+def _octave_interpolation(length: int, sample_rate: int, device: torch.device) -> Tensor:
+    """Gives [points, bins]: a value at each bin, linear in log frequency between points an octave apart."""
+    freq_hz = torch.fft.rfftfreq(length, 1 / sample_rate, device=device)
+    octave = torch.log2(freq_hz.clamp(min=_EQUALIZER_LOWEST_HZ) / _EQUALIZER_LOWEST_HZ)
+    distance = octave.clamp(max=_EQUALIZER_POINTS - 1) - torch.arange(_EQUALIZER_POINTS, device=device)[:, None]
+    return (1 - distance.abs()).clamp(min=0)

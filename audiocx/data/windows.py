@@ -1,0 +1,94 @@
+"""Random windows with the notes at their centres, cut on the device that holds the corpus."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .augment import AugmentConfig, augment, draw_shift, resample_windows
+from .store import Store
+
+__all__ = ["WindowSampler"]
+
+
+class WindowSampler:
+    """Draws batches of windows from a store.
+
+    Batch number i of a rank depends on the seed, the rank and i alone: a run that is resumed draws what it would
+    have drawn, and no two ranks draw the same.
+
+    Args:
+        store: The corpus.
+        window_samples: N.
+        batch_size: B; with ``order="pieces"`` the number of windows a piece instead.
+        order: "time": every moment of the corpus is equally likely; "pieces": every batch has ``batch_size`` windows
+            of each piece, as the paper draws them.
+        augmentation: What to vary; None for the recordings as they are.
+        seed: Of the draws.
+        rank: Number of this process among those that train together.
+        device: Where the samples are kept and the windows are cut; on "cpu" they stay memory-mapped.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        window_samples: int = 4096,
+        batch_size: int = 256,
+        order: Literal["time", "pieces"] = "time",
+        augmentation: AugmentConfig | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.window_samples, self.batch_size, self.order = window_samples, batch_size, order
+        self.augmentation, self.seed, self.rank, self.device = augmentation, seed, rank, torch.device(device)
+        self.sample_rate = store.sample_rate
+        self._audio = torch.from_numpy(store.audio).to(self.device)
+        self._events = torch.from_numpy(store.events).to(self.device)
+        self._masks = torch.from_numpy(store.masks).to(self.device)
+        self._starts = torch.from_numpy(store.starts).to(self.device)
+        self._lengths = torch.from_numpy(store.lengths).to(self.device)
+        self._ends = self._lengths.cumsum(0)
+
+    def __call__(self, batch: int) -> tuple[Tensor, Tensor]:
+        """Draws a batch.
+
+        Args:
+            batch: Its number, from 0.
+
+        Returns:
+            Windows, float32 [B, N] in about +-1, and the notes at their centres (sample N / 2), float32 [B, P].
+        """
+        generator = torch.Generator(self.device).manual_seed(self._seed_of(batch))
+        centres = self._centres(generator)
+        labels = self._masks[torch.bucketize(centres, self._events, right=True)]
+        if self.augmentation is None:
+            return self._cut(centres, self.window_samples).float() / 32768, labels.float()
+        semitones, labels = draw_shift(labels, self.augmentation, generator)
+        if semitones is None:
+            windows = self._cut(centres, self.window_samples).float() / 32768
+        else:
+            windows = resample_windows(self._cut, centres, self.window_samples, semitones) / 32768
+        return augment(windows, self.sample_rate, self.augmentation, generator), labels.float()
+
+    def _seed_of(self, batch: int) -> int:
+        digest = hashlib.sha256(f"{self.seed}/{self.rank}/{batch}".encode()).digest()
+        return int.from_bytes(digest[:8], "little") >> 1
+
+    def _centres(self, generator: torch.Generator) -> Tensor:
+        if self.order == "pieces":
+            pieces = torch.arange(len(self._starts), device=self.device).repeat(self.batch_size)
+            place = torch.rand(len(pieces), generator=generator, device=self.device, dtype=torch.float64)
+            return self._starts[pieces] + (place * self._lengths[pieces]).long()
+        shape = (self.batch_size,)
+        moment = torch.randint(int(self._ends[-1]), shape, generator=generator, device=self.device)
+        pieces = torch.bucketize(moment, self._ends, right=True)
+        return self._starts[pieces] + self._lengths[pieces] - (self._ends[pieces] - moment)
+
+    def _cut(self, centres: Tensor, length: int) -> Tensor:
+        """Cuts int16 [B, length] around the centres, which lie at ``length // 2``."""
+        rows = self._audio.as_strided((len(self._audio) - length + 1, length), (1, 1))
+        return rows[centres - length // 2]

@@ -1,0 +1,183 @@
+"""Recordings in, notes out: what ``audiocx.load`` and ``audiocx.transcribe`` are.
+
+>>> import audiocx
+>>> transcription = audiocx.transcribe("song.wav")  # doctest: +SKIP
+>>> transcription.to_midi("song.mid")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import audio
+from .errors import AudioError, ConfigError
+from .notes import DecodeSettings, decode
+from .signal import loudness_db, onset_strength_db
+from .transcription import Transcription
+
+if TYPE_CHECKING:
+    import torch
+
+    from .models import TranscriberConfig
+    from .pretrained import Checkpoint
+
+__all__ = ["Transcriber", "load", "transcribe"]
+
+
+class Transcriber:
+    """A trained network and all that belongs to running it.
+
+    Args:
+        checkpoint: What ``audiocx.pretrained.load_checkpoint`` gives.
+        device: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
+
+    Raises:
+        ConfigError: The device is not there.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+        self.checkpoint = checkpoint
+        self.device = _device(device)
+        self.network = checkpoint.network.to(self.device)
+        self.config: TranscriberConfig = checkpoint.network.config
+
+    def transcribe(
+        self,
+        source: str | Path | NDArray[np.floating],
+        sample_rate: int | None = None,
+        *,
+        threshold: float | None = None,
+        min_note_s: float | None = None,
+        hop_samples: int | None = None,
+        progress: bool = False,
+    ) -> Transcription:
+        """Find the notes of a recording.
+
+        Args:
+            source: An audio file, or mono samples, float [N], full scale at 1.
+            sample_rate: Rate of the samples, in Hz; only for samples.
+            threshold: Least probability of a sounding note, up to 1; None for the checkpoint's, tuned on validation.
+            min_note_s: Notes shorter than this are dropped, in seconds; None for the checkpoint's.
+            hop_samples: Samples from frame to frame at the network's rate; None for the checkpoint's.
+            progress: Show a progress bar on stderr, if that is a terminal.
+
+        Returns:
+            The notes and the probabilities.
+
+        Raises:
+            AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
+            ConfigError: An option is out of range.
+        """
+        settings, hop = self._options(threshold, min_note_s, hop_samples)
+        samples, name = self._samples(source, sample_rate)
+        probabilities = self.probabilities(samples, hop, progress)
+        rate, lowest_note, pitches = self.config.sample_rate, self.config.lowest_note, self.config.outputs
+        onsets = onset_strength_db(samples, rate, hop, lowest_note, pitches)
+        levels_db = loudness_db(samples, rate, hop, lowest_note, pitches)
+        notes = decode(probabilities, rate / hop, settings, lowest_note, onsets=onsets, loudness_db=levels_db)
+        return Transcription(notes, probabilities, rate / hop, lowest_note, len(samples) / rate, name)
+
+    def probabilities(
+        self, samples: NDArray[np.floating], hop_samples: int | None = None, progress: bool = False
+    ) -> NDArray[np.float32]:
+        """Run the network over samples at its own rate.
+
+        Args:
+            samples: Mono samples, float [N], at ``network.config.sample_rate``.
+            hop_samples: Samples from frame to frame; None for the checkpoint's.
+            progress: Show a progress bar on stderr, if that is a terminal.
+
+        Returns:
+            Float32 [T, P] with T = ceil(N / hop_samples); frame t is centred at sample t * hop_samples.
+        """
+        from tqdm import tqdm
+
+        from .models.frames import frame_probabilities
+
+        hop = self.checkpoint.hop_samples if hop_samples is None else hop_samples
+        signal = np.require(samples, np.float32, ["C", "W"])
+        # tqdm shows nothing where stderr is no terminal if disable is None
+        with tqdm(total=-(-len(signal) // hop), unit=" frames", leave=False, disable=None if progress else True) as bar:
+            return frame_probabilities(self.network, signal, hop, report=bar.update)
+
+    def _options(
+        self, threshold: float | None, min_note_s: float | None, hop_samples: int | None
+    ) -> tuple[DecodeSettings, int]:
+        """Put what the caller chose over the checkpoint's settings."""
+        if hop_samples is not None and hop_samples < 1:
+            raise ConfigError(f"The hop is at least one sample, not {hop_samples}.")
+        chosen = {"threshold": threshold, "min_note_s": min_note_s}
+        changes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+        hop = self.checkpoint.hop_samples if hop_samples is None else hop_samples
+        return replace(self.checkpoint.decode, **changes), hop
+
+    def _samples(
+        self, source: str | Path | NDArray[np.floating], sample_rate: int | None
+    ) -> tuple[NDArray[np.float32], str]:
+        """Bring a file or samples to the network's rate."""
+        rate = self.config.sample_rate
+        if not isinstance(source, np.ndarray):
+            return audio.read(source, rate)[0], Path(source).name
+        if sample_rate is None:
+            raise ConfigError("Samples need their rate: give sample_rate in Hz.")
+        if source.ndim != 1 or len(source) == 0:
+            raise AudioError(f"Samples must be mono, [N], and not empty; these are {list(source.shape)}.")
+        if not np.isfinite(source).all():
+            raise AudioError("The samples hold NaN or infinite values; remove them first.")
+        return audio.resample(source, sample_rate, rate), "samples"
+
+
+def load(name_or_path: str | Path | None = None, device: str = "auto") -> Transcriber:
+    """Load a trained network.
+
+    Args:
+        name_or_path: A name of ``audiocx.available()`` or a checkpoint folder; None for the default.
+        device: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
+
+    Returns:
+        The network, ready to transcribe.
+
+    Raises:
+        CheckpointError: There is no such checkpoint, or it is damaged.
+        ConfigError: The device is not there.
+    """
+    from . import pretrained
+
+    return Transcriber(pretrained.load_checkpoint(pretrained.DEFAULT if name_or_path is None else name_or_path), device)
+
+
+def transcribe(
+    source: str | Path | NDArray[np.floating], model: str | Path | None = None, device: str = "auto", **options: Any
+) -> Transcription:
+    """Find the notes of one recording; for several, ``load`` once and transcribe with what it gives.
+
+    Args:
+        source: An audio file, or mono samples, float [N] (then with ``sample_rate``).
+        model: A name of ``audiocx.available()`` or a checkpoint folder; None for the default.
+        device: Where to run, as in :func:`load`.
+        **options: As in :meth:`Transcriber.transcribe`.
+
+    Returns:
+        The notes and the probabilities.
+
+    Raises:
+        AudiocxError: The recording, the checkpoint or an option cannot be used; the message says which.
+    """
+    return load(model, device).transcribe(source, **options)
+
+
+def _device(name: str) -> torch.device:
+    """Choose a device, having tried that it works."""
+    import torch
+
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises all three for absent devices
+        raise ConfigError(f"The device {name!r} is not available here; choose auto or cpu.") from error
+    return device

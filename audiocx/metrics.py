@@ -1,0 +1,306 @@
+"""How good a transcription is: average precision, frame scores and note scores, per piece and overall.
+
+Sources: average precision as scikit-learn defines it, over all (frame, pitch) pairs flattened (J. Thickstun,
+Z. Harchaoui and S. Kakade, "Learning features of music from scratch", ICLR 2017); note scores as mir_eval.transcription
+defines them (C. Raffel et al., "mir_eval: a transparent implementation of common MIR metrics", ISMIR 2014), after
+M. Bay, A. Ehmann and J. S. Downie, "Evaluation of multiple-F0 estimation and tracking systems", ISMIR 2009.
+
+Where these scores differ from others': a piece without reference notes or without estimated ones scores 0, as in
+mir_eval, even when both are empty; frame scores count every (frame, pitch) pair once, as scikit-learn's micro average
+does, and are not MIREX's, which take the mean over frames of 10 ms.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from .notes import Note
+
+# Enough for any picture; the whole curve of a corpus has millions of points.
+CURVE_POINTS = 2000
+
+
+@dataclass(frozen=True)
+class FrameScores:
+    """Agreement of two rolls over all (frame, pitch) pairs, each from 0 to 1."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class NoteScores:
+    """Agreement of two lists of notes, each from 0 to 1; `offset` scores ask for the right end as well."""
+
+    precision: float
+    recall: float
+    f1: float
+    offset_precision: float
+    offset_recall: float
+    offset_f1: float
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """What the evaluation of one piece needs.
+
+    Attributes:
+        name: Its name in the table.
+        probabilities: Estimated probabilities, float [T, P].
+        roll: What sounds, bool [T, P].
+        reference: What was played.
+        estimated: The notes found.
+        threshold: A pitch counts as estimated in a frame if its probability is at least this.
+    """
+
+    name: str
+    probabilities: np.ndarray
+    roll: np.ndarray
+    reference: Sequence[Note]
+    estimated: Sequence[Note]
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of all pieces.
+
+    Attributes:
+        rows: A dictionary for each piece: name, average_precision, frame_* and note_* scores.
+        overall: The same keys (name "overall") and pooled_frame_precision, pooled_frame_recall, pooled_frame_f1.
+    """
+
+    rows: list[dict[str, Any]]
+    overall: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all scores in a form that JSON can hold."""
+        return {"overall": self.overall, "pieces": self.rows}
+
+
+def average_precision(probabilities: np.ndarray, roll: np.ndarray) -> float:
+    """Compute the average precision over all (frame, pitch) pairs: sum over thresholds of (R_n - R_{n-1}) P_n.
+
+    Args:
+        probabilities: Estimated probabilities, or any scores that rank, float [T, P].
+        roll: What sounds, bool [T, P].
+
+    Returns:
+        The average precision, 0 to 1; 0 if nothing sounds.
+
+    Raises:
+        ValueError: If the shapes differ, there are no pairs, or a probability is NaN.
+
+    Source: sklearn.metrics.average_precision_score.
+
+    >>> average_precision(np.array([[0.9, 0.8, 0.7, 0.1]]), np.array([[True, False, True, False]]))  # (1 + 2/3) / 2
+    0.8333333333333333
+    """
+    from sklearn.metrics import average_precision_score
+
+    _validate(probabilities, roll)
+    return float(average_precision_score(roll.ravel(), probabilities.ravel())) if roll.any() else 0.0
+
+
+def precision_recall_curve(
+    probabilities: np.ndarray, roll: np.ndarray, points: int = CURVE_POINTS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute precision and recall at every threshold, thinned evenly along the recall axis for a picture.
+
+    Args:
+        probabilities: Estimated probabilities, float [T, P].
+        roll: What sounds, bool [T, P].
+        points: The most points to give, at least 2.
+
+    Returns:
+        precision, recall and threshold, float [<= points] each, by falling threshold, so recall never falls.
+
+    Raises:
+        ValueError: If the shapes differ, nothing sounds, or a probability is NaN.
+    """
+    from sklearn.metrics import precision_recall_curve as every_point
+
+    _validate(probabilities, roll)
+    if not roll.any():
+        raise ValueError("nothing sounds in the roll, so there is no recall.")
+    precision, recall, thresholds = every_point(roll.ravel(), probabilities.ravel())
+    # The last point, of precision 1 and recall 0, belongs to no threshold.
+    precision, recall, thresholds = precision[-2::-1], recall[-2::-1], thresholds[::-1]
+    if len(recall) > points:
+        wanted = np.linspace(recall[0], recall[-1], points)
+        kept = np.unique(np.minimum(np.searchsorted(recall, wanted), len(recall) - 1))
+        precision, recall, thresholds = precision[kept], recall[kept], thresholds[kept]
+    return precision, recall, thresholds
+
+
+def frame_scores(estimated_roll: np.ndarray, reference_roll: np.ndarray) -> FrameScores:
+    """Score one roll against another, every (frame, pitch) pair counting once.
+
+    Args:
+        estimated_roll: What was found, bool [T, P].
+        reference_roll: What sounds, bool [T, P].
+
+    Returns:
+        Precision, recall and F1; each is 0 where its denominator is.
+
+    Raises:
+        ValueError: If the shapes differ or a roll is not boolean.
+    """
+    return _frame_scores(*_frame_counts(estimated_roll, reference_roll))
+
+
+def note_scores(
+    reference: Sequence[Note],
+    estimated: Sequence[Note],
+    onset_tolerance_s: float = 0.05,
+    offset_ratio: float = 0.2,
+    offset_min_tolerance_s: float = 0.05,
+) -> NoteScores:
+    """Score notes: right are those of the right pitch whose onset, and then also whose offset, is near enough.
+
+    Args:
+        reference: What was played. Notes without duration are left out, as mir_eval takes none.
+        estimated: What was found.
+        onset_tolerance_s: Largest distance of onsets, in seconds.
+        offset_ratio: Largest distance of offsets, as a fraction of the reference note's duration.
+        offset_min_tolerance_s: Distance of offsets that is always near enough, in seconds.
+
+    Returns:
+        Precision, recall and F1 by onset and by onset and offset; all 0 if either list is empty, as in mir_eval.
+
+    Source: mir_eval.transcription.precision_recall_f1_overlap.
+    """
+    from mir_eval.transcription import precision_recall_f1_overlap
+
+    intervals_and_hz = [*_intervals_and_hz(reference), *_intervals_and_hz(estimated)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* notes are empty")
+        onset = precision_recall_f1_overlap(*intervals_and_hz, onset_tolerance=onset_tolerance_s, offset_ratio=None)
+        offset = precision_recall_f1_overlap(
+            *intervals_and_hz,
+            onset_tolerance=onset_tolerance_s,
+            offset_ratio=offset_ratio,
+            offset_min_tolerance=offset_min_tolerance_s,
+        )
+    return NoteScores(*(float(score) for score in (*onset[:3], *offset[:3])))
+
+
+def evaluate(pieces: Iterable[Piece]) -> Evaluation:
+    """Score pieces one by one and together.
+
+    Overall average precision is that of all pieces' (frame, pitch) pairs pooled. The other overall scores are means
+    over pieces, which is the practice of the field (Hawthorne et al., "Onsets and Frames", ISMIR 2018); frame scores of
+    all pairs pooled are given beside them.
+
+    Args:
+        pieces: The pieces; taken one at a time, of which only probabilities (float32) and rolls are kept.
+
+    Returns:
+        The scores.
+
+    Raises:
+        ValueError: If there are no pieces, shapes differ, or a probability is NaN.
+    """
+    rows: list[dict[str, Any]] = []
+    pooled, sounding, counts = [], [], np.zeros(3)
+    for piece in pieces:
+        hits = _frame_counts(piece.probabilities >= piece.threshold, piece.roll)
+        found = note_scores(piece.reference, piece.estimated)
+        rows.append(
+            {
+                "name": piece.name,
+                "average_precision": average_precision(piece.probabilities, piece.roll),
+                **{f"frame_{key}": value for key, value in asdict(_frame_scores(*hits)).items()},
+                **{
+                    f"note_{key}": value for key, value in asdict(note_scores(piece.reference, piece.estimated)).items()
+                },
+            }
+        )
+        counts += hits
+        pooled.append(piece.probabilities.astype(np.float32).ravel())
+        sounding.append(piece.roll.ravel())
+    if not rows:
+        raise ValueError("there are no pieces to evaluate.")
+    overall: dict[str, Any] = {"name": "overall"}
+    overall["average_precision"] = average_precision(np.concatenate(pooled), np.concatenate(sounding))
+    for key in list(rows[0])[2:]:
+        overall[key] = float(np.mean([row[key] for row in rows]))
+    overall |= {f"pooled_frame_{key}": value for key, value in asdict(_frame_scores(*counts)).items()}
+    return Evaluation(rows, overall)
+
+
+COLUMNS = {
+    "piece": "name",
+    "AP": "average_precision",
+    "frame P": "frame_precision",
+    "frame R": "frame_recall",
+    "frame F1": "frame_f1",
+    "note P": "note_precision",
+    "note R": "note_recall",
+    "note F1": "note_f1",
+    "+offset F1": "note_offset_f1",
+}
+
+
+def format_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Set out rows of :func:`evaluate` as a Markdown table that also reads as plain text.
+
+    Args:
+        rows: Rows of an :class:`Evaluation`, usually [*evaluation.rows, evaluation.overall].
+
+    Returns:
+        The table, scores in per cent; a line a row, without a line break at the end.
+    """
+    cells = [list(COLUMNS)]
+    for row in rows:
+        cells.append([str(row["name"]), *(f"{100 * row[key]:.1f}" for key in list(COLUMNS.values())[1:])])
+    widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [
+        [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        for line in [cells[0], rule, *cells[1:]]
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _validate(probabilities: np.ndarray, roll: np.ndarray) -> None:
+    if probabilities.shape != roll.shape:
+        raise ValueError(f"probabilities {probabilities.shape} and roll {roll.shape} must have the same shape.")
+    if not probabilities.size:
+        raise ValueError("there are no frames to score.")
+    if np.isnan(probabilities).any():
+        raise ValueError("probabilities hold NaN: the network or its input is broken.")
+
+
+def _frame_counts(estimated_roll: np.ndarray, reference_roll: np.ndarray) -> tuple[int, int, int]:
+    """How many (frame, pitch) pairs are right, estimated, and sounding."""
+    if estimated_roll.shape != reference_roll.shape:
+        raise ValueError(f"the rolls' shapes differ: {estimated_roll.shape} and {reference_roll.shape}.")
+    if estimated_roll.dtype != bool or reference_roll.dtype != bool:
+        raise ValueError("rolls must be boolean: compare probabilities to a threshold first.")
+    rolls = (estimated_roll & reference_roll, estimated_roll, reference_roll)
+    right, estimated, sounding = (int(np.count_nonzero(roll)) for roll in rolls)
+    return right, estimated, sounding
+
+
+def _frame_scores(right: float, estimated: float, sounding: float) -> FrameScores:
+    total = estimated + sounding
+    return FrameScores(
+        precision=float(right / estimated) if estimated else 0.0,
+        recall=float(right / sounding) if sounding else 0.0,
+        f1=float(2 * right / total) if total else 0.0,
+    )
+
+
+def _intervals_and_hz(notes: Sequence[Note]) -> tuple[np.ndarray, np.ndarray]:
+    """Intervals in seconds [N, 2] and fundamental frequencies in Hz [N], as mir_eval takes them."""
+    lasting = [note for note in notes if note.offset_s > note.onset_s]
+    intervals = np.array([(note.onset_s, note.offset_s) for note in lasting], dtype=float).reshape(-1, 2)
+    hz = 440.0 * 2.0 ** ((np.array([note.midi_note for note in lasting], dtype=float) - 69) / 12)
+    return intervals, hz

@@ -1,0 +1,259 @@
+"""Notes in and out of files: MIDI, CSV and JSON.
+
+Every file is written beside its place and moved there when it is whole, so nothing half-written remains.
+"""
+
+from __future__ import annotations
+
+import bisect
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import DataError, OutputError
+from .files import replacing
+from .notes import Note
+
+FIELDS = ("onset_s", "offset_s", "midi_note", "velocity")
+# A tick must be at most about a millisecond. Sequencers expect a multiple of 480 ticks a beat.
+TICKS_PER_SECOND = 960
+BASE_RESOLUTION = 480
+HIGHEST_RESOLUTION = 32767 // BASE_RESOLUTION * BASE_RESOLUTION
+# The MIDI file stores a beat as 24 bits of microseconds.
+TEMPO_RANGE_BPM = (4.0, 1000.0)
+SUSTAIN_PEDAL = 64
+
+
+def write_midi(notes: Iterable[Note], path: str | Path, tempo_bpm: float = 120.0) -> None:
+    """Write notes as a MIDI file for one piano.
+
+    The tempo sets the grid of beats that a sequencer shows; the notes sound at the same seconds whatever it is. Where
+    notes of one pitch overlap, the earlier one ends at the later one's onset; notes of one pitch that start at the same
+    tick become one.
+
+    Args:
+        notes: The notes, in any order.
+        path: The file to write.
+        tempo_bpm: Tempo in beats per minute, 4 to 1000.
+
+    Raises:
+        OutputError: If the tempo or a pitch is out of MIDI's range, or the file cannot be written.
+    """
+    import pretty_midi
+
+    low, high = TEMPO_RANGE_BPM
+    if not low <= tempo_bpm <= high:
+        raise OutputError(f"{path} cannot be written at {tempo_bpm:g} beats per minute: choose {low:g} to {high:g}.")
+    # The file holds whole microseconds a beat, and pretty_midi cuts fractions off: give it the whole number and a hair.
+    beat_us = round(6e7 / tempo_bpm)
+    ticks = math.ceil(TICKS_PER_SECOND * beat_us / 1e6 / BASE_RESOLUTION) * BASE_RESOLUTION
+    midi = pretty_midi.PrettyMIDI(resolution=min(ticks, HIGHEST_RESOLUTION), initial_tempo=6e7 / (beat_us + 1e-4))
+    tick_s = beat_us / 1e6 / midi.resolution
+    piano = pretty_midi.Instrument(program=0, name="Piano")
+    for note in _apart(notes, tick_s, path):
+        piano.notes.append(pretty_midi.Note(note.velocity, note.midi_note, note.onset_s, note.offset_s))
+    midi.instruments.append(piano)
+    with replacing(path) as temporary:
+        midi.write(os.fspath(temporary))
+
+
+def _apart(notes: Iterable[Note], tick_s: float, path: str | Path) -> list[Note]:
+    """Notes on whole ticks, at least one tick long, of which no two of a pitch overlap; sorted by onset."""
+    by_pitch: dict[int, list[list[int]]] = {}
+    for note in sorted(notes):
+        if not 0 <= note.midi_note <= 127:
+            raise OutputError(f"{path} cannot hold pitch {note.midi_note}: MIDI notes are 0 to 127.")
+        start = max(0, round(note.onset_s / tick_s))
+        end = max(start + 1, round(note.offset_s / tick_s))
+        velocity = min(127, max(1, int(note.velocity)))
+        placed = by_pitch.setdefault(note.midi_note, [])
+        if placed and placed[-1][0] == start:
+            placed[-1][1:] = [max(placed[-1][1], end), max(placed[-1][2], velocity)]
+            continue
+        if placed:
+            placed[-1][1] = min(placed[-1][1], start)
+        placed.append([start, end, velocity])
+    return sorted(
+        Note(start * tick_s, pitch, end * tick_s, velocity)
+        for pitch, placed in by_pitch.items()
+        for start, end, velocity in placed
+    )
+
+
+def read_midi(path: str | Path, sustain_pedal: bool = True) -> list[Note]:
+    """Read the notes of all pitched instruments of a MIDI file.
+
+    Args:
+        path: The file to read.
+        sustain_pedal: Let notes released under a pressed sustain pedal (control 64) sound on until it is lifted or the
+            same key is struck again, as MAPS's labels do.
+
+    Returns:
+        The notes, sorted by onset, then pitch.
+
+    Raises:
+        DataError: If the file is missing or not a MIDI file.
+    """
+    import warnings
+
+    import pretty_midi
+
+    try:
+        with warnings.catch_warnings():
+            # Tempo changes outside the first track: pretty_midi says so for files that are read well enough.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            midi = pretty_midi.PrettyMIDI(os.fspath(path))
+    except OSError as error:
+        raise _unreadable(path, error, "a MIDI file") from error
+    except Exception as error:  # The parser raises whatever its bytes lead it to.
+        raise DataError(f"{path} is not a readable MIDI file ({error or type(error).__name__}).") from error
+    notes: list[Note] = []
+    for instrument in midi.instruments:
+        if not instrument.is_drum:
+            played = [Note(float(n.start), n.pitch, float(n.end), n.velocity) for n in instrument.notes]
+            pedal = [(float(c.time), c.value >= 64) for c in instrument.control_changes if c.number == SUSTAIN_PEDAL]
+            notes += _sustained(played, pedal) if sustain_pedal and pedal else played
+    return sorted(notes)
+
+
+def _sustained(notes: list[Note], pedal: list[tuple[float, bool]]) -> list[Note]:
+    """Lengthen notes that end while the pedal is down, until it is up or the key is struck again."""
+    end_s = max([note.offset_s for note in notes] + [time_s for time_s, _ in pedal])
+    spans: list[tuple[float, float]] = []
+    down_s = None
+    for time_s, down in [*sorted(pedal), (end_s, False)]:
+        if down and down_s is None:
+            down_s = time_s
+        elif not down and down_s is not None:
+            spans.append((down_s, time_s))
+            down_s = None
+    downs = [down_s for down_s, _ in spans]
+    next_onset_s: dict[int, float] = {}
+    held = []
+    for note in sorted(notes, reverse=True):
+        index = bisect.bisect_right(downs, note.offset_s) - 1
+        lifted_s = spans[index][1] if index >= 0 else 0.0
+        limit_s = next_onset_s.get(note.midi_note, math.inf)
+        offset_s = max(note.offset_s, min(lifted_s, limit_s))
+        held.append(Note(note.onset_s, note.midi_note, offset_s, note.velocity))
+        next_onset_s[note.midi_note] = note.onset_s
+    return sorted(held)
+
+
+def write_csv(notes: Iterable[Note], path: str | Path) -> None:
+    """Write notes as comma-separated values under the header onset_s,offset_s,midi_note,velocity.
+
+    Args:
+        notes: The notes, in any order; times are written to the microsecond.
+        path: The file to write.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    lines = [",".join(FIELDS)]
+    lines += [f"{n.onset_s:.6f},{n.offset_s:.6f},{n.midi_note},{n.velocity}" for n in sorted(notes)]
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_csv(path: str | Path) -> list[Note]:
+    """Read notes that :func:`write_csv` wrote, or any CSV with its four columns; others are passed over.
+
+    Args:
+        path: The file to read.
+
+    Returns:
+        The notes, sorted by onset, then pitch.
+
+    Raises:
+        DataError: If the file is missing, lacks a column, or a line holds no note; the line is named.
+    """
+    notes = []
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in FIELDS if name not in (reader.fieldnames or [])]
+            if missing:
+                raise DataError(f"{path}, line 1: the header must be {','.join(FIELDS)}; {missing[0]} is missing.")
+            notes = [_note(row, f"{path}, line {reader.line_num}") for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _unreadable(path, error, "a CSV file of notes") from error
+    return sorted(notes)
+
+
+def write_json(notes: Iterable[Note], path: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write {"metadata": {...}, "notes": [{"onset_s": ..., ...}, ...]}, one note to a line.
+
+    Args:
+        notes: The notes, in any order; times are rounded to the microsecond.
+        path: The file to write.
+        metadata: What else to say about them: anything JSON can hold.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    rows = [
+        {
+            "onset_s": round(n.onset_s, 6),
+            "offset_s": round(n.offset_s, 6),
+            "midi_note": n.midi_note,
+            "velocity": n.velocity,
+        }
+        for n in sorted(notes)
+    ]
+    lines = [json.dumps(row) for row in rows]
+    listed = "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
+    text = f'{{"metadata": {json.dumps(dict(metadata or {}), indent=2)},\n"notes": {listed}}}\n'
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: str | Path) -> list[Note]:
+    """Read the notes of a file that :func:`write_json` wrote.
+
+    Args:
+        path: The file to read.
+
+    Returns:
+        The notes, sorted by onset, then pitch.
+
+    Raises:
+        DataError: If the file is missing or not of that form; the line, or the number of the note, is named.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}).") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error, "a JSON file of notes") from error
+    rows = content.get("notes") if isinstance(content, dict) else None
+    if not isinstance(rows, list):
+        raise DataError(f'{path} holds no list named "notes": give a file that write_json made.')
+    return sorted(_note(row, f"{path}, note {number}") for number, row in enumerate(rows, start=1))
+
+
+def _note(row: Any, place: str) -> Note:
+    """A note from a mapping of the four fields, checked; `place` opens the message if it is none."""
+    try:
+        onset_s, offset_s = float(row["onset_s"]), float(row["offset_s"])
+        midi_note, velocity = int(row["midi_note"]), int(row["velocity"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{place}: a note needs the numbers {', '.join(FIELDS)}, not {row!r}.") from error
+    if not (0.0 <= onset_s <= offset_s < math.inf and 0 <= midi_note <= 127 and 0 <= velocity <= 127):
+        raise DataError(
+            f"{place}: a note needs 0 <= onset_s <= offset_s and midi_note and velocity from 0 to 127, not {row!r}."
+        )
+    return Note(onset_s, midi_note, offset_s, velocity)
+
+
+def _unreadable(path: str | Path, error: Exception, kind: str) -> DataError:
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{path} does not exist: check the name.")
+    if isinstance(error, IsADirectoryError):
+        return DataError(f"{path} is a folder: give a file inside it.")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return DataError(f"{path} cannot be read as {kind} ({reason}).")

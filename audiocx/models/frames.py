@@ -1,0 +1,73 @@
+"""A transcriber run over a whole recording: the probability of each note in each frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+__all__ = ["BATCH_FRAMES", "frame_probabilities", "frame_windows"]
+
+# Enough to keep two cores busy, few enough that the widest feature map stays under 50 MB.
+BATCH_FRAMES = 256
+
+
+def frame_windows(
+    samples: Tensor, window_samples: int, hop_samples: int, batch_frames: int = BATCH_FRAMES
+) -> Iterator[Tensor]:
+    """Cuts the windows centred at every hop, with zeros beyond the ends.
+
+    Args:
+        samples: float32 [N].
+        window_samples: Length of a window, even.
+        hop_samples: Distance of the centres; the first is at sample 0, the last before sample N.
+        batch_frames: Windows at a time.
+
+    Yields:
+        float32 [up to batch_frames, window_samples].
+    """
+    half = window_samples // 2
+    frames = -(-len(samples) // hop_samples)
+    for first in range(0, frames, batch_frames):
+        count = min(batch_frames, frames - first)
+        begin = first * hop_samples - half
+        end = begin + (count - 1) * hop_samples + window_samples
+        piece = samples[max(begin, 0) : end]
+        padded = nn.functional.pad(piece, (max(-begin, 0), max(end - len(samples), 0)))
+        yield padded.unfold(0, window_samples, hop_samples)
+
+
+@torch.inference_mode()
+def frame_probabilities(
+    network: nn.Module,
+    samples: np.ndarray,
+    hop_samples: int,
+    batch_frames: int = BATCH_FRAMES,
+    report: Callable[[int], object] | None = None,
+) -> np.ndarray:
+    """Runs a transcriber over a recording.
+
+    Args:
+        network: Takes [B, window_samples] to [B, P] logits; has ``config.window_samples``; in evaluation mode.
+        samples: float32 [N], at the network's sample rate.
+        hop_samples: Distance of the frames; frame t is centred at sample t * hop_samples.
+        batch_frames: Windows at a time.
+        report: Called with the number of frames done since the last call.
+
+    Returns:
+        float32 [ceil(N / hop_samples), P], in 0 to 1.
+    """
+    device = next(network.parameters()).device
+    frames = -(-len(samples) // hop_samples)
+    result = np.empty((frames, network.config.outputs), np.float32)  # type: ignore[union-attr, arg-type]
+    window_samples: int = network.config.window_samples  # type: ignore[union-attr, assignment]
+    done = 0
+    for windows in frame_windows(torch.from_numpy(samples), window_samples, hop_samples, batch_frames):
+        logits = network(windows.to(device))
+        result[done : done + len(windows)] = torch.sigmoid(logits.float()).cpu().numpy()
+        done += len(windows)
+        if report:
+            report(len(windows))
+    return result

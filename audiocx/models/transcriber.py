@@ -1,0 +1,227 @@
+"""The transcribers of "Deep Complex Networks": one window of samples in, a logit for each note at its centre out.
+
+Four networks, shallow or deep, real or complex. With 84 outputs and the paper's front ends they have 14,755,988
+(shallow real), 14,930,152 (shallow complex), 9,995,348 (deep real) and 8,752,772 (deep complex) parameters.
+
+Source: DCN, section 4.2 and its table 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..nn import (
+    ComplexAvgPool,
+    ComplexBatchNorm,
+    ComplexConv2d,
+    ComplexLinear,
+    CReLU,
+    ModReLU,
+    ZReLU,
+)
+from ..nn.functional import split
+from ..nn.init import Scheme, init_real_
+from .frontend import FrontEnd, FrontEndName
+
+__all__ = ["TranscriberConfig", "TranscriberNetwork", "build"]
+
+DENSE_UNITS = 2048
+# Most notes are silent most of the time; starting there saves the network from learning it first.
+OUTPUT_BIAS = -5.0
+
+
+@dataclass(frozen=True)
+class TranscriberConfig:
+    """All that is needed to build a transcriber.
+
+    Attributes:
+        architecture: "deep" (six convolutions) or "shallow" (one).
+        complex: The complex network, or its real twin.
+        front_end: "raw", "spectrum" or "compressed"; see :class:`audiocx.models.frontend.FrontEnd`.
+        bins: Frequency bins kept; None for the paper's: half the spectrum for complex networks, all for real ones.
+        outputs: Number of notes: 88 for the piano, 84 for MusicNet.
+        lowest_note: MIDI number of output 0.
+        sample_rate: Hz.
+        window_samples: Length of the window.
+        first_kernel: Taps of the deep networks' first convolution (the paper says 7, its code has 6).
+        activation: Of complex networks: "crelu", "zrelu" or "modrelu". Real ones have ReLU.
+        norm: Of deep networks: "whitening", "naive" or "none". Real ones have batch norm or "none".
+        scheme: Initialisation: "unitary" (real: orthogonal) or "rayleigh" (real: normal), under He's criterion.
+    """
+
+    architecture: Literal["deep", "shallow"] = "deep"
+    complex: bool = True
+    front_end: FrontEndName = "compressed"
+    bins: int | None = None
+    outputs: int = 88
+    lowest_note: int = 21
+    sample_rate: int = 11025
+    window_samples: int = 4096
+    first_kernel: int = 7
+    activation: Literal["crelu", "zrelu", "modrelu"] = "crelu"
+    norm: Literal["whitening", "naive", "none"] = "whitening"
+    scheme: Scheme = "unitary"
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
+            raise ValueError(f"notes {self.lowest_note} to {self.lowest_note + self.outputs - 1} leave MIDI's 0 to 127")
+        if self.window_samples % 2 or self.window_samples < 2 or self.sample_rate < 1 or self.first_kernel < 1:
+            raise ValueError("window_samples must be even, sample_rate and first_kernel positive")
+        if self.bins is not None and not 1 <= self.bins <= self.window_samples:
+            raise ValueError(f"bins={self.bins} lies outside 1 to window_samples={self.window_samples}")
+
+
+class _Block(NamedTuple):
+    channels: int
+    stride: int = 1
+    pooled: bool = True
+
+
+_DEEP_COMPLEX = (_Block(16, 2), _Block(32, 2), _Block(64), _Block(64), _Block(128, pooled=False), _Block(128))
+_DEEP_REAL = (_Block(64, 3), _Block(64, 2), _Block(128), _Block(128), _Block(256, pooled=False), _Block(256))
+_DEEP_KERNEL = 3
+_SHALLOW_KERNEL, _SHALLOW_STRIDE, _SHALLOW_POOL = 512, 16, (4, 2)
+
+
+def _conv(
+    config: TranscriberConfig, channels: int, maps: int, kernel: int, stride: int, padding: int = 0
+) -> nn.Module:
+    # Over one axis, as a two-dimensional convolution of height 1: see TranscriberNetwork.forward.
+    sizes = ((1, kernel), (1, stride), (0, padding))
+    if config.complex:
+        return ComplexConv2d(channels, maps, *sizes, scheme=config.scheme)
+    layer = nn.Conv2d(channels, maps, *sizes)
+    init_real_(layer.weight, config.scheme)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def _activation(config: TranscriberConfig, channels: int) -> nn.Module:
+    if not config.complex:
+        return nn.ReLU()
+    return {"crelu": CReLU, "zrelu": ZReLU}[config.activation]() if config.activation != "modrelu" else ModReLU(channels)
+
+
+def _norm(config: TranscriberConfig, channels: int) -> nn.Module:
+    if config.norm == "none":
+        return nn.Identity()
+    return ComplexBatchNorm(channels, variant=config.norm) if config.complex else nn.BatchNorm2d(channels, eps=1e-4)
+
+
+def _deep(config: TranscriberConfig, channels: int, length: int) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    kernel = config.first_kernel
+    for block in _DEEP_COMPLEX if config.complex else _DEEP_REAL:
+        # The complex network pads ("same"), the real one does not ("valid").
+        padding = (kernel - 1) // 2 if config.complex else 0
+        layers.append(_conv(config, channels, block.channels, kernel, block.stride, padding))
+        length = (length + 2 * padding - kernel) // block.stride + 1
+        if block.pooled:
+            layers.append(_norm(config, block.channels))
+        layers.append(_activation(config, block.channels))
+        if block.pooled:
+            layers.append(ComplexAvgPool((1, 2)) if config.complex else nn.MaxPool2d((1, 2)))
+            length //= 2
+        channels, kernel = block.channels, _DEEP_KERNEL
+    units = length * channels * (2 if config.complex else 1)
+    return [*layers, nn.Flatten(), _dense(units, config.scheme), nn.ReLU(), _output(config.outputs)]
+
+
+def _shallow(config: TranscriberConfig, channels: int, length: int) -> list[nn.Module]:
+    pool, step = _SHALLOW_POOL
+    length = ((length - _SHALLOW_KERNEL) // _SHALLOW_STRIDE + 1 - pool) // step + 1
+    if not config.complex:
+        conv = _conv(config, channels, 64, _SHALLOW_KERNEL, _SHALLOW_STRIDE)
+        dense = _dense(64 * length, config.scheme)
+        shrink = nn.MaxPool2d((1, pool), (1, step))
+        return [conv, nn.ReLU(), shrink, nn.Flatten(), dense, nn.ReLU(), _output(config.outputs)]
+    out = ComplexLinear(DENSE_UNITS, config.outputs, scheme=config.scheme, criterion="glorot")
+    nn.init.constant_(out.bias[: config.outputs], OUTPUT_BIAS)  # type: ignore[index]
+    return [
+        _conv(config, channels, 32, _SHALLOW_KERNEL, _SHALLOW_STRIDE),
+        _activation(config, 32),
+        ComplexAvgPool((1, pool), (1, step)),
+        nn.Flatten(),
+        ComplexLinear(32 * length, DENSE_UNITS, scheme=config.scheme),
+        _activation(config, DENSE_UNITS),
+        out,
+        _RealPart(),
+    ]
+
+
+class _RealPart(nn.Module):
+    """The real parts alone, as logits: the shallow complex network's outputs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return split(x)[0]
+
+
+def _dense(units: int, scheme: Scheme) -> nn.Linear:
+    layer = nn.Linear(units, DENSE_UNITS)
+    init_real_(layer.weight, scheme)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _output(outputs: int) -> nn.Linear:
+    layer = nn.Linear(DENSE_UNITS, outputs)
+    init_real_(layer.weight, criterion="glorot")
+    nn.init.constant_(layer.bias, OUTPUT_BIAS)
+    return layer
+
+
+_ARCHITECTURES: dict[str, Callable[[TranscriberConfig, int, int], list[nn.Module]]] = {
+    "deep": _deep,
+    "shallow": _shallow,
+}
+
+
+class _Layers(nn.Sequential):
+    """A chain of layers with a forward of its own, which the compiler takes as one graph; nn.Sequential's it splits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x
+
+
+class TranscriberNetwork(nn.Module):
+    """A front end and the layers behind it.
+
+    Shape: input [B, window_samples] float32, samples in +-1; output [B, outputs] logits.
+
+    Args:
+        config: What to build.
+    """
+
+    def __init__(self, config: TranscriberConfig) -> None:
+        super().__init__()
+        self.config = config
+        bins = config.bins or (config.window_samples // 2 if config.complex else config.window_samples)
+        self.front_end = FrontEnd(config.front_end, config.window_samples, bins, config.complex)
+        channels = self.front_end.channels // 2 if config.complex else self.front_end.channels
+        self.body = _Layers(*_ARCHITECTURES[config.architecture](config, channels, self.front_end.length))
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Gives the logits of the notes that sound at the windows' centres."""
+        x = self.front_end(windows).unsqueeze(2)
+        # The channels lie innermost in memory, a format PyTorch has for images alone: nearly twice as fast on a CPU.
+        return self.body(x.contiguous(memory_format=torch.channels_last))
+
+
+def build(config: TranscriberConfig) -> TranscriberNetwork:
+    """Builds a transcriber with fresh weights.
+
+    Args:
+        config: What to build.
+
+    Returns:
+        The network, in training mode, float32 on the CPU.
+    """
+    return TranscriberNetwork(config)

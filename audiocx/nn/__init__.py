@@ -1,0 +1,29 @@
+"""Complex-valued layers on PyTorch. They know nothing of sound.
+
+Inside networks a complex feature map is a real tensor of 2C channels, real parts first; a layer given a native
+complex tensor takes it and gives one back. All parameters and buffers are real.
+
+Source: Trabelsi et al., "Deep Complex Networks", ICLR 2018.
+"""
+
+from . import functional, init
+from .activation import ComplexDropout, CReLU, ModReLU, ZReLU
+from .conv import ComplexConv1d, ComplexConv2d
+from .linear import ComplexLinear
+from .norm import ComplexBatchNorm
+from .pool import ComplexAvgPool, MagnitudeMaxPool
+
+__all__ = [
+    "CReLU",
+    "ComplexAvgPool",
+    "ComplexBatchNorm",
+    "ComplexConv1d",
+    "ComplexConv2d",
+    "ComplexDropout",
+    "ComplexLinear",
+    "MagnitudeMaxPool",
+    "ModReLU",
+    "ZReLU",
+    "functional",
+    "init",
+]

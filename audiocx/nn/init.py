@@ -1,0 +1,133 @@
+"""Initialisation of complex weights, and of their real twins.
+
+A complex weight W of either kind has E|W|^2 = 2 sigma^2 with sigma^2 = 1 / fan_in (He) or 1 / (fan_in + fan_out)
+(Glorot), whatever its shape.
+
+Source: DCN, section 3.6.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Criterion", "Scheme", "fans", "init_complex_", "init_real_", "rayleigh_", "unitary_", "weight_std"]
+
+Criterion = Literal["he", "glorot"]
+Scheme = Literal["unitary", "rayleigh"]
+
+
+def fans(weight: Tensor) -> tuple[int, int]:
+    """Counts the inputs and the outputs that one unit is joined to.
+
+    Args:
+        weight: Shape [O, I, *K].
+
+    Returns:
+        fan_in = I * prod(K), fan_out = O * prod(K).
+    """
+    receptive = math.prod(weight.shape[2:])
+    return weight.shape[1] * receptive, weight.shape[0] * receptive
+
+
+def weight_std(weight: Tensor, criterion: Criterion = "he") -> float:
+    """Gives sqrt(E|W|^2) that the criterion asks of a complex weight.
+
+    Args:
+        weight: Shape [O, I, *K].
+        criterion: "he" (for ReLU-like activations) or "glorot".
+
+    Returns:
+        sqrt(2 / fan_in) or sqrt(2 / (fan_in + fan_out)).
+
+    Raises:
+        ValueError: Unknown criterion.
+    """
+    fan_in, fan_out = fans(weight)
+    if criterion == "he":
+        return math.sqrt(2 / fan_in)
+    if criterion == "glorot":
+        return math.sqrt(2 / (fan_in + fan_out))
+    raise ValueError(f"The criterion is 'he' or 'glorot', not {criterion!r}.")
+
+
+@torch.no_grad()
+def rayleigh_(real: Tensor, imag: Tensor, criterion: Criterion = "he") -> None:
+    """Fills a complex weight with Rayleigh magnitudes and uniform phases, in place.
+
+    Args:
+        real: Real part, shape [O, I, *K].
+        imag: Imaginary part, same shape.
+        criterion: "he" or "glorot".
+    """
+    sigma = weight_std(real, criterion) / math.sqrt(2)
+    # Inverse transform sampling; 1 - U lies in (0, 1], so that the logarithm is finite.
+    length = sigma * torch.sqrt(-2 * torch.log1p(-torch.rand_like(real)))
+    phase = torch.empty_like(real).uniform_(-math.pi, math.pi)
+    real.copy_(length * phase.cos())
+    imag.copy_(length * phase.sin())
+
+
+@torch.no_grad()
+def unitary_(real: Tensor, imag: Tensor, criterion: Criterion = "he") -> None:
+    """Fills a complex weight with a scaled semi-unitary matrix, reshaped to the kernel, in place.
+
+    Args:
+        real: Real part, shape [O, I, *K]; the matrix is [O, I * prod(K)].
+        imag: Imaginary part, same shape.
+        criterion: "he" or "glorot".
+    """
+    rows, columns = real.shape[0], real[0].numel()
+    noise = torch.randn(max(rows, columns), min(rows, columns), dtype=torch.complex128)
+    q, r = torch.linalg.qr(noise)
+    # Without these phases QR does not draw uniformly (Mezzadri 2007).
+    q = q * torch.sgn(r.diagonal())
+    matrix = q if rows >= columns else q.mH
+    # E|Q|^2 = 1 / max(rows, columns): its columns (or rows) have length 1.
+    matrix = matrix * (weight_std(real, criterion) * math.sqrt(max(rows, columns)))
+    real.copy_(matrix.real.reshape(real.shape))
+    imag.copy_(matrix.imag.reshape(imag.shape))
+
+
+def init_complex_(real: Tensor, imag: Tensor, scheme: Scheme = "unitary", criterion: Criterion = "he") -> None:
+    """Fills a complex weight by the named scheme, in place.
+
+    Args:
+        real: Real part, shape [O, I, *K].
+        imag: Imaginary part, same shape.
+        scheme: "unitary" or "rayleigh".
+        criterion: "he" or "glorot".
+
+    Raises:
+        ValueError: Unknown scheme or criterion.
+    """
+    schemes = {"unitary": unitary_, "rayleigh": rayleigh_}
+    if scheme not in schemes:
+        raise ValueError(f"The scheme is 'unitary' or 'rayleigh', not {scheme!r}.")
+    schemes[scheme](real, imag, criterion)
+
+
+def init_real_(weight: Tensor, scheme: Scheme = "unitary", criterion: Criterion = "he") -> None:
+    """Fills a real weight with the real twin of a complex scheme, in place.
+
+    The twin of "unitary" is orthogonal (gain sqrt 2 for He, 1 for Glorot), that of "rayleigh" is normal.
+
+    Args:
+        weight: Shape [O, I, *K].
+        scheme: "unitary" or "rayleigh".
+        criterion: "he" or "glorot".
+
+    Raises:
+        ValueError: Unknown scheme or criterion.
+    """
+    if criterion not in ("he", "glorot"):
+        raise ValueError(f"The criterion is 'he' or 'glorot', not {criterion!r}.")
+    if scheme == "unitary":
+        nn.init.orthogonal_(weight, gain=math.sqrt(2) if criterion == "he" else 1.0)
+    elif scheme == "rayleigh":
+        nn.init.kaiming_normal_(weight) if criterion == "he" else nn.init.xavier_normal_(weight)
+    else:
+        raise ValueError(f"The scheme is 'unitary' or 'rayleigh', not {scheme!r}.")

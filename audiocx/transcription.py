@@ -1,0 +1,130 @@
+"""What was found in a recording: the notes, and the ways to write, hear and see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import audio
+from .files import replacing
+from .notes import Note
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Transcription"]
+
+
+@dataclass(frozen=True, eq=False)
+class Transcription:
+    """The notes of a recording, and the probabilities they were decoded from.
+
+    Attributes:
+        notes: The notes, in order of onset.
+        probabilities: Float32 [T, P], the probability that a note sounds; frame t is centred at t / frame_rate.
+        frame_rate: Frames a second, in Hz.
+        lowest_note: MIDI number of the first of the P notes.
+        duration_s: Length of the recording, in seconds.
+        source: Name of the recording.
+    """
+
+    notes: list[Note]
+    probabilities: NDArray[np.float32]
+    frame_rate: float
+    lowest_note: int
+    duration_s: float
+    source: str
+
+    def to_midi(self, path: str | Path, tempo_bpm: float = 120.0) -> None:
+        """Write a MIDI file; the notes keep their time in seconds at any tempo.
+
+        Args:
+            path: File to write.
+            tempo_bpm: Tempo that the file states, in quarter notes a minute.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        from .midi import write_midi
+
+        write_midi(self.notes, path, tempo_bpm=tempo_bpm)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write one line a note.
+
+        Args:
+            path: File to write.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        from .midi import write_csv
+
+        write_csv(self.notes, path)
+
+    def to_json(self, path: str | Path) -> None:
+        """Write the notes, the recording's name and its length as JSON.
+
+        Args:
+            path: File to write.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        from .midi import write_json
+
+        write_json(self.notes, path, metadata={"source": self.source, "duration_s": self.duration_s})
+
+    def to_npz(self, path: str | Path) -> None:
+        """Write the probabilities, their frame rate and lowest note as a NumPy archive.
+
+        Args:
+            path: File to write; ``numpy.load`` gives ``probabilities``, ``frame_rate`` and ``lowest_note``.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(
+                file, probabilities=self.probabilities, frame_rate=self.frame_rate, lowest_note=self.lowest_note
+            )
+
+    def to_wav(self, path: str | Path) -> None:
+        """Write the notes played by decaying tones, to hear what was found.
+
+        Args:
+            path: File to write; its suffix names the format.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        from . import sonify
+
+        audio.write(path, sonify.synthesize(self.notes, self.duration_s), sonify.SAMPLE_RATE)
+
+    def to_png(self, path: str | Path) -> None:
+        """Write a picture of the notes, a piano roll.
+
+        Args:
+            path: File to write; its suffix names the format.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        from . import plots
+
+        plots.save(self.plot(), path)
+
+    def plot(self) -> Figure:
+        """Draw the notes as a piano roll.
+
+        Returns:
+            A matplotlib figure, also shown by notebooks.
+        """
+        from . import plots
+
+        return plots.plot_notes(self.notes, self.duration_s, self.source)

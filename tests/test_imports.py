@@ -1,0 +1,146 @@
+"""Who imports whom: what must not be loaded, and that imports run one way."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import audiocx
+
+PACKAGE = Path(audiocx.__file__).parent
+# From the bottom up: a module may import what stands on its own floor or below. A package stands for its modules.
+FLOORS = [
+    {"errors", "files", "config"},
+    {"nn", "audio", "signal", "notes"},
+    {"midi", "sonify", "plots"},
+    {"models", "data", "metrics"},
+    {"pretrained", "engine"},
+    {"transcription", "inference"},
+    {"cli"},
+]
+FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+TRAINING = {"lightning", "pytorch_lightning", "sklearn", "intervaltree", "mir_eval", "tensorboard", "torchmetrics"}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules of audiocx that a file imports when it is loaded or run, by their name below audiocx; "" for itself."""
+    package = ("audiocx", *path.relative_to(PACKAGE).parts[:-1])
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        node
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.unparse(test.test)
+        for node in ast.walk(test)
+    }
+    for node in ast.walk(tree):
+        if node in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[2] for name in node.names if name.name.split(".")[0] == "audiocx")
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            full = [*base, *(node.module.split(".") if node.module else [])]
+            if full[:1] == ["audiocx"]:
+                yield from (".".join(full[1:]) or name.name for name in node.names)
+
+
+def modules(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def loaded_by(code: str) -> set[str]:
+    return set(run(f"{code}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))").split())
+
+
+def test_every_module_has_a_floor() -> None:
+    names = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules(PACKAGE)}
+    assert names - {"__init__", "__main__"} == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=str(path.relative_to(PACKAGE))) for path in modules(PACKAGE)])
+def test_imports_run_one_way(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own in ("__init__", "__main__"):
+        return  # the public names and the command: the very top
+    for name in imported(path):
+        other = name.split(".")[0]
+        assert other in FLOOR or other == "__version__", f"{path.name} imports {name!r}"
+        assert FLOOR.get(other, 0) <= FLOOR[own], f"{own} imports {other}, which stands above it"
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in modules(PACKAGE / "nn")])
+def test_nn_knows_nothing_of_the_rest(path: Path) -> None:
+    assert {name.split(".")[0] for name in imported(path)} <= {"nn"}
+
+
+def test_nothing_imports_a_recipe() -> None:
+    for path in modules(PACKAGE):
+        names = {
+            name
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for name in (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import)
+                else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            )
+        }  # fmt: skip
+        assert not any(name.split(".")[0] == "recipes" for name in names), path
+
+
+def test_only_the_engine_imports_lightning() -> None:
+    users = {str(path.relative_to(PACKAGE)) for path in modules(PACKAGE) if "lightning" in loaded_names(path)}
+    assert users == {"engine.py"}
+
+
+def loaded_names(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {(node.module or "").split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom)}
+
+
+@pytest.mark.parametrize("module", ["audiocx", "audiocx.cli", "audiocx.notes", "audiocx.midi", "audiocx.audio"])
+def test_importing_loads_neither_torch_nor_matplotlib(module: str) -> None:
+    assert not loaded_by(f"import {module}") & ({"torch", "matplotlib"} | TRAINING)
+
+
+def test_help_answers_at_once() -> None:
+    took_s = []
+    for _ in range(3):
+        began_s = time.perf_counter()
+        run("from audiocx.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass")
+        took_s.append(time.perf_counter() - began_s)
+    assert min(took_s) < 0.5
+
+
+def test_listing_networks_loads_no_torch() -> None:
+    assert "torch" not in loaded_by("from audiocx.cli import main\nassert main(['models']) == 0")
+
+
+def test_transcribing_loads_nothing_of_training(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    code = (
+        "import numpy as np, audiocx\n"
+        f"result = audiocx.load({str(tiny_checkpoint)!r}, 'cpu').transcribe(np.zeros(4000), 8000, threshold=0.01)\n"
+        f"result.to_midi({str(tmp_path / 'a.mid')!r})\nresult.to_csv({str(tmp_path / 'a.csv')!r})"
+    )
+    loaded = loaded_by(code)
+    assert {"torch", "pretty_midi"} <= loaded
+    assert not loaded & (TRAINING | {"matplotlib"})
+
+
+def test_the_public_names() -> None:
+    assert set(audiocx.__all__) <= set(dir(audiocx))
+    for name in audiocx.__all__:
+        assert getattr(audiocx, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        audiocx.nonsense  # noqa: B018

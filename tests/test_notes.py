@@ -1,0 +1,226 @@
+"""Probabilities become the notes that made them."""
+
+import dataclasses
+import itertools
+import json
+import time
+
+import numpy as np
+import pytest
+
+from audiocx.errors import ConfigError
+from audiocx.notes import DecodeSettings, Note, decode, notes_to_roll
+
+RATE = 80.0
+PLAIN = DecodeSettings(bridge_gap_s=0.0, min_note_s=0.0, split_dip=1.0)
+
+
+def curve(*values, pitch=0, pitches=1):
+    """Probabilities [T, P] of one pitch, the others silent."""
+    roll = np.zeros((len(values), pitches), np.float32)
+    roll[:, pitch] = values
+    return roll
+
+
+def struck(frames, *pieces):
+    """A curve that is `high` over [start, stop) for each (start, stop, high), elsewhere .02, over `frames` frames."""
+    values = np.full(frames, 0.02, np.float32)
+    for start, stop, high in pieces:
+        values[start:stop] = high
+    return values[:, None]
+
+
+def test_notes_sort_by_onset_then_pitch_and_know_their_duration():
+    notes = [Note(1.0, 60, 2.0), Note(0.5, 72, 0.6), Note(0.5, 40, 9.0)]
+    assert [note.midi_note for note in sorted(notes)] == [40, 72, 60]
+    assert notes[0].duration_s == 1.0 and notes[0].velocity == 80
+
+
+def test_a_note_sounds_from_its_onset_up_to_its_offset():
+    times = np.arange(6) / 10
+    notes = [Note(0.1, 22, 0.3), Note(0.35, 22, 0.41), Note(0.0, 20, 1.0), Note(0.0, 24, 1.0)]
+    roll = notes_to_roll(notes, times, lowest_note=21, pitches=3)
+    assert roll.dtype == bool and roll.shape == (6, 3)
+    assert roll[:, 1].tolist() == [False, True, True, False, True, False]
+    assert not roll[:, [0, 2]].any()  # notes 20 and 24 are out of range
+
+
+def test_no_notes_make_an_empty_roll():
+    assert not notes_to_roll([], np.arange(3.0)).any()
+
+
+def test_roll_to_notes_to_roll_is_the_identity():
+    rng = np.random.default_rng(0)
+    roll = rng.random((300, 88)) < 0.3
+    notes = decode(roll.astype(np.float32), RATE, PLAIN)
+    np.testing.assert_array_equal(notes_to_roll(notes, np.arange(300) / RATE), roll)
+    assert notes == sorted(notes)
+
+
+def test_notes_survive_a_smooth_curve_within_half_a_frame():
+    rng = np.random.default_rng(1)
+    notes = [Note(on, 21 + int(p), on + 0.3) for p, on in zip(range(0, 88, 3), rng.uniform(0.2, 3.0, 30), strict=True)]
+    times = np.arange(400) / RATE
+    probabilities = np.zeros((400, 88), np.float32)
+    for note in notes:  # probability rises and falls over 60 ms, and is one half at the onset and the offset
+        edge = np.minimum(times - note.onset_s, note.offset_s - times) / 0.06 + 0.5
+        probabilities[:, note.midi_note - 21] = np.clip(edge, 0, 1)
+    found = decode(probabilities, RATE, DecodeSettings(sustain_ratio=1.0))
+    for note, original in zip(found, sorted(notes), strict=True):
+        assert note.midi_note == original.midi_note
+        assert note.onset_s == pytest.approx(original.onset_s, abs=1e-4)
+        assert note.offset_s == pytest.approx(original.offset_s, abs=1e-4)
+
+
+def test_onset_and_offset_are_interpolated_by_hand():
+    (note,) = decode(curve(0, 0.2, 0.6, 0.9, 0.4, 0.1), 10.0, dataclasses.replace(PLAIN, sustain_ratio=0.6), 60)
+    assert note.midi_note == 60
+    assert note.onset_s == pytest.approx(0.175)  # .5 lies three quarters of the way from frame 1 (.2) to frame 2 (.6)
+    assert note.offset_s == pytest.approx(0.4 + 0.1 / 3)  # .3 lies a third of the way from frame 4 (.4) to frame 5 (.1)
+
+
+def test_hysteresis_starts_high_and_goes_on_low():
+    settings = dataclasses.replace(PLAIN, threshold=0.5, sustain_ratio=0.6)
+    assert decode(curve(0, 0.4, 0.45, 0.4, 0), RATE, settings) == []
+    (note,) = decode(curve(0, 0.4, 0.6, 0.4, 0.35, 0.6, 0.1), 1.0, settings)
+    assert note.onset_s == pytest.approx(1.5) and note.offset_s == pytest.approx(5.6)
+
+
+def test_sounding_from_first_to_last_frame():
+    (note,) = decode(np.ones((10, 1), np.float32), 10.0, PLAIN)
+    assert note.onset_s == 0.0 and 0.9 < note.offset_s <= 1.0
+
+
+@pytest.mark.parametrize("gap_frames", [1, 2, 3, 4])
+def test_gaps_are_bridged_up_to_their_limit(gap_frames):
+    values = struck(60, (10, 25, 0.9), (25 + gap_frames, 50, 0.9))
+    notes = decode(values, 100.0, dataclasses.replace(PLAIN, bridge_gap_s=0.02))
+    assert len(notes) == (1 if gap_frames <= 2 else 2)
+
+
+def test_short_blips_are_dropped():
+    values = struck(60, (10, 12, 0.9), (30, 40, 0.9))
+    (note,) = decode(values, 100.0, dataclasses.replace(PLAIN, min_note_s=0.05))
+    assert note.onset_s == pytest.approx(0.295, abs=0.005)
+
+
+def test_a_dip_splits_when_deep_enough_on_both_sides():
+    values = np.interp(np.arange(100), [0, 5, 10, 40, 46, 52, 90, 95, 99], [0, 0, 0.9, 0.9, 0.4, 0.8, 0.8, 0, 0])
+    probabilities = values[:, None].astype(np.float32)
+    depth = 1 - 0.4 / 0.8
+    for split_dip, count in ((depth - 0.02, 2), (depth + 0.02, 1)):
+        assert len(decode(probabilities, 100.0, dataclasses.replace(PLAIN, split_dip=split_dip))) == count
+    first, second = decode(probabilities, 100.0, dataclasses.replace(PLAIN, split_dip=0.3))
+    assert first.offset_s == pytest.approx(0.46, abs=1e-6)  # the floor of the dip
+    assert second.onset_s == pytest.approx(0.49, abs=1e-6)  # halfway up from .4 to .8
+
+
+def test_a_slow_decay_with_a_ripple_is_one_note():
+    values = np.r_[0, 0.2, np.linspace(0.95, 0.4, 60), 0.45, 0.4, 0.35, 0.1]
+    assert len(decode(values[:, None], RATE)) == 1
+
+
+def test_every_deep_dip_splits():
+    one = np.r_[np.linspace(0.45, 0.95, 6), np.linspace(0.95, 0.35, 18)]
+    values = np.r_[0, np.tile(one, 5), 0]
+    notes = decode(values[:, None], RATE)
+    assert len(notes) == 5
+    steps = np.diff([note.onset_s for note in notes])
+    assert steps[1:] == pytest.approx(np.full(3, len(one) / RATE), abs=1e-3)
+    for before, after in itertools.pairwise(notes):
+        assert before.onset_s < before.offset_s <= after.onset_s
+
+
+def test_rises_split_what_the_probability_shows_as_one_note():
+    probabilities = struck(200, (20, 180, 0.95))
+    rises = np.zeros_like(probabilities)
+    rises[[18, 60, 64, 120, 178], 0] = [30.0, 8.0, 9.0, 4.0, 20.0]
+    settings = DecodeSettings(split_rise_db=6.0)
+    first, second = decode(probabilities, RATE, settings, onsets=rises)
+    # The rise before the onset is the onset's own; 64 follows 60 too soon; 120 is weak; 178 is too near the end.
+    assert second.onset_s == pytest.approx(60 / RATE) and first.offset_s == second.onset_s
+    assert len(decode(probabilities, RATE, settings)) == 1
+    assert len(decode(probabilities, RATE, DecodeSettings(split_rise_db=np.inf), onsets=rises)) == 1
+
+
+def test_a_rise_and_a_dip_of_one_stroke_split_once_at_the_rise():
+    values = np.interp(np.arange(100), [0, 5, 10, 40, 46, 52, 90, 95, 99], [0, 0, 0.9, 0.9, 0.3, 0.9, 0.9, 0, 0])
+    rises = np.zeros((100, 1), np.float32)
+    rises[47] = 10.0
+    notes = decode(values[:, None], 100.0, onsets=rises)
+    assert [note.onset_s for note in notes[1:]] == pytest.approx([0.47])
+
+
+def test_velocities_follow_loudness():
+    probabilities, loudness = np.zeros((600, 3), np.float32), np.full((600, 3), -60.0, np.float32)
+    peaks_db = np.linspace(-40, -10, 9)
+    for index, peak_db in enumerate(peaks_db):
+        start = 20 + 60 * index
+        probabilities[start : start + 40, index % 3] = 0.9
+        loudness[start + 4, index % 3] = peak_db
+        loudness[start + 30, index % 3] = 0.0  # after the attack: another note's doing
+    velocities = [note.velocity for note in decode(probabilities, RATE, loudness_db=loudness)]
+    assert velocities == sorted(velocities) and velocities[0] == 20 and velocities[-1] == 110
+    assert velocities[4] == 65
+    shifted = [note.velocity for note in decode(probabilities, RATE, loudness_db=loudness - 17)]
+    assert shifted == velocities
+    assert {note.velocity for note in decode(probabilities, RATE)} == {80}
+
+
+def test_even_playing_is_not_stretched_over_all_velocities():
+    probabilities = struck(200, (20, 60, 0.9), (100, 140, 0.9))
+    loudness = np.full_like(probabilities, -20.0)
+    loudness[120:] = -19.0
+    loudness[100:110] = -19.0
+    quiet, loud = (note.velocity for note in decode(probabilities, RATE, loudness_db=loudness))
+    assert 0 < loud - quiet < 10
+
+
+@pytest.mark.parametrize("shape", [(0, 88), (5, 0)])
+def test_nothing_in_nothing_out(shape):
+    assert decode(np.zeros(shape, np.float32), RATE) == []
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_very_short_inputs_decode(frames):
+    ones = np.ones((frames, 2), np.float16)
+    assert len(decode(ones, 10.0, onsets=ones, loudness_db=ones)) == 2
+
+
+def test_bad_arrays_are_refused():
+    good = np.zeros((4, 2), np.float32)
+    with pytest.raises(ValueError, match="shape"):
+        decode(np.zeros(4), RATE)
+    with pytest.raises(ValueError, match="NaN"):
+        decode(np.full((4, 2), np.nan), RATE)
+    with pytest.raises(ValueError, match="frame_rate"):
+        decode(good, 0.0)
+    with pytest.raises(ValueError, match="onsets"):
+        decode(good, RATE, onsets=np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="loudness_db"):
+        decode(good, RATE, loudness_db=np.zeros((5, 2)))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"threshold": 1.5}, {"threshold": 0.0}, {"min_note_s": -1}, {"split_dip": float("nan")}, {"sustain_ratio": "a"}],
+)
+def test_settings_out_of_range_are_config_errors(values):
+    with pytest.raises(ConfigError, match=next(iter(values))):
+        DecodeSettings(**values)
+
+
+def test_settings_survive_json():
+    settings = DecodeSettings(threshold=0.3)
+    assert DecodeSettings(**json.loads(json.dumps(dataclasses.asdict(settings)))) == settings
+
+
+def test_a_long_song_decodes_fast():
+    rng = np.random.default_rng(2)
+    notes = [Note(index / 10, int(rng.integers(25, 100)), index / 10 + 0.25) for index in range(2400)]
+    probabilities = notes_to_roll(notes, np.arange(20000) / 86.13).astype(np.float32) * 0.9
+    probabilities += rng.random(probabilities.shape, dtype=np.float32) * 0.1
+    started = time.process_time()
+    found = decode(probabilities, 86.13, onsets=probabilities)
+    assert time.process_time() - started < 2.0  # about 0.2 s on one core
+    assert len(found) > 2000

@@ -1,7 +1,6 @@
 # make demo and make test do all the set-up themselves: they need Python 3.10 or newer, and make.
 #
-# Without a GPU, the small CPU build of torch is enough:
-#   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+# On a machine without a GPU, torch's small CPU build is enough (pytorch.org tells how to get it); PIP_FLAGS is handed to pip.
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -103,6 +103,6 @@ def read_toml(kind: type[T], path: str | Path) -> T:
             values = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); name an existing .toml file.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML ({error}).") from None
+    except ValueError as error:  # malformed, or not even UTF-8
+        raise ConfigError(f"{path}: not valid TOML ({error}); correct it there.") from None
     return from_dict(kind, values, str(path))

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,24 @@ if TYPE_CHECKING:
     from .models import TranscriberConfig
     from .pretrained import Checkpoint
 
-__all__ = ["Transcriber", "load", "transcribe"]
+__all__ = ["Evidence", "Transcriber", "load", "transcribe"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What notes are decoded from.
+
+    Attributes:
+        probabilities: That a pitch sounds, float32 [T, P].
+        onsets: Rise of each pitch's partials in dB, float32 [T, P].
+        loudness_db: Level of each pitch in dB, float32 [T, P].
+        frame_rate: Frames a second, in Hz.
+    """
+
+    probabilities: NDArray[np.float32]
+    onsets: NDArray[np.float32]
+    loudness_db: NDArray[np.float32]
+    frame_rate: float
 
 
 class Transcriber:
@@ -73,14 +90,32 @@ class Transcriber:
             AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
             ConfigError: An option is out of range.
         """
-        settings, hop = self._options(threshold, min_note_s, hop_samples)
-        samples, name = self._samples(source, sample_rate)
+        settings = self._settings(threshold, min_note_s)
+        samples, name = self.samples(source, sample_rate)
+        evidence = self.listen(samples, hop_samples, progress)
+        rate, lowest_note = evidence.frame_rate, self.config.lowest_note
+        notes = decode(
+            evidence.probabilities, rate, settings, lowest_note, onsets=evidence.onsets, loudness_db=evidence.loudness_db
+        )
+        return Transcription(
+            notes, evidence.probabilities, rate, lowest_note, len(samples) / self.config.sample_rate, name
+        )
+
+    def listen(self, samples: NDArray[np.floating], hop_samples: int | None = None, progress: bool = False) -> Evidence:
+        """Gather all that notes are decoded from.
+
+        Args:
+            samples: Mono samples, float [N], at ``network.config.sample_rate``.
+            hop_samples: Samples from frame to frame; None for the checkpoint's.
+            progress: Show a progress bar on stderr, if that is a terminal.
+
+        Returns:
+            Probabilities, onset strengths and levels.
+        """
+        hop = self.checkpoint.hop_samples if hop_samples is None else hop_samples
+        grid = (samples, self.config.sample_rate, hop, self.config.lowest_note, self.config.outputs)
         probabilities = self.probabilities(samples, hop, progress)
-        rate, lowest_note, pitches = self.config.sample_rate, self.config.lowest_note, self.config.outputs
-        onsets = onset_strength_db(samples, rate, hop, lowest_note, pitches)
-        levels_db = loudness_db(samples, rate, hop, lowest_note, pitches)
-        notes = decode(probabilities, rate / hop, settings, lowest_note, onsets=onsets, loudness_db=levels_db)
-        return Transcription(notes, probabilities, rate / hop, lowest_note, len(samples) / rate, name)
+        return Evidence(probabilities, onset_strength_db(*grid), loudness_db(*grid), self.config.sample_rate / hop)
 
     def probabilities(
         self, samples: NDArray[np.floating], hop_samples: int | None = None, progress: bool = False
@@ -100,26 +135,35 @@ class Transcriber:
         from .models.frames import frame_probabilities
 
         hop = self.checkpoint.hop_samples if hop_samples is None else hop_samples
+        if hop < 1:
+            raise ConfigError(f"The hop is at least one sample, not {hop}.")
         signal = np.require(samples, np.float32, ["C", "W"])
         # tqdm shows nothing where stderr is no terminal if disable is None
         with tqdm(total=-(-len(signal) // hop), unit=" frames", leave=False, disable=None if progress else True) as bar:
             return frame_probabilities(self.network, signal, hop, report=bar.update)
 
-    def _options(
-        self, threshold: float | None, min_note_s: float | None, hop_samples: int | None
-    ) -> tuple[DecodeSettings, int]:
+    def _settings(self, threshold: float | None, min_note_s: float | None) -> DecodeSettings:
         """Put what the caller chose over the checkpoint's settings."""
-        if hop_samples is not None and hop_samples < 1:
-            raise ConfigError(f"The hop is at least one sample, not {hop_samples}.")
         chosen = {"threshold": threshold, "min_note_s": min_note_s}
         changes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
-        hop = self.checkpoint.hop_samples if hop_samples is None else hop_samples
-        return replace(self.checkpoint.decode, **changes), hop
+        return replace(self.checkpoint.decode, **changes)
 
-    def _samples(
-        self, source: str | Path | NDArray[np.floating], sample_rate: int | None
+    def samples(
+        self, source: str | Path | NDArray[np.floating], sample_rate: int | None = None
     ) -> tuple[NDArray[np.float32], str]:
-        """Bring a file or samples to the network's rate."""
+        """Bring a file or samples to the network's rate.
+
+        Args:
+            source: An audio file, or mono samples, float [N].
+            sample_rate: Rate of the samples, in Hz; only for samples.
+
+        Returns:
+            Mono samples, float32 [M], and the recording's name.
+
+        Raises:
+            AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
+            ConfigError: Samples came without their rate.
+        """
         rate = self.config.sample_rate
         if not isinstance(source, np.ndarray):
             return audio.read(source, rate)[0], Path(source).name

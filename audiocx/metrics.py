@@ -1,13 +1,12 @@
 """How good a transcription is: average precision, frame scores and note scores, per piece and overall.
 
-Sources: average precision as scikit-learn defines it, over all (frame, pitch) pairs flattened (J. Thickstun,
-Z. Harchaoui and S. Kakade, "Learning features of music from scratch", ICLR 2017); note scores as mir_eval.transcription
-defines them (C. Raffel et al., "mir_eval: a transparent implementation of common MIR metrics", ISMIR 2014), after
-M. Bay, A. Ehmann and J. S. Downie, "Evaluation of multiple-F0 estimation and tracking systems", ISMIR 2009.
+Sources: average precision as scikit-learn defines it, over all (frame, pitch) pairs flattened (Thickstun et al.,
+"Learning features of music from scratch", ICLR 2017); note scores as mir_eval.transcription defines them (Raffel et
+al., "mir_eval: a transparent implementation of common MIR metrics", ISMIR 2014).
 
 Where these scores differ from others': a piece without reference notes or without estimated ones scores 0, as in
 mir_eval, even when both are empty; frame scores count every (frame, pitch) pair once, as scikit-learn's micro average
-does, and are not MIREX's, which take the mean over frames of 10 ms.
+does, at the frames given, so that their rate matters a little.
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ import numpy as np
 
 from .notes import Note
 
-# Enough for any picture; the whole curve of a corpus has millions of points.
-CURVE_POINTS = 2000
+CURVE_POINTS = 2000  # Enough for any picture; the whole curve of a corpus has millions.
 
 
 @dataclass(frozen=True)
@@ -133,8 +131,7 @@ def precision_recall_curve(
     # The last point, of precision 1 and recall 0, belongs to no threshold.
     precision, recall, thresholds = precision[-2::-1], recall[-2::-1], thresholds[::-1]
     if len(recall) > points:
-        wanted = np.linspace(recall[0], recall[-1], points)
-        kept = np.unique(np.minimum(np.searchsorted(recall, wanted), len(recall) - 1))
+        kept = np.unique(np.searchsorted(recall, np.linspace(recall[0], recall[-1], points)))
         precision, recall, thresholds = precision[kept], recall[kept], thresholds[kept]
     return precision, recall, thresholds
 
@@ -165,8 +162,8 @@ def note_scores(
     """Score notes: right are those of the right pitch whose onset, and then also whose offset, is near enough.
 
     Args:
-        reference: What was played. Notes without duration are left out, as mir_eval takes none.
-        estimated: What was found.
+        reference: What was played; notes without duration are left out, as mir_eval takes none.
+        estimated: What was found; likewise.
         onset_tolerance_s: Largest distance of onsets, in seconds.
         offset_ratio: Largest distance of offsets, as a fraction of the reference note's duration.
         offset_min_tolerance_s: Distance of offsets that is always near enough, in seconds.
@@ -217,9 +214,7 @@ def evaluate(pieces: Iterable[Piece]) -> Evaluation:
                 "name": piece.name,
                 "average_precision": average_precision(piece.probabilities, piece.roll),
                 **{f"frame_{key}": value for key, value in asdict(_frame_scores(*hits)).items()},
-                **{
-                    f"note_{key}": value for key, value in asdict(note_scores(piece.reference, piece.estimated)).items()
-                },
+                **{f"note_{key}": value for key, value in asdict(found).items()},
             }
         )
         counts += hits
@@ -228,9 +223,8 @@ def evaluate(pieces: Iterable[Piece]) -> Evaluation:
     if not rows:
         raise ValueError("there are no pieces to evaluate.")
     overall: dict[str, Any] = {"name": "overall"}
+    overall |= {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "name"}
     overall["average_precision"] = average_precision(np.concatenate(pooled), np.concatenate(sounding))
-    for key in list(rows[0])[2:]:
-        overall[key] = float(np.mean([row[key] for row in rows]))
     overall |= {f"pooled_frame_{key}": value for key, value in asdict(_frame_scores(*counts)).items()}
     return Evaluation(rows, overall)
 
@@ -255,18 +249,18 @@ def format_table(rows: Sequence[dict[str, Any]]) -> str:
         rows: Rows of an :class:`Evaluation`, usually [*evaluation.rows, evaluation.overall].
 
     Returns:
-        The table, scores in per cent; a line a row, without a line break at the end.
+        The table, a line a row, scores in per cent.
     """
     cells = [list(COLUMNS)]
     for row in rows:
         cells.append([str(row["name"]), *(f"{100 * row[key]:.1f}" for key in list(COLUMNS.values())[1:])])
     widths = [max(len(line[column]) for line in cells) for column in range(len(COLUMNS))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [
-        [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
-        for line in [cells[0], rule, *cells[1:]]
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = []
+    for first, *others in [cells[0], rule, *cells[1:]]:
+        padded = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append(f"| {' | '.join([first.ljust(widths[0]), *padded])} |")
+    return "\n".join(lines)
 
 
 def _validate(probabilities: np.ndarray, roll: np.ndarray) -> None:

@@ -25,12 +25,14 @@ PROBABILITY_COLOURS = "magma"
 INK, FAINT, BLACK_KEY = "#333333", "#d9d9d9", "#f2f2f4"
 # The categorical colours of M. Okabe and K. Ito, "Color Universal Design", 2008, without its yellow.
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 BLACK_KEYS = frozenset((1, 3, 6, 8, 10))
 # A second is this wide, within what screens and pages bear.
 INCHES_PER_SECOND = 0.35
 WIDTH_RANGE_INCHES = (8.0, 40.0)
 # Notes shorter than this many inches would vanish in long pieces.
 LEAST_NOTE_INCHES = 0.015
+SEAM_INCHES_PER_SECOND = 0.2
 DOTS_PER_INCH = 150
 
 
@@ -50,18 +52,23 @@ def plot_notes(notes: Sequence[Note], duration_s: float, title: str = "") -> Fig
     end_s = max([duration_s, 1e-3] + [note.offset_s for note in notes])
     width = float(np.clip(1.5 + INCHES_PER_SECOND * end_s, *WIDTH_RANGE_INCHES))
     low, high = _pitch_range([note.midi_note for note in notes])
-    figure = _figure(width, 1.4 + 0.075 * (high - low))
+    figure = _figure(width, 1.4 + 0.085 * (high - low))
     axes = figure.add_subplot()
     _keyboard(axes, low, high)
     least_s = LEAST_NOTE_INCHES * end_s / width
-    corners = [
-        [(n.onset_s, n.midi_note - 0.42), (n.onset_s, n.midi_note + 0.42), (end, n.midi_note + 0.42), (end, n.midi_note - 0.42)]
-        for n in notes
-        for end in [max(n.offset_s, n.onset_s + least_s)]
-    ]
-    bars = PolyCollection(corners, array=[n.velocity for n in notes], cmap=VELOCITY_COLOURS, clim=(1, 127), zorder=3)
+    bars = PolyCollection(
+        [_bar(note.onset_s, max(note.offset_s, note.onset_s + least_s), note.midi_note) for note in notes],
+        array=[note.velocity for note in notes],
+        cmap=VELOCITY_COLOURS,
+        clim=(1, 127),
+        # A thin seam parts repeated notes; where seconds are narrow it would hide the notes themselves.
+        edgecolors="white",
+        linewidths=0.5 if width / end_s > SEAM_INCHES_PER_SECOND else 0.0,
+        zorder=3,
+    )
     axes.add_collection(bars, autolim=False)
     _time_axis(axes, 0.0, end_s)
+    axes.grid(axis="x", color=FAINT, linewidth=0.5, zorder=1)
     axes.set_title(title, loc="left", color=INK)
     bar = figure.colorbar(bars, ax=axes, pad=0.15 / width, fraction=0.6 / width, aspect=30, ticks=[1, 32, 64, 96, 127])
     bar.set_label("velocity")
@@ -112,19 +119,18 @@ def plot_prediction(
     low, high = max(low, lowest_note), min(high, lowest_note + pitches - 1)
     edges_s = (first - 0.5) / frame_rate, (after - 0.5) / frame_rate
     width = float(np.clip(2.0 + 0.5 * (after - first) / frame_rate, 8.0, 20.0))
-    figure = _figure(width, 2.0 + 0.11 * (high - low))
+    figure = _figure(width, 1.8 + 0.09 * (high - low))
     upper, lower = figure.subplots(2, 1, sharex=True, sharey=True)
+    style = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": PROBABILITY_COLOURS}
+    extent = (*edges_s, lowest_note - 0.5, lowest_note + pitches - 0.5)
     for axes, matrix, name in ((upper, shown[0], "prediction"), (lower, shown[1], "ground truth")):
-        image = axes.imshow(
-            matrix.T, origin="lower", aspect="auto", interpolation="nearest", cmap=PROBABILITY_COLOURS, vmin=0, vmax=1,
-            extent=(*edges_s, lowest_note - 0.5, lowest_note + pitches - 0.5),
-        )  # fmt: skip
+        axes.imshow(matrix.T, vmin=0, vmax=1, extent=extent, **style)
         _pitch_axis(axes, low, high)
         axes.set_title(name, loc="left", color=INK)
     _time_axis(lower, *edges_s)
     upper.tick_params(bottom=False)
     upper.set_xlabel("")
-    bar = figure.colorbar(image, ax=[upper, lower], pad=0.01, fraction=0.03, aspect=40)
+    bar = figure.colorbar(upper.images[0], ax=[upper, lower], pad=0.01, fraction=0.03, aspect=40)
     bar.set_label("probability")
     bar.outline.set_visible(False)
     return figure
@@ -177,13 +183,19 @@ def note_name(midi_note: int) -> str:
     >>> note_name(60), note_name(21), note_name(70)
     ('C4', 'A0', 'A#4')
     """
-    return f"{'C C# D D# E F F# G G# A A# B'.split()[midi_note % 12]}{midi_note // 12 - 1}"
+    return f"{NOTE_NAMES[midi_note % 12]}{midi_note // 12 - 1}"
 
 
 def _figure(width_inches: float, height_inches: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width_inches, height_inches), dpi=100, layout="constrained", facecolor="white")
+
+
+def _bar(onset_s: float, offset_s: float, midi_note: int) -> list[tuple[float, float]]:
+    """The corners of a note's rectangle, a little lower than its row."""
+    low, high = midi_note - 0.42, midi_note + 0.42
+    return [(onset_s, low), (onset_s, high), (offset_s, high), (offset_s, low)]
 
 
 def _pitch_range(midi_notes: Sequence[int], margin: int = 2) -> tuple[int, int]:
@@ -229,4 +241,3 @@ def _time_axis(axes: Axes, start_s: float, end_s: float) -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(clock))
         axes.set_xlabel("time (min:s)")
     axes.tick_params(axis="x", length=3, color=FAINT)
-    axes.grid(axis="x", color=FAINT, linewidth=0.5, zorder=1)

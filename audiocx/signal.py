@@ -17,6 +17,8 @@ import scipy.fft
 WINDOW_S = 0.093
 # Partials asked for their opinion; fewer where they pass the Nyquist frequency.
 PARTIALS = 8
+# The lower median of eight, so that the octave above, which lifts four, does not count as this pitch's attack.
+MEDIAN = (PARTIALS - 1) // 2
 # Typical inharmonicity of a piano string: partial h lies at h * f0 * sqrt(1 + B h^2). Source: Fletcher, "Normal
 # vibration frequencies of a stiff piano string", JASA 36(1), 1964, equation 1.
 INHARMONICITY = 3e-4
@@ -33,8 +35,8 @@ def onset_strength_db(
 ) -> np.ndarray:
     """Measure by how much the level of each pitch's partials rises around each frame.
 
-    The rise is the median over the pitch's first partials: another note's attack lifts the partials that it shares, a
-    new stroke of this pitch lifts most of them.
+    The rise is the lower median over the pitch's first partials: another note's attack lifts the partials that it
+    shares, a new stroke of this pitch lifts most of them.
 
     Args:
         samples: The recording, float [N], mono.
@@ -49,20 +51,20 @@ def onset_strength_db(
     Raises:
         ValueError: If samples is not one-dimensional, or a rate, hop or number of pitches is not positive.
     """
-    reach = max(1, round(RISE_REACH_S * sample_rate / hop_samples))
     bins = _partial_bins(sample_rate, lowest_note, pitches)
     frames = _frame_count(samples, hop_samples)
+    reach = max(1, round(RISE_REACH_S * sample_rate / hop_samples))
     rises = np.empty((frames, pitches), dtype=np.float32)
     for start, levels_db in _level_blocks(samples, sample_rate, hop_samples, reach):
         jumps = (levels_db[2 * reach :] - levels_db[: -2 * reach]).T[bins]
-        rises[start : start + jumps.shape[2]] = np.maximum(np.median(jumps, axis=0), 0.0).T
+        rises[start : start + jumps.shape[2]] = np.maximum(np.partition(jumps, MEDIAN, axis=0)[MEDIAN], 0.0).T
     return rises
 
 
 def loudness_db(
     samples: np.ndarray, sample_rate: float, hop_samples: int, lowest_note: int = 21, pitches: int = 88
 ) -> np.ndarray:
-    """Measure how loud each pitch is in each frame, as the mean level of its partials.
+    """Measure how loud each pitch is in each frame: the lower median of its partials' levels.
 
     Args:
         samples: The recording, float [N], mono.
@@ -80,7 +82,7 @@ def loudness_db(
     bins = _partial_bins(sample_rate, lowest_note, pitches)
     levels = np.empty((_frame_count(samples, hop_samples), pitches), dtype=np.float32)
     for start, levels_db in _level_blocks(samples, sample_rate, hop_samples, reach=0):
-        levels[start : start + len(levels_db)] = levels_db.T[bins].mean(axis=0).T
+        levels[start : start + len(levels_db)] = np.partition(levels_db.T[bins], MEDIAN, axis=0)[MEDIAN].T
     return levels
 
 

@@ -28,3 +28,26 @@ def sine_file(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint whose small network hears an A (MIDI 69) in everything, all the time, and nothing else."""
+    import torch
+
+    from audiocx import pretrained
+    from audiocx.models import TranscriberConfig, build
+    from audiocx.notes import DecodeSettings
+
+    network = build(TranscriberConfig(sample_rate=8000, window_samples=256)).eval()
+    output = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        output.weight.zero_()
+        output.bias.fill_(-8.0)
+        output.bias[69 - network.config.lowest_note] = 5.0
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    never_split = DecodeSettings(split_rise_db=1000.0)  # the edges of test signals are no strokes
+    pretrained.export(
+        network, folder, decode=never_split, hop_samples=80, description="hears an A in everything", figures={"ap": 0.5}
+    )
+    return folder

@@ -17,7 +17,7 @@ PACKAGE = Path(audiocx.__file__).parent
 # From the bottom up: a module may import what stands on its own floor or below. A package stands for its modules.
 FLOORS = [
     {"errors", "files", "config"},
-    {"nn", "audio", "signal", "notes"},
+    {"nn", "audio", "signal", "notes", "decoding"},
     {"midi", "sonify", "plots"},
     {"models", "data", "metrics"},
     {"pretrained", "engine"},

@@ -135,20 +135,65 @@ def test_rises_split_what_the_probability_shows_as_one_note():
     probabilities = struck(200, (20, 180, 0.95))
     rises = np.zeros_like(probabilities)
     rises[[18, 60, 64, 120, 178], 0] = [30.0, 8.0, 9.0, 4.0, 20.0]
-    settings = DecodeSettings(split_rise_db=6.0)
+    settings = DecodeSettings(split_rise_db=6.0, snap_s=0.0, least_rise_db=0.0)
     first, second = decode(probabilities, RATE, settings, onsets=rises)
     # The rise before the onset is the onset's own; 64 follows 60 too soon; 120 is weak; 178 is too near the end.
     assert second.onset_s == pytest.approx(60 / RATE) and first.offset_s == second.onset_s
     assert len(decode(probabilities, RATE, settings)) == 1
-    assert len(decode(probabilities, RATE, DecodeSettings(split_rise_db=np.inf), onsets=rises)) == 1
+    assert len(decode(probabilities, RATE, dataclasses.replace(settings, split_rise_db=np.inf), onsets=rises)) == 1
 
 
 def test_a_rise_and_a_dip_of_one_stroke_split_once_at_the_rise():
     values = np.interp(np.arange(100), [0, 5, 10, 40, 46, 52, 90, 95, 99], [0, 0, 0.9, 0.9, 0.3, 0.9, 0.9, 0, 0])
     rises = np.zeros((100, 1), np.float32)
-    rises[47] = 10.0
+    rises[[7, 47]] = 10.0
     notes = decode(values[:, None], 100.0, onsets=rises)
     assert [note.onset_s for note in notes[1:]] == pytest.approx([0.47])
+
+
+def test_an_onset_moves_to_the_highest_rise_near_it():
+    probabilities = struck(200, (40, 90, 0.9), (120, 160, 0.9))
+    rises = np.zeros_like(probabilities)
+    rises[[30, 36, 38, 43, 117], 0] = [20.0, 3.0, 9.0, 5.0, 2.5]
+    settings = DecodeSettings(snap_s=0.06, least_rise_db=2.0, split_rise_db=np.inf)
+    first, second = decode(probabilities, RATE, settings, onsets=rises)
+    assert (first.onset_s, second.onset_s) == pytest.approx((38 / RATE, 117 / RATE))
+    assert [note.offset_s for note in (first, second)] == [
+        note.offset_s for note in decode(probabilities, RATE, settings)
+    ]
+
+
+def test_a_note_without_an_attack_is_dropped():
+    probabilities = struck(200, (40, 90, 0.9), (120, 160, 0.9))
+    rises = np.zeros_like(probabilities)
+    rises[41] = 5.0
+    settings = DecodeSettings(least_rise_db=2.0)
+    (note,) = decode(probabilities, RATE, settings, onsets=rises)
+    assert note.onset_s == pytest.approx(41 / RATE)
+    assert len(decode(probabilities, RATE, dataclasses.replace(settings, least_rise_db=0.0), onsets=rises)) == 2
+
+
+def test_a_dip_needs_some_rise_to_split_where_rises_are_known():
+    values = np.interp(np.arange(100), [0, 5, 10, 40, 46, 52, 90, 95, 99], [0, 0, 0.9, 0.9, 0.35, 0.9, 0.9, 0, 0])
+    rises = np.zeros((100, 1), np.float32)
+    rises[7] = 9.0
+    assert len(decode(values[:, None], 100.0)) == 2
+    assert len(decode(values[:, None], 100.0, onsets=rises)) == 1
+    rises[49] = 3.0  # too little to split alone
+    first, second = decode(values[:, None], 100.0, onsets=rises)
+    assert second.onset_s == pytest.approx(0.49)
+    assert len(decode(np.full((100, 1), 0.9), 100.0, DecodeSettings(least_rise_db=0.0), onsets=rises)) == 1
+
+
+def test_notes_of_a_pitch_never_overlap():
+    rng = np.random.default_rng(7)
+    probabilities = np.clip(np.cumsum(rng.normal(0, 0.15, (3000, 10)), axis=0) % 2 - 0.5, 0, 1).astype(np.float32)
+    rises = rng.exponential(2.0, probabilities.shape).astype(np.float32)
+    notes = decode(probabilities, RATE, onsets=rises)
+    assert len(notes) > 100
+    for pitch in range(21, 31):
+        for before, after in itertools.pairwise(note for note in notes if note.midi_note == pitch):
+            assert before.onset_s < before.offset_s <= after.onset_s
 
 
 def test_velocities_follow_loudness():
@@ -184,7 +229,7 @@ def test_nothing_in_nothing_out(shape):
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_very_short_inputs_decode(frames):
     ones = np.ones((frames, 2), np.float16)
-    assert len(decode(ones, 10.0, onsets=ones, loudness_db=ones)) == 2
+    assert len(decode(ones, 10.0, onsets=3 * ones, loudness_db=ones)) == 2
 
 
 def test_bad_arrays_are_refused():
@@ -220,7 +265,8 @@ def test_a_long_song_decodes_fast():
     notes = [Note(index / 10, int(rng.integers(25, 100)), index / 10 + 0.25) for index in range(2400)]
     probabilities = notes_to_roll(notes, np.arange(20000) / 86.13).astype(np.float32) * 0.9
     probabilities += rng.random(probabilities.shape, dtype=np.float32) * 0.1
+    rises = np.maximum(0, np.diff(probabilities, axis=0, prepend=0)) * 10
     started = time.process_time()
-    found = decode(probabilities, 86.13, onsets=probabilities)
+    found = decode(probabilities, 86.13, onsets=rises)
     assert time.process_time() - started < 2.0  # about 0.2 s on one core
     assert len(found) > 2000

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ..inference import Transcriber
     from ..notes import Note
 
-NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-
 
 @dataclass(frozen=True)
 class Job:
@@ -123,8 +121,10 @@ def _transcribe(transcriber: Transcriber, job: Job, arguments: argparse.Namespac
 
 def _table(notes: list[Note]) -> str:
     """The notes as lines for people: onset and length in seconds, name, MIDI number, velocity."""
+    from ..plots import note_name
+
     lines = [" onset_s  length_s  note  midi  velocity"]
     for note in notes:
-        name = f"{NOTE_NAMES[note.midi_note % 12]}{note.midi_note // 12 - 1}"
-        lines.append(f"{note.onset_s:8.3f}  {note.duration_s:8.3f}  {name:>4}  {note.midi_note:4}  {note.velocity:8}")
+        times_s = f"{note.onset_s:8.3f}  {note.duration_s:8.3f}"
+        lines.append(f"{times_s}  {note_name(note.midi_note):>4}  {note.midi_note:4}  {note.velocity:8}")
     return "\n".join(lines)

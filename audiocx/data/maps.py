@@ -7,12 +7,13 @@ each with a label file of the same stem beside it: ``.tsv`` (onset_s, offset_s, 
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
 from ..errors import DataError
 from ..midi import read_csv, read_midi
-from ..notes import Note
+from ..notes import DEFAULT_VELOCITY, Note
 from .corpus import Piece
 
 __all__ = ["find_labels", "find_pieces", "read_labels", "split"]
@@ -42,7 +43,7 @@ def find_pieces(folder: str | Path) -> list[Piece]:
         folder: Searched with its subfolders.
 
     Returns:
-        The pieces, sorted by name.
+        The pieces, sorted by path.
 
     Raises:
         DataError: The folder is missing or holds no recording with labels.
@@ -87,8 +88,8 @@ def read_labels(path: str | Path) -> list[Note]:
     """Reads the notes of a recording.
 
     Args:
-        path: A .tsv or .txt table (seconds; lines that begin with a letter or # are headings), a .csv as audiocx
-            writes it, or a MIDI file.
+        path: A .tsv or .txt table (times in seconds; headings, which begin with a letter, may stand above it, and
+            comments, which begin with #, anywhere), a .csv as audiocx writes it, or a MIDI file.
 
     Returns:
         The notes, sorted.
@@ -102,19 +103,25 @@ def read_labels(path: str | Path) -> list[Note]:
     if path.suffix.lower() == ".csv":
         return sorted(read_csv(path))
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: the labels cannot be read ({error}).") from None
-    rows = ((number, line.split()) for number, line in enumerate(lines, 1))
-    return sorted(_note(row, path, number) for number, row in rows if row and not row[0][0].isalpha() and row[0][0] != "#")
+    notes: list[Note] = []
+    for number, row in enumerate(map(str.split, lines), 1):
+        heading = not notes and row and row[0][0].isalpha()
+        if row and row[0][0] != "#" and not heading:
+            notes.append(_note(row, path, number))
+    return sorted(notes)
 
 
 def _note(row: list[str], path: Path, number: int) -> Note:
     try:
         onset_s, offset_s, midi_note = float(row[0]), float(row[1]), int(row[2])
-        velocity = int(row[3]) if len(row) > 3 else 80
+        velocity = int(row[3]) if len(row) > 3 else DEFAULT_VELOCITY
     except (ValueError, IndexError):
         raise DataError(f"{path}, line {number}: not 'onset offset note [velocity]', with times in seconds.") from None
-    if not 0 <= onset_s <= offset_s or not 0 <= midi_note <= 127:
-        raise DataError(f"{path}, line {number}: the note ends before it begins, or is no MIDI number (0 to 127).")
+    if not 0 <= onset_s <= offset_s < math.inf:
+        raise DataError(f"{path}, line {number}: the note must begin at 0 s or later, and end after it begins.")
+    if not (0 <= midi_note <= 127 and 0 <= velocity <= 127):
+        raise DataError(f"{path}, line {number}: note and velocity must be MIDI numbers, 0 to 127.")
     return Note(onset_s, midi_note, offset_s, velocity)

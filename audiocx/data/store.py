@@ -39,7 +39,7 @@ MARGIN_SAMPLES = 4096
 _FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Store:
     """A prepared corpus, opened.
 
@@ -137,7 +137,7 @@ def prepare(
         The opened store.
 
     Raises:
-        DataError: Labels are malformed, or the store cannot be written.
+        DataError: A file is missing, labels are malformed, or the store cannot be written.
         AudioError: A recording cannot be read.
     """
     parameters = {"format": _FORMAT, "sample_rate": sample_rate, "lowest_note": lowest_note, "outputs": outputs}
@@ -151,10 +151,10 @@ def prepare(
         try:
             _make(work, pieces, parameters, progress)
             os.replace(work, folder)
-        except OSError:
+        except OSError as error:
             # Another process may have finished the same store first; theirs is as good.
             if not folder.is_dir():
-                raise
+                raise DataError(f"{folder}: the store cannot be written ({error.strerror}); make room there.") from None
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return _open(folder)
@@ -162,7 +162,10 @@ def prepare(
 
 def _key(pieces: list[Piece], parameters: dict[str, Any]) -> str:
     files = [path for piece in pieces for path in (piece.audio, piece.labels)]
-    stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    try:
+        stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}); list the corpus again.") from None
     return hashlib.sha256(json.dumps([parameters, stamps]).encode()).hexdigest()[:16]
 
 

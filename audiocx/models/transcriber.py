@@ -8,6 +8,7 @@ Source: DCN, section 4.2 and its table 3.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -23,12 +24,13 @@ from ..nn import (
     CReLU,
     ModReLU,
     ZReLU,
+    fold_sequence,
 )
 from ..nn.functional import split
 from ..nn.init import Scheme, init_real_
 from .frontend import FrontEnd, FrontEndName
 
-__all__ = ["TranscriberConfig", "TranscriberNetwork", "build"]
+__all__ = ["TranscriberConfig", "TranscriberNetwork", "build", "folded", "front_end"]
 
 DENSE_UNITS = 2048
 # Most notes are silent most of the time; starting there saves the network from learning it first.
@@ -182,6 +184,19 @@ _ARCHITECTURES: dict[str, Callable[[TranscriberConfig, int, int], list[nn.Module
 }
 
 
+def front_end(config: TranscriberConfig) -> FrontEnd:
+    """Builds a transcriber's front end alone; it has no weights.
+
+    Args:
+        config: The transcriber.
+
+    Returns:
+        Its front end.
+    """
+    bins = config.bins or (config.window_samples // 2 if config.complex else config.window_samples)
+    return FrontEnd(config.front_end, config.window_samples, bins, config.complex)
+
+
 class _Layers(nn.Sequential):
     """A chain of layers with a forward of its own, which the compiler takes as one graph; nn.Sequential's it splits."""
 
@@ -203,8 +218,7 @@ class TranscriberNetwork(nn.Module):
     def __init__(self, config: TranscriberConfig) -> None:
         super().__init__()
         self.config = config
-        bins = config.bins or (config.window_samples // 2 if config.complex else config.window_samples)
-        self.front_end = FrontEnd(config.front_end, config.window_samples, bins, config.complex)
+        self.front_end = front_end(config)
         channels = self.front_end.channels // 2 if config.complex else self.front_end.channels
         self.body = _Layers(*_ARCHITECTURES[config.architecture](config, channels, self.front_end.length))
 
@@ -213,6 +227,22 @@ class TranscriberNetwork(nn.Module):
         x = self.front_end(windows).unsqueeze(2)
         # The channels lie innermost in memory, a format PyTorch has for images alone: nearly twice as fast on a CPU.
         return self.body(x.contiguous(memory_format=torch.channels_last))
+
+
+def folded(network: TranscriberNetwork) -> TranscriberNetwork:
+    """Makes the same network for inference: normalisation folded into the convolutions.
+
+    Args:
+        network: In evaluation mode; it shares its other layers with the result and is not changed.
+
+    Returns:
+        A network that gives the same logits up to rounding, and does not train.
+    """
+    light = copy.copy(network)
+    light._modules = dict(network._modules)
+    light.body = _Layers(*fold_sequence(list(network.body)))
+    light.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return light.eval()
 
 
 def build(config: TranscriberConfig) -> TranscriberNetwork:

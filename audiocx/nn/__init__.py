@@ -9,6 +9,7 @@ Source: Trabelsi et al., "Deep Complex Networks", ICLR 2018.
 from . import functional, init
 from .activation import ComplexDropout, CReLU, ModReLU, ZReLU
 from .conv import ComplexConv1d, ComplexConv2d
+from .fold import fold, fold_sequence
 from .linear import ComplexLinear
 from .norm import ComplexBatchNorm
 from .pool import ComplexAvgPool, MagnitudeMaxPool
@@ -24,6 +25,8 @@ __all__ = [
     "MagnitudeMaxPool",
     "ModReLU",
     "ZReLU",
+    "fold",
+    "fold_sequence",
     "functional",
     "init",
 ]

@@ -87,14 +87,14 @@ class ComplexBatchNorm(nn.Module):
         wide = x if x.dtype == torch.float64 else x.float()
         if not self.training:
             matrix, shift = self.affine()
-            return self._apply(wide, matrix, shift).to(x.dtype)
+            return self._transform(wide, matrix, shift).to(x.dtype)
         axes = [0, *range(2, x.ndim)]
         mean = wide.mean(axes)
         centred = wide - _spread(mean, x.ndim)
         real, imag = split(centred)
         cov = torch.stack([(real * real).mean(axes), (imag * imag).mean(axes), (real * imag).mean(axes)])
         self._track(mean.detach(), cov.detach())
-        return self._apply(centred, self._matrix(cov), self.beta).to(x.dtype)
+        return self._transform(centred, self._matrix(cov), self.beta).to(x.dtype)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, cov: Tensor) -> None:
@@ -108,7 +108,7 @@ class ComplexBatchNorm(nn.Module):
             The entries rr, ri, ir, ii of the matrix per channel, shape [C] each, and the shift, shape [2C].
         """
         matrix = self._matrix(self.running_cov)
-        shift = self.beta - self._apply(self.running_mean[None], matrix, None)[0]
+        shift = self.beta - self._transform(self.running_mean[None], matrix, None)[0]
         return matrix, shift
 
     def _matrix(self, cov: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -127,7 +127,7 @@ class ComplexBatchNorm(nn.Module):
         )
 
     @staticmethod
-    def _apply(x: Tensor, matrix: tuple[Tensor, Tensor, Tensor, Tensor], shift: Tensor | None) -> Tensor:
+    def _transform(x: Tensor, matrix: tuple[Tensor, Tensor, Tensor, Tensor], shift: Tensor | None) -> Tensor:
         rr, ri, ir, ii = (_spread(entry, x.ndim) for entry in matrix)
         real, imag = split(x)
         y = torch.cat([rr * real + ri * imag, ir * real + ii * imag], 1)

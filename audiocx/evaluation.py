@@ -1,0 +1,147 @@
+"""A transcriber scored on labelled recordings, and its decoding tuned on them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .data.maps import read_labels
+from .inference import Evidence, Transcriber
+from .metrics import Piece, note_scores, precision_recall_curve
+from .notes import DecodeSettings, Note, decode, notes_to_roll
+
+__all__ = ["Heard", "hear", "scorable", "tune_decoding"]
+
+# What is tried for each setting, one after the other, the others staying as they are.
+GRID: dict[str, tuple[float, ...]] = {
+    "threshold": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6),
+    "least_rise_db": (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
+    "snap_s": (0.03, 0.045, 0.06, 0.08, 0.1),
+    "split_rise_db": (2.0, 3.0, 4.0, 5.0, 6.0, 8.0),
+    "sustain_ratio": (0.3, 0.45, 0.6, 0.75, 0.9),
+    "min_note_s": (0.03, 0.05, 0.08, 0.12),
+    "split_dip": (0.2, 0.4, 0.6, 1.0),
+    "min_repeat_s": (0.05, 0.08, 0.12),
+    "bridge_gap_s": (0.0, 0.03, 0.06),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """A recording, heard but not decoded, and what was played.
+
+    Attributes:
+        name: The recording.
+        evidence: What the transcriber gathered.
+        reference: The notes played.
+    """
+
+    name: str
+    evidence: Evidence
+    reference: list[Note]
+
+
+def hear(transcriber: Transcriber, audio: Path, labels: Path, hop_samples: int | None = None) -> Heard:
+    """Runs a transcriber over a labelled recording, up to decoding.
+
+    Args:
+        transcriber: What listens.
+        audio: Recording.
+        labels: Its label file; see :func:`audiocx.data.maps.read_labels`.
+        hop_samples: Distance of the frames; None for the checkpoint's.
+
+    Returns:
+        Evidence and reference.
+
+    Raises:
+        AudioError: The recording cannot be read.
+        DataError: The labels cannot be read.
+    """
+    reference = read_labels(labels)
+    samples, _ = transcriber.samples(audio)
+    return Heard(audio.stem, transcriber.listen(samples, hop_samples), reference)
+
+
+def scorable(heard: Heard, settings: DecodeSettings, lowest_note: int) -> Piece:
+    """Decodes a heard recording and lays it beside what was played.
+
+    Args:
+        heard: Evidence and reference.
+        settings: Thresholds and durations.
+        lowest_note: MIDI number of the first pitch.
+
+    Returns:
+        What :func:`audiocx.metrics.evaluate` takes.
+    """
+    probabilities, rate = heard.evidence.probabilities, heard.evidence.frame_rate
+    roll = notes_to_roll(heard.reference, np.arange(len(probabilities)) / rate, lowest_note, probabilities.shape[1])
+    found = decode(
+        probabilities,
+        rate,
+        settings,
+        lowest_note,
+        onsets=heard.evidence.onsets,
+        loudness_db=heard.evidence.loudness_db,
+    )
+    return Piece(heard.name, probabilities, roll, heard.reference, found, settings.frame_threshold)
+
+
+def tune_decoding(
+    heard: Iterable[Heard], lowest_note: int = 21, start: DecodeSettings | None = None, rounds: int = 2
+) -> tuple[DecodeSettings, float]:
+    """Chooses the decoding settings on validation recordings, one setting at a time.
+
+    What is maximised is the mean over recordings of (note F1 + note-with-offset F1) / 2; the frame threshold is
+    that of the highest pooled frame F1.
+
+    Args:
+        heard: Validation recordings; never test ones.
+        lowest_note: MIDI number of the first pitch.
+        start: Settings to begin with; the defaults when None.
+        rounds: How often to go through all the settings.
+
+    Returns:
+        The settings, and the figure they reach.
+    """
+    recordings = list(heard)
+    best = start or DecodeSettings()
+    score = _note_figure(recordings, best, lowest_note)
+    for _ in range(rounds):
+        before = best
+        for name, values in GRID.items():
+            for value in values:
+                if value == getattr(best, name):
+                    continue
+                change: dict[str, Any] = {name: value}
+                candidate = dataclasses.replace(best, **change)
+                figure = _note_figure(recordings, candidate, lowest_note)
+                if figure > score:
+                    best, score = candidate, figure
+        if best == before:
+            break
+    return dataclasses.replace(best, frame_threshold=_frame_threshold(recordings, best, lowest_note)), score
+
+
+def _note_figure(recordings: list[Heard], settings: DecodeSettings, lowest_note: int) -> float:
+    figures = []
+    for heard in recordings:
+        evidence = heard.evidence
+        found = decode(evidence.probabilities, evidence.frame_rate, settings, lowest_note, onsets=evidence.onsets)
+        scores = note_scores(heard.reference, found)
+        figures.append((scores.f1 + scores.offset_f1) / 2)
+    return float(np.mean(figures))
+
+
+def _frame_threshold(recordings: list[Heard], settings: DecodeSettings, lowest_note: int) -> float:
+    pieces = [scorable(heard, settings, lowest_note) for heard in recordings]
+    precision, recall, thresholds = precision_recall_curve(
+        np.concatenate([piece.probabilities for piece in pieces]), np.concatenate([piece.roll for piece in pieces])
+    )
+    precision, recall = precision[: len(thresholds)], recall[: len(thresholds)]
+    best = np.argmax(2 * precision * recall / np.maximum(precision + recall, 1e-12))
+    return round(float(thresholds[best]), 3)

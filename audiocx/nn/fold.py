@@ -1,0 +1,74 @@
+"""Folding of batch normalisation into the convolution before it, for inference.
+
+Whitening mixes real and imaginary parts as no complex number does (it is widely linear), so the folded layer is a
+general real convolution over the 2C channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .conv import ComplexConv2d
+from .functional import complex_weight
+from .norm import ComplexBatchNorm
+
+__all__ = ["fold", "fold_sequence"]
+
+
+@torch.no_grad()
+def fold(conv: ComplexConv2d, norm: ComplexBatchNorm | None = None) -> nn.Conv2d:
+    """Makes one real convolution of a complex one and the normalisation behind it.
+
+    Args:
+        conv: Complex convolution, without groups.
+        norm: Its normalisation, with the running statistics that evaluation uses; None for none.
+
+    Returns:
+        A real convolution of 2I to 2O channels that gives what the two give in evaluation.
+
+    Raises:
+        ValueError: The convolution has groups.
+    """
+    if conv.groups != 1:
+        raise ValueError("A grouped complex convolution cannot be folded; leave it as it is.")
+    weight = complex_weight(conv.weight_real, conv.weight_imag)
+    bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias
+    if norm is not None:
+        (rr, ri, ir, ii), shift = norm.affine()
+        weight = _mix(weight, rr, ri, ir, ii)
+        bias = _mix(bias[:, None, None, None], rr, ri, ir, ii).flatten() + shift
+    # Made empty: the usual random weights would only be thrown away.
+    real = nn.utils.skip_init(
+        nn.Conv2d, weight.shape[1], weight.shape[0], conv.weight_real.shape[2:], conv.stride, conv.padding, conv.dilation
+    )
+    real.weight.copy_(weight)
+    real.bias.copy_(bias)
+    return real.train(conv.training)
+
+
+def _mix(weight: Tensor, rr: Tensor, ri: Tensor, ir: Tensor, ii: Tensor) -> Tensor:
+    real, imag = weight.chunk(2)
+    rr, ri, ir, ii = (entry.view(-1, 1, 1, 1) for entry in (rr, ri, ir, ii))
+    return torch.cat([rr * real + ri * imag, ir * real + ii * imag])
+
+
+def fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
+    """Folds every foldable convolution of a chain, complex or real, with the normalisation behind it.
+
+    Args:
+        layers: A chain in evaluation mode.
+
+    Returns:
+        A shorter chain that gives the same; layers that cannot be folded are shared with the old one.
+    """
+    folded: list[nn.Module] = []
+    for layer in layers:
+        before = folded[-1] if folded else None
+        if isinstance(layer, ComplexBatchNorm) and isinstance(before, ComplexConv2d) and before.groups == 1:
+            folded[-1] = fold(before, layer)
+        elif isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+            folded[-1] = nn.utils.fusion.fuse_conv_bn_eval(before, layer)
+        else:
+            folded.append(layer)
+    return [fold(layer) if isinstance(layer, ComplexConv2d) and layer.groups == 1 else layer for layer in folded]

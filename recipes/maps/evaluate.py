@@ -1,0 +1,90 @@
+"""Scores a checkpoint on the validation pieces of MAPS: python recipes/maps/evaluate.py NAME FOLDER -o results.
+
+Writes scores.json, precision_recall.png (the paper's figure 2) and prediction.png (its figure 3) and prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from audiocx import plots
+from audiocx.data import maps
+from audiocx.errors import AudiocxError
+from audiocx.evaluation import Heard, hear, scorable
+from audiocx.files import replacing
+from audiocx.inference import Transcriber, load
+from audiocx.metrics import Evaluation, Piece, evaluate, format_table, precision_recall_curve
+
+# The distance of the frames in the paper's evaluation.
+HOP_SAMPLES = 128
+PASSAGE_S = (10.0, 25.0)
+
+
+def hear_validation(transcriber: Transcriber, folder: str, hop_samples: int) -> list[Heard]:
+    """Runs a transcriber over the validation pieces.
+
+    Args:
+        transcriber: What listens.
+        folder: The corpus.
+        hop_samples: Distance of the frames.
+
+    Returns:
+        The pieces, heard.
+    """
+    _, pieces = maps.split(maps.find_pieces(folder))
+    return [hear(transcriber, p.audio, p.labels, hop_samples) for p in tqdm(pieces, "hearing", disable=None)]
+
+
+def draw(name: str, pieces: list[Piece], evaluation: Evaluation, lowest_note: int, frame_rate: float, folder: Path) -> None:
+    """Draws the precision-recall curve over all pieces, and a passage of the first.
+
+    Args:
+        name: Of the network.
+        pieces: What was scored.
+        evaluation: Their scores.
+        lowest_note: MIDI number of the first pitch.
+        frame_rate: Frames a second.
+        folder: Where the pictures go.
+    """
+    probabilities = np.concatenate([piece.probabilities for piece in pieces])
+    precision, recall, _ = precision_recall_curve(probabilities, np.concatenate([piece.roll for piece in pieces]))
+    curve = {name: (precision, recall, evaluation.overall["average_precision"])}
+    plots.save(plots.plot_precision_recall(curve), folder / "precision_recall.png")
+    first = pieces[0]
+    figure = plots.plot_prediction(first.probabilities, frame_rate, first.reference, *PASSAGE_S, lowest_note)
+    plots.save(figure, folder / "prediction.png")
+
+
+def main() -> None:
+    """Evaluates."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="a checkpoint: a name of 'audiocx models', or its folder")
+    parser.add_argument("folder", help="the MAPS folder")
+    parser.add_argument("-o", "--output", type=Path, default=Path("results"), help="folder of the results")
+    parser.add_argument("--hop", type=int, default=HOP_SAMPLES, help="samples from frame to frame (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
+    arguments = parser.parse_args()
+    transcriber = load(arguments.model, arguments.device)
+    heard = hear_validation(transcriber, arguments.folder, arguments.hop)
+    lowest_note = transcriber.config.lowest_note
+    pieces = [scorable(one, transcriber.checkpoint.decode, lowest_note) for one in heard]
+    evaluation = evaluate(pieces)
+    print(format_table([*evaluation.rows, evaluation.overall]))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with replacing(arguments.output / "scores.json") as temporary:
+        temporary.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
+    rate = heard[0].evidence.frame_rate
+    draw(transcriber.checkpoint.name, pieces, evaluation, lowest_note, rate, arguments.output)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AudiocxError as error:
+        sys.exit(f"evaluate: error: {error}")

@@ -1,16 +1,16 @@
 """Training. The only place that imports Lightning.
 
-An experiment is one TOML file, read into :class:`Experiment`. A run is a folder: ``experiment.json``, ``last.ckpt``
-and ``best.ckpt`` (highest validation AP), and a TensorBoard log. A run that was cut off goes on from ``last.ckpt``
-exactly as if it had not been: weights, averages, optimiser, schedule and the batches still to come.
+An experiment is one TOML file, read into :class:`audiocx.experiment.Experiment`. A run is a folder:
+``experiment.json``, ``last.ckpt`` and ``best.ckpt`` (highest validation AP), and a TensorBoard log. A run that was cut
+off goes on from ``last.ckpt`` exactly as if it had not been: weights, averages, optimiser, schedule and the batches
+still to come.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,80 +28,33 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from .config import to_dict
-from .data.augment import AugmentConfig
+from .data.datasets import EpochBatches, StoreFrames
 from .data.store import Store
 from .data.windows import WindowSampler
 from .errors import ConfigError
+from .experiment import Experiment, TrainConfig
+from .files import replacing
 from .metrics import average_precision
 from .models import TranscriberConfig, TranscriberNetwork, build
 from .models.frames import BATCH_FRAMES
 
 __all__ = ["Experiment", "TrainConfig", "TranscriberTask", "fit", "load_network"]
 
-# The average is updated every few steps with the decay of as many: the same average at a fraction of the memory traffic.
+# The average is updated every few steps with the decay of as many: the same, at a fraction of the memory traffic.
 _EMA_EVERY = 4
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train.
-
-    Attributes:
-        windows: Windows seen in all, a multiple of ``epoch_windows``.
-        epoch_windows: Windows between two validations and checkpoints.
-        batch_size: Windows a step, over all devices together.
-        order: How windows are drawn; see :class:`audiocx.data.windows.WindowSampler`.
-        learning_rate: Of AdamW; the highest of the schedule.
-        schedule: "cosine" falls to zero over the whole run, "constant" stays.
-        warmup_windows: Windows over which the rate rises from zero.
-        weight_decay: Of AdamW, on matrices and kernels alone.
-        ema_decay: Of the average of the weights that is validated and shipped; 0 for none.
-        validation_hop_samples: Distance of the frames validated while training.
-        patience: Epochs without a better validation AP after which training stops; 0 for never.
-        seed: Of weights, windows and variations.
-    """
-
-    windows: int = 2_000_000
-    epoch_windows: int = 102_400
-    batch_size: int = 256
-    order: Literal["time", "pieces"] = "time"
-    learning_rate: float = 1e-3
-    schedule: Literal["cosine", "constant"] = "cosine"
-    warmup_windows: int = 51_200
-    weight_decay: float = 0.01
-    ema_decay: float = 0.999
-    validation_hop_samples: int = 2048
-    patience: int = 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        if not 0 < self.batch_size <= self.epoch_windows <= self.windows:
-            raise ValueError("batch_size <= epoch_windows <= windows must hold, all positive")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay lies in [0, 1), not {self.ema_decay}")
-
-    @property
-    def epochs(self) -> int:
-        """Epochs in all."""
-        return self.windows // self.epoch_windows
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps in all."""
-        return self.epochs * (self.epoch_windows // self.batch_size)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One training run: network, variations, schedule."""
-
-    model: TranscriberConfig = field(default_factory=TranscriberConfig)
-    augmentation: AugmentConfig = field(default_factory=AugmentConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+# Advice of Lightning's that is wrong here (the data come from a callback, whole batches from one process), and a
+# deprecation that it brings about itself.
+_BESIDE_THE_POINT = (
+    "You defined a `validation_step` but have no `val_dataloader`",
+    "Your `IterableDataset` has `__len__` defined",
+    "The '.*_dataloader' does not have many workers",
+    "The number of training batches .* is smaller than the logging interval",
+    "Checkpoint directory .* exists and is not empty",
+    "`isinstance.treespec, LeafSpec.` is deprecated",
+)
 
 
 class TranscriberTask(LightningModule):
@@ -136,16 +89,18 @@ class TranscriberTask(LightningModule):
         self._frames.append((logits.sigmoid().cpu().numpy(), labels.bool().cpu().numpy()))
 
     def on_validation_epoch_end(self) -> None:
-        """Scores all the frames together."""
+        """Scores all the frames together; of several devices, the mean of their scores counts."""
         probabilities, labels = (np.concatenate(part) for part in zip(*self._frames, strict=True))
         self._frames.clear()
         self.log("val/ap", average_precision(probabilities, labels), prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW with decay on matrices alone, and the schedule."""
+        # Of two axes, but no matrix: the scale of a whitening batch norm, [3, C].
         weights = [p for p in self.network.parameters() if p.ndim > 1 and p.shape[0] > 3]
         rest = [p for p in self.network.parameters() if not (p.ndim > 1 and p.shape[0] > 3)]
-        groups = [{"params": weights, "weight_decay": self.settings.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        decay = self.settings.weight_decay
+        groups = [{"params": weights, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, self.settings.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -159,48 +114,6 @@ class TranscriberTask(LightningModule):
         return rise * 0.5 * (1 + math.cos(math.pi * min(step / settings.steps, 1.0)))
 
 
-class _Batches(IterableDataset):
-    """The batches of one epoch, numbered through the whole run."""
-
-    def __init__(self, sampler: WindowSampler, task: TranscriberTask, count: int) -> None:
-        self.sampler, self.task, self.count = sampler, task, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        first = self.task.global_step
-        return (self.sampler(first + index) for index in range(self.count))
-
-
-class _Frames(IterableDataset):
-    """The frames of a store at a fixed hop, in batches of one size; every rank takes every so many.
-
-    What is left over after the last full batch is dropped, for every size of batch is compiled anew.
-    """
-
-    def __init__(self, store: Store, window_samples: int, hop_samples: int, rank: int, ranks: int) -> None:
-        self.store, self.window_samples, self.hop_samples = store, window_samples, hop_samples
-        self.rank, self.ranks = rank, ranks
-
-    def _centres(self) -> np.ndarray:
-        store = self.store
-        grids = [s + np.arange(0, n, self.hop_samples) for s, n in zip(store.starts, store.lengths, strict=True)]
-        return np.concatenate(grids)[self.rank :: self.ranks]
-
-    def __len__(self) -> int:
-        frames = len(self._centres())
-        return frames // min(BATCH_FRAMES, frames)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        audio, half = self.store.audio, self.window_samples // 2
-        centres = self._centres()
-        for batch in np.split(centres[: len(self) * min(BATCH_FRAMES, len(centres))], len(self)):
-            windows = np.stack([audio[c - half : c + half] for c in batch.tolist()]).astype(np.float32) / 32768
-            labels = self.store.masks[np.searchsorted(self.store.events, batch, side="right")]
-            yield torch.from_numpy(windows), torch.from_numpy(labels).float()
-
-
 class _Corpus(Callback):
     """Gives the trainer its data once it knows its device and rank."""
 
@@ -211,7 +124,7 @@ class _Corpus(Callback):
         assert isinstance(pl_module, TranscriberTask)
         settings, ranks = self.experiment.train, trainer.world_size
         if settings.batch_size % ranks:
-            raise ConfigError(f"batch_size={settings.batch_size} cannot be shared by {ranks} devices; choose a multiple.")
+            raise ConfigError(f"batch_size={settings.batch_size} cannot be shared by {ranks} devices; take a multiple.")
         window_samples = self.experiment.model.window_samples
         on_device = trainer.strategy.root_device
         sampler = WindowSampler(
@@ -224,12 +137,18 @@ class _Corpus(Callback):
             trainer.global_rank,
             on_device,
         )
-        batches = _Batches(sampler, pl_module, settings.epoch_windows // settings.batch_size)
-        frames = _Frames(
-            self.validation, window_samples, settings.validation_hop_samples, trainer.global_rank, ranks
-        )
+        batches = EpochBatches(sampler, lambda: pl_module.global_step, settings.epoch_windows // settings.batch_size)
+        hop = settings.validation_hop_samples
+        frames = StoreFrames(self.validation, window_samples, hop, BATCH_FRAMES, trainer.global_rank, ranks)
         pl_module.train_dataloader = lambda: DataLoader(batches, batch_size=None)  # type: ignore[method-assign]
         pl_module.val_dataloader = lambda: DataLoader(frames, batch_size=None)  # type: ignore[method-assign]
+
+
+class _Patience(EarlyStopping):
+    """Early stopping that also holds when a run that it stopped is started again."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 def fit(
@@ -267,20 +186,22 @@ def fit(
         ConfigError: The folder belongs to another experiment, or the batch cannot be shared by the devices.
     """
     folder = Path(folder)
-    last = folder / "last.ckpt"
-    _claim(folder, experiment, resume and last.is_file())
+    _claim(folder, experiment, resume)
     seed_everything(experiment.train.seed, verbose=False)
     keep_memory()
     task = TranscriberTask(experiment, compile)
-    best = ModelCheckpoint(folder, "best", monitor="val/ap", mode="max", save_last=True, enable_version_counter=False)
-    callbacks = [_Corpus(experiment, train, validation), best, LearningRateMonitor("step")]
+    best = ModelCheckpoint(folder, "best", monitor="val/ap", mode="max", enable_version_counter=False)
+    # Not save_last=True, which passes over the epochs that are not the best so far. It comes second, to save the best's
+    # record with it.
+    last = ModelCheckpoint(folder, "last", enable_version_counter=False)
+    callbacks = [_Corpus(experiment, train, validation), best, last, LearningRateMonitor("step")]
     if progress:
         callbacks.append(TQDMProgressBar(refresh_rate=5))
     if experiment.train.ema_decay:
         decay = experiment.train.ema_decay**_EMA_EVERY
         callbacks.append(EMAWeightAveraging(decay=decay, update_every_n_steps=_EMA_EVERY))
     if experiment.train.patience:
-        callbacks.append(EarlyStopping("val/ap", patience=experiment.train.patience, mode="max"))
+        callbacks.append(_Patience("val/ap", patience=experiment.train.patience, mode="max"))
     trainer = Trainer(
         accelerator=accelerator,
         devices=devices,
@@ -295,17 +216,26 @@ def fit(
         use_distributed_sampler=False,
         log_every_n_steps=20,
     )
-    trainer.fit(task, ckpt_path=str(last) if resume and last.is_file() else None, weights_only=True)
-    return Path(best.best_model_path)
+    with warnings.catch_warnings():
+        for message in _BESIDE_THE_POINT:
+            warnings.filterwarnings("ignore", message)
+        begun = folder / "last.ckpt"
+        trainer.fit(task, ckpt_path=begun if begun.is_file() else None, weights_only=True)
+    return folder / "best.ckpt"
 
 
-def _claim(folder: Path, experiment: Experiment, resuming: bool) -> None:
-    record = folder / "experiment.json"
-    settings = json.loads(json.dumps(to_dict(experiment)))
-    if resuming and record.is_file() and json.loads(record.read_text()) != settings:
-        raise ConfigError(f"{folder} holds a run with other settings; name another folder, or pass --fresh to start over.")
+def _claim(folder: Path, experiment: Experiment, resume: bool) -> None:
+    """Makes the folder this experiment's: refuses another's run, or clears it away to start over."""
+    record, settings = folder / "experiment.json", to_dict(experiment)
+    if resume and (folder / "last.ckpt").is_file() and record.is_file() and json.loads(record.read_text()) != settings:
+        raise ConfigError(f"{folder} holds a run with other settings; name another folder, or start over with --fresh.")
     folder.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(settings, indent=2))
+    if not resume:
+        # Before the first epoch ends, an older run's would be taken for this one's.
+        for name in ("last.ckpt", "best.ckpt"):
+            (folder / name).unlink(missing_ok=True)
+    with replacing(record) as temporary:
+        temporary.write_text(json.dumps(settings, indent=2))
 
 
 def load_network(checkpoint: str | Path, config: TranscriberConfig) -> TranscriberNetwork:

@@ -95,7 +95,12 @@ class Transcriber:
         evidence = self.listen(samples, hop_samples, progress)
         rate, lowest_note = evidence.frame_rate, self.config.lowest_note
         notes = decode(
-            evidence.probabilities, rate, settings, lowest_note, onsets=evidence.onsets, loudness_db=evidence.loudness_db
+            evidence.probabilities,
+            rate,
+            settings,
+            lowest_note,
+            onsets=evidence.onsets,
+            loudness_db=evidence.loudness_db,
         )
         return Transcription(
             notes, evidence.probabilities, rate, lowest_note, len(samples) / self.config.sample_rate, name

@@ -46,8 +46,5 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         output.bias.fill_(-8.0)
         output.bias[69 - network.config.lowest_note] = 5.0
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    never_split = DecodeSettings(split_rise_db=1000.0)  # the edges of test signals are no strokes
-    pretrained.export(
-        network, folder, decode=never_split, hop_samples=80, description="hears an A in everything", figures={"ap": 0.5}
-    )
-    return folder
+    by_probability = DecodeSettings(snap_s=0.0, least_rise_db=0.0, split_rise_db=1000.0)  # not by what the samples show
+    return pretrained.export(network, folder, by_probability, 80, "hears an A in everything", {"ap": 0.5})

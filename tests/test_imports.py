@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +19,8 @@ FLOORS = [
     {"nn", "audio", "signal", "notes", "decoding"},
     {"midi", "sonify", "plots"},
     {"models", "data", "metrics"},
-    {"pretrained", "engine"},
-    {"transcription", "inference"},
+    {"pretrained", "experiment", "engine"},
+    {"transcription", "inference", "evaluation"},
     {"cli"},
 ]
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
@@ -115,12 +114,9 @@ def test_importing_loads_neither_torch_nor_matplotlib(module: str) -> None:
 
 
 def test_help_answers_at_once() -> None:
-    took_s = []
-    for _ in range(3):
-        began_s = time.perf_counter()
-        run("from audiocx.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass")
-        took_s.append(time.perf_counter() - began_s)
-    assert min(took_s) < 0.5
+    """In half a second of the processor's time, which a busy machine does not stretch."""
+    code = "import time\nfrom audiocx.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(time.process_time())"
+    assert float(run(code).splitlines()[-1]) < 0.5
 
 
 def test_listing_networks_loads_no_torch() -> None:

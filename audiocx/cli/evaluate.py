@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import AudiocxError, ConfigError, DataError, OutputError
+from ..files import replacing
 from . import report
 
 if TYPE_CHECKING:
@@ -29,36 +30,29 @@ def run(arguments: argparse.Namespace) -> int:
         AudiocxError: Nothing can be scored: no recordings, no network, the extra ``train`` is not installed.
     """
     try:
-        from ..metrics import evaluate, format_table
+        import intervaltree  # noqa: F401 (of the labels)
+        import mir_eval  # noqa: F401 (of the scores)
     except ImportError as error:
-        raise _not_installed(error) from error
+        raise ConfigError(
+            f"Scoring needs {error.name}, which is not installed; run pip install 'audiocx[train]'."
+        ) from error
     from ..inference import load
+    from ..metrics import evaluate, format_table
 
     output = None if arguments.output is None else Path(arguments.output)
     if output is not None:
         _check_output(output, arguments.overwrite)
     pairs = _labelled(Path(arguments.folder))
-    transcriber = load(arguments.model, arguments.device)
-    failures: list[Path] = []
-    pieces = list(_pieces(transcriber, pairs, arguments, failures))
+    pieces = list(_pieces(load(arguments.model, arguments.device), pairs, arguments))
     if not pieces:
         raise DataError(f"{arguments.folder}: none of its recordings could be scored; mend them as told above.")
-    try:
-        scores = evaluate(pieces)
-    except ImportError as error:
-        raise _not_installed(error) from error
+    scores = evaluate(pieces)
     if not arguments.quiet:
         print(format_table([*scores.rows, scores.overall]))
     if output is not None:
-        from ..files import replacing
-
         with replacing(output) as temporary:
             temporary.write_text(json.dumps(scores.to_dict(), indent=2) + "\n", encoding="utf-8")
-    return 1 if failures else 0
-
-
-def _not_installed(error: ImportError) -> ConfigError:
-    return ConfigError(f"Scoring needs {error.name}, which is not installed; run pip install 'audiocx[train]'.")
+    return 0 if len(pieces) == len(pairs) else 1
 
 
 def _check_output(path: Path, overwrite: bool) -> None:
@@ -71,10 +65,7 @@ def _check_output(path: Path, overwrite: bool) -> None:
 
 def _labelled(folder: Path) -> list[tuple[Path, Path]]:
     """Recordings and their label files, in order of name."""
-    try:
-        from ..data.maps import AUDIO_ENDINGS, LABEL_ENDINGS, find_labels
-    except ImportError as error:
-        raise _not_installed(error) from error
+    from ..data.maps import AUDIO_ENDINGS, LABEL_ENDINGS, find_labels
 
     if not folder.is_dir():
         raise DataError(f"{folder}: is not a folder; name one that holds recordings and their label files.")
@@ -88,25 +79,17 @@ def _labelled(folder: Path) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def _pieces(
-    transcriber: Transcriber, pairs: list[tuple[Path, Path]], arguments: argparse.Namespace, failures: list[Path]
-) -> Iterator[Piece]:
+def _pieces(transcriber: Transcriber, pairs: list[tuple[Path, Path]], arguments: argparse.Namespace) -> Iterator[Piece]:
     """Transcribe one recording after the other, reporting and leaving out what cannot be used."""
-    import numpy as np
+    from tqdm import tqdm
 
-    from ..data.maps import read_labels
-    from ..metrics import Piece
-    from ..notes import notes_to_roll
+    from ..evaluation import hear, scorable
 
-    for recording, labels in pairs:
+    # disable=None: only where stderr is a terminal
+    for recording, labels in tqdm(pairs, unit=" recordings", leave=False, disable=True if arguments.quiet else None):
         try:
-            reference = read_labels(labels)
-            result = transcriber.transcribe(recording, progress=not arguments.quiet)
+            heard = hear(transcriber, recording, labels)
         except AudiocxError as error:
             report(error, arguments.debug)
-            failures.append(recording)
             continue
-        frames, pitches = result.probabilities.shape
-        roll = notes_to_roll(reference, np.arange(frames) / result.frame_rate, result.lowest_note, pitches)
-        threshold = transcriber.checkpoint.decode.threshold
-        yield Piece(recording.stem, result.probabilities, roll, reference, result.notes, threshold)
+        yield scorable(heard, transcriber.checkpoint.decode, transcriber.config.lowest_note)

@@ -1,0 +1,1 @@
+"""Corpora: pieces, their prepared store, and the windows drawn from it."""

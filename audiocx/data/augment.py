@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["AugmentConfig", "augment", "draw_shift", "resample_windows"]
+__all__ = ["AugmentConfig", "augment", "draw_shift", "reach_samples", "resample_windows"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,18 @@ class AugmentConfig:
     shift_probability: float = 1.0
     equalizer_db: float = 0.0
     noise_db: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if min(self.gain_db, self.shift_semitones, self.detune_cents, self.equalizer_db) < 0:
+            raise ValueError("gain_db, shift_semitones, detune_cents and equalizer_db must be 0 or more")
+        if not 0 <= self.shift_probability <= 1:
+            raise ValueError(f"shift_probability lies in [0, 1], not {self.shift_probability}")
+
+    @property
+    def most_semitones(self) -> float:
+        """How far a window may be shifted and detuned at most."""
+        return self.shift_semitones + self.detune_cents / 100
 
 
 _NOISE_RANGE_DB = 40.0
@@ -71,6 +83,20 @@ def draw_shift(labels: Tensor, config: AugmentConfig, generator: torch.Generator
     return steps + cents / 100 * chosen, moved
 
 
+def reach_samples(window_samples: int, semitones: float) -> int:
+    """Tells how far from its centre a window is read when it is transposed.
+
+    Args:
+        window_samples: N.
+        semitones: The furthest up that a window of the batch is transposed.
+
+    Returns:
+        Samples before the centre, and as many from it on: half a window, longer by the ratio of frequencies (one
+        transposed down needs less, which is not made use of), and the neighbours of the cubic interpolation.
+    """
+    return int(window_samples * 2 ** (max(semitones, 0.0) / 12)) // 2 + 4
+
+
 def resample_windows(
     cut: Callable[[Tensor, int], Tensor], centres: Tensor, window_samples: int, semitones: Tensor
 ) -> Tensor:
@@ -80,7 +106,7 @@ def resample_windows(
         cut: Cuts [B, length] around given centres, which then lie at length // 2.
         centres: Sample numbers, int64 [B].
         window_samples: N, even.
-        semitones: Up or down, float32 [B], at most 12.
+        semitones: Up or down, float32 [B].
 
     Returns:
         float32 [B, N], on the scale of the samples; the centre stays at N / 2.
@@ -89,7 +115,7 @@ def resample_windows(
     below -40 dB; partials above 3 kHz are damped by up to 3 dB.
     """
     ratio = torch.exp2(semitones / 12)
-    reach = int(window_samples * float(ratio.max().clamp(min=1))) // 2 + 4
+    reach = reach_samples(window_samples, float(semitones.max()))
     wide = cut(centres, 2 * reach).float()
     offset = torch.arange(window_samples, device=wide.device) - window_samples // 2
     place = offset * ratio[:, None] + reach

@@ -57,7 +57,7 @@ def find_pieces(folder: str | Path) -> list[Piece]:
         if match and labels:
             pieces.append(Piece(audio.stem, audio, labels, match["piano"], match["title"]))
     if not pieces:
-        raise DataError(f"{folder} holds no MAPS_MUS-<title>_<piano> recording with a .tsv, .txt or .mid file beside it.")
+        raise DataError(f"{folder} holds no MAPS_MUS-<title>_<piano> recording with a .tsv, .txt or .mid beside it.")
     return pieces
 
 

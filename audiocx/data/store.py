@@ -147,14 +147,14 @@ def prepare(
             Path(cache).mkdir(parents=True, exist_ok=True)
             work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=cache))
         except OSError as error:
-            raise DataError(f"{cache}: no store can be written there ({error.strerror}); name another folder.") from None
+            raise DataError(f"{cache}: no store can be written ({error.strerror}); name another folder.") from None
         try:
             _make(work, pieces, parameters, progress)
             os.replace(work, folder)
         except OSError as error:
             # Another process may have finished the same store first; theirs is as good.
             if not folder.is_dir():
-                raise DataError(f"{folder}: the store cannot be written ({error.strerror}); make room there.") from None
+                raise DataError(f"{folder}: cannot be written ({error.strerror or error}); make room there.") from None
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return _open(folder)

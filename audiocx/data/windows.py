@@ -8,8 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .augment import AugmentConfig, augment, draw_shift, resample_windows
-from .store import Store
+from ..errors import ConfigError
+from .augment import AugmentConfig, augment, draw_shift, reach_samples, resample_windows
+from .store import MARGIN_SAMPLES, Store
 
 __all__ = ["WindowSampler"]
 
@@ -30,6 +31,9 @@ class WindowSampler:
         seed: Of the draws.
         rank: Number of this process among those that train together.
         device: Where the samples are kept and the windows are cut; on "cpu" they stay memory-mapped.
+
+    Raises:
+        ConfigError: The windows, transposed as far as they may be, reach further than the silence between pieces.
     """
 
     def __init__(
@@ -43,6 +47,13 @@ class WindowSampler:
         rank: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
+        semitones = augmentation.most_semitones if augmentation else 0.0
+        reach = reach_samples(window_samples, semitones) if semitones else window_samples // 2
+        if reach > MARGIN_SAMPLES:
+            raise ConfigError(
+                f"window_samples={window_samples}, transposed by up to {semitones:g} semitones, reaches further than "
+                f"the {MARGIN_SAMPLES} samples of silence around each piece; take a shorter window or a smaller shift."
+            )
         self.window_samples, self.batch_size, self.order = window_samples, batch_size, order
         self.augmentation, self.seed, self.rank, self.device = augmentation, seed, rank, torch.device(device)
         self.sample_rate = store.sample_rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,10 +62,10 @@ def frame_probabilities(
     """
     device = next(network.parameters()).device
     frames = -(-len(samples) // hop_samples)
-    result = np.empty((frames, network.config.outputs), np.float32)  # type: ignore[union-attr, arg-type]
-    window_samples: int = network.config.window_samples  # type: ignore[union-attr, assignment]
+    config: Any = network.config
+    result = np.empty((frames, config.outputs), np.float32)
     done = 0
-    for windows in frame_windows(torch.from_numpy(samples), window_samples, hop_samples, batch_frames):
+    for windows in frame_windows(torch.from_numpy(samples), config.window_samples, hop_samples, batch_frames):
         logits = network(windows.to(device))
         result[done : done + len(windows)] = torch.sigmoid(logits.float()).cpu().numpy()
         done += len(windows)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+
+from ..nn.functional import magnitude
 
 __all__ = ["FrontEnd", "FrontEndName"]
 
@@ -29,6 +31,9 @@ class FrontEnd(nn.Module):
         bins: How many frequency bins to keep from 0 Hz up, at most N: above N / 2 they mirror the lower ones.
         complex: Whether the network is complex; matters for "raw" alone.
 
+    Raises:
+        ValueError: Unknown name.
+
     Source: DCN, section 4.2.
     """
 
@@ -37,6 +42,8 @@ class FrontEnd(nn.Module):
 
     def __init__(self, name: FrontEndName, window_samples: int, bins: int, complex: bool) -> None:
         super().__init__()
+        if name not in get_args(FrontEndName):
+            raise ValueError(f"The front end is one of {', '.join(map(repr, get_args(FrontEndName)))}, not {name!r}.")
         self.name, self.window_samples, self.bins, self.complex = name, window_samples, bins, complex
         self.channels = 2 if name != "raw" or complex else 1
         self.length = window_samples if name == "raw" else bins
@@ -57,8 +64,8 @@ class FrontEnd(nn.Module):
         x = torch.view_as_real(spectrum[:, : self.bins]).movedim(-1, 1)
         if self.name == "spectrum":
             return x.contiguous()
-        magnitude = x.square().sum(1, keepdim=True).sqrt().clamp_min(1e-6)
-        return x * (torch.log1p(magnitude) / magnitude * self.signs)
+        length = magnitude(x).clamp_min(1e-6)
+        return x * (torch.log1p(length) / length * self.signs)
 
     def extra_repr(self) -> str:
         """Names the settings."""

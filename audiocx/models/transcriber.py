@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +70,11 @@ class TranscriberConfig:
     scheme: Scheme = "unitary"
 
     def __post_init__(self) -> None:
-        """Checks the ranges."""
+        """Checks the names and the ranges."""
+        for name, hint in get_type_hints(TranscriberConfig).items():
+            if get_origin(hint) is Literal and getattr(self, name) not in get_args(hint):
+                options = ", ".join(map(repr, get_args(hint)))
+                raise ValueError(f"{name} is one of {options}, not {getattr(self, name)!r}")
         if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
             raise ValueError(f"notes {self.lowest_note} to {self.lowest_note + self.outputs - 1} leave MIDI's 0 to 127")
         if self.window_samples % 2 or self.window_samples < 2 or self.sample_rate < 1 or self.first_kernel < 1:
@@ -91,9 +95,7 @@ _DEEP_KERNEL = 3
 _SHALLOW_KERNEL, _SHALLOW_STRIDE, _SHALLOW_POOL = 512, 16, (4, 2)
 
 
-def _conv(
-    config: TranscriberConfig, channels: int, maps: int, kernel: int, stride: int, padding: int = 0
-) -> nn.Module:
+def _conv(config: TranscriberConfig, channels: int, maps: int, kernel: int, stride: int, padding: int = 0) -> nn.Module:
     # Over one axis, as a two-dimensional convolution of height 1: see TranscriberNetwork.forward.
     sizes = ((1, kernel), (1, stride), (0, padding))
     if config.complex:
@@ -107,7 +109,9 @@ def _conv(
 def _activation(config: TranscriberConfig, channels: int) -> nn.Module:
     if not config.complex:
         return nn.ReLU()
-    return {"crelu": CReLU, "zrelu": ZReLU}[config.activation]() if config.activation != "modrelu" else ModReLU(channels)
+    if config.activation == "modrelu":
+        return ModReLU(channels)
+    return CReLU() if config.activation == "crelu" else ZReLU()
 
 
 def _norm(config: TranscriberConfig, channels: int) -> nn.Module:
@@ -131,6 +135,7 @@ def _deep(config: TranscriberConfig, channels: int, length: int) -> list[nn.Modu
             layers.append(ComplexAvgPool((1, 2)) if config.complex else nn.MaxPool2d((1, 2)))
             length //= 2
         channels, kernel = block.channels, _DEEP_KERNEL
+    _check_length(config, length)
     units = length * channels * (2 if config.complex else 1)
     return [*layers, nn.Flatten(), _dense(units, config.scheme), nn.ReLU(), _output(config.outputs)]
 
@@ -138,6 +143,7 @@ def _deep(config: TranscriberConfig, channels: int, length: int) -> list[nn.Modu
 def _shallow(config: TranscriberConfig, channels: int, length: int) -> list[nn.Module]:
     pool, step = _SHALLOW_POOL
     length = ((length - _SHALLOW_KERNEL) // _SHALLOW_STRIDE + 1 - pool) // step + 1
+    _check_length(config, length)
     if not config.complex:
         conv = _conv(config, channels, 64, _SHALLOW_KERNEL, _SHALLOW_STRIDE)
         dense = _dense(64 * length, config.scheme)
@@ -162,6 +168,12 @@ class _RealPart(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return split(x)[0]
+
+
+def _check_length(config: TranscriberConfig, length: int) -> None:
+    if length < 1:
+        taken = f"window_samples={config.window_samples}, bins={config.bins}"
+        raise ValueError(f"{taken} is too short for the {config.architecture} network; enlarge window_samples or bins")
 
 
 def _dense(units: int, scheme: Scheme) -> nn.Linear:

@@ -30,7 +30,7 @@ class _ComplexConv(nn.Module):
         criterion: Criterion = "he",
     ) -> None:
         super().__init__()
-        if in_channels % groups or out_channels % groups:
+        if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}.")
         kernel = self._per_axis(kernel_size)
         self.stride, self.dilation, self.groups = self._per_axis(stride), self._per_axis(dilation), groups

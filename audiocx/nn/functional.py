@@ -82,7 +82,7 @@ def split(x: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
     """
     size = x.shape[dim]
     if size % 2:
-        raise ValueError(f"A complex feature map has an even number of channels, not {size}: real parts, then imaginary.")
+        raise ValueError(f"A complex feature map has an even number of channels, real parts first, not {size}.")
     return x.narrow(dim, 0, size // 2), x.narrow(dim, size // 2, size // 2)
 
 

@@ -1,0 +1,358 @@
+"""Training: it learns, leaves what it promises, and goes on after a kill as if nothing had happened."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_corpus import write_corpus
+
+from audiocx import engine
+from audiocx.config import from_dict
+from audiocx.data import maps
+from audiocx.data.augment import AugmentConfig
+from audiocx.data.datasets import StoreFrames
+from audiocx.data.store import Store, prepare
+from audiocx.engine import Experiment, TrainConfig, TranscriberTask, fit, load_network
+from audiocx.errors import ConfigError
+from audiocx.metrics import average_precision
+from audiocx.models import TranscriberConfig
+from audiocx.models.frames import BATCH_FRAMES
+
+ROOT = Path(__file__).parents[1]
+# 256 samples are the least from which the deep complex network has something left after its five poolings.
+MODEL = TranscriberConfig(window_samples=256)
+EPOCH_STEPS = 6
+TRAIN = TrainConfig(
+    windows=3 * EPOCH_STEPS * 16,
+    epoch_windows=EPOCH_STEPS * 16,
+    batch_size=16,
+    warmup_windows=32,
+    ema_decay=0.9,
+    validation_hop_samples=400,
+)
+EXPERIMENT = Experiment(MODEL, AugmentConfig(gain_db=3.0, shift_semitones=1, noise_db=-50.0), TRAIN)
+Stores = tuple[Store, Store]
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+def train(stores: Stores, folder: Path, experiment: Experiment = EXPERIMENT, **options: Any) -> Path:
+    quick: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "compile": False, "progress": False}
+    return fit(experiment, *stores, folder, **{**quick, **options})
+
+
+def with_train(**changes: Any) -> Experiment:
+    return dataclasses.replace(EXPERIMENT, train=dataclasses.replace(TRAIN, **changes))
+
+
+def checkpoint(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = torch.load(path, weights_only=True)
+    return loaded
+
+
+def assert_same(a: Any, b: Any) -> None:
+    """Bit for bit, through dictionaries and lists."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b)
+        for left, right in zip(a, b, strict=True):
+            assert_same(left, right)
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    else:
+        assert a == b
+
+
+def assert_same_training(a: Path, b: Path) -> None:
+    parts = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "global_step")
+    for name in ("last.ckpt", "best.ckpt"):
+        left, right = checkpoint(a / name), checkpoint(b / name)
+        for part in parts:
+            assert_same(left[part], right[part])
+
+
+def logged(folder: Path, tag: str) -> list[float]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "log"))
+    events.Reload()
+    return [event.value for event in events.Scalars(tag)]
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
+    folder = write_corpus(tmp_path_factory.mktemp("corpus"))
+    first, second = (prepare(p, folder / "cache", progress=False) for p in maps.split(maps.find_pieces(folder)))
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def whole_run(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A run from beginning to end, and the last layer's weights after each of its steps."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    weights: list[torch.Tensor] = []
+
+    def record(task: TranscriberTask, *_: Any) -> None:
+        weights.append(task.network.body[-1].weight.detach().clone())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TranscriberTask, "on_train_batch_end", record)
+        best = train(stores, folder)
+    return SimpleNamespace(folder=folder, best=best, weights=weights)
+
+
+def test_a_run_leaves_what_it_promises(whole_run: SimpleNamespace) -> None:
+    folder = whole_run.folder
+    assert whole_run.best == folder / "best.ckpt"
+    assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt", "experiment.json", "log"}
+    assert from_dict(Experiment, json.loads((folder / "experiment.json").read_text())) == EXPERIMENT
+    assert checkpoint(folder / "last.ckpt")["global_step"] == TRAIN.steps == 3 * EPOCH_STEPS
+    assert len(logged(folder, "val/ap")) == TRAIN.epochs == 3
+
+
+def test_it_learns(whole_run: SimpleNamespace) -> None:
+    losses = logged(whole_run.folder, "val/loss")
+    assert losses[0] > losses[1] > losses[2]
+
+
+def test_the_average_is_what_is_kept(whole_run: SimpleNamespace) -> None:
+    average = whole_run.weights[0]
+    for weights in whole_run.weights[4::4]:  # every fourth step, with the decay of four
+        average = torch.lerp(weights, average, 0.9**4)
+    network = load_network(whole_run.folder / "last.ckpt", MODEL)
+    assert not network.training
+    assert torch.allclose(network.body[-1].weight, average, atol=1e-7)
+    assert not torch.allclose(average, whole_run.weights[-1], atol=1e-4)
+
+
+def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: SimpleNamespace, stores: Stores) -> None:
+    network = load_network(whole_run.best, MODEL)
+    frames = list(StoreFrames(stores[1], MODEL.window_samples, TRAIN.validation_hop_samples, BATCH_FRAMES))
+    with torch.inference_mode():
+        probabilities = np.concatenate([network(windows).sigmoid().numpy() for windows, _ in frames])
+    labels = np.concatenate([labels.bool().numpy() for _, labels in frames])
+    scores = logged(whole_run.folder, "val/ap")
+    assert average_precision(probabilities, labels) == pytest.approx(max(scores), abs=1e-6)
+    states = checkpoint(whole_run.folder / "last.ckpt")["callbacks"].items()
+    score = next(state["best_model_score"] for name, state in states if name.startswith("ModelCheckpoint"))
+    assert float(score) == pytest.approx(max(scores))
+
+
+@pytest.mark.parametrize(
+    ("method", "calls"),
+    [
+        ("training_step", 3),  # before the first checkpoint
+        ("training_step", EPOCH_STEPS + 1),  # the first batch after a checkpoint
+        ("training_step", EPOCH_STEPS + 4),  # in the middle of an epoch
+        ("validation_step", 2),  # after an epoch's last batch, before its checkpoint
+    ],
+)
+def test_a_run_that_was_killed_and_resumed_is_the_whole_run(
+    stores: Stores, whole_run: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, calls: int
+) -> None:
+    step, left = getattr(TranscriberTask, method), [calls]
+
+    def fatal(task: TranscriberTask, batch: Any, index: int) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+        return step(task, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TranscriberTask, method, fatal)
+        with pytest.raises(Killed):
+            train(stores, tmp_path / "run")
+    torch.manual_seed(99)
+    train(stores, tmp_path / "run")
+    assert_same_training(tmp_path / "run", whole_run.folder)
+
+
+def test_a_finished_run_is_left_as_it_is(
+    stores: Stores, whole_run: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: (whole_run.folder / name).read_bytes() for name in ("best.ckpt", "last.ckpt", "experiment.json")}
+    monkeypatch.setattr(TranscriberTask, "training_step", lambda *_: pytest.fail("trained on"))
+    assert train(stores, whole_run.folder) == whole_run.best
+    assert before == {name: (whole_run.folder / name).read_bytes() for name in before}
+
+
+def test_another_experiment_is_kept_out_of_the_folder(stores: Stores, whole_run: SimpleNamespace) -> None:
+    before = (whole_run.folder / "experiment.json").read_bytes()
+    with pytest.raises(ConfigError, match="holds a run with other settings; name another folder"):
+        train(stores, whole_run.folder, with_train(seed=1))
+    assert (whole_run.folder / "experiment.json").read_bytes() == before
+
+
+def test_starting_over_forgets_the_old_run_at_once(
+    stores: Stores, whole_run: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("best.ckpt", "last.ckpt", "experiment.json"):
+        (tmp_path / name).write_bytes((whole_run.folder / name).read_bytes())
+    other = with_train(seed=1, windows=TRAIN.epoch_windows)
+    with monkeypatch.context() as patch:
+        patch.setattr(TranscriberTask, "training_step", lambda *_: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            train(stores, tmp_path, other, resume=False)
+    # What the next start would go on from is not the old run's.
+    assert not (tmp_path / "last.ckpt").exists() and not (tmp_path / "best.ckpt").exists()
+    train(stores, tmp_path, other)
+    assert checkpoint(tmp_path / "last.ckpt")["global_step"] == EPOCH_STEPS
+
+
+def test_it_stops_when_nothing_is_gained(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.2, 0.3, 0.3, 0.1, 0.9])
+    monkeypatch.setattr(engine, "average_precision", lambda *_: next(scores))
+    experiment = with_train(patience=2, windows=16 * 10, epoch_windows=16, ema_decay=0.0)
+    train(stores, tmp_path, experiment)
+    # One step an epoch: best in the second, not better in two more, all of which last.ckpt has seen.
+    assert logged(tmp_path, "val/ap") == pytest.approx([0.2, 0.3, 0.3, 0.1])
+    assert checkpoint(tmp_path / "best.ckpt")["global_step"] == 2
+    assert checkpoint(tmp_path / "last.ckpt")["global_step"] == 4
+    # Started again, it stays stopped.
+    train(stores, tmp_path, experiment)
+    assert checkpoint(tmp_path / "last.ckpt")["global_step"] == 4 and next(scores) == 0.9
+
+
+def test_without_an_average_the_weights_themselves_are_kept_also_in_bf16(stores: Stores, tmp_path: Path) -> None:
+    experiment = with_train(ema_decay=0.0, windows=TRAIN.epoch_windows)
+    train(stores, tmp_path, experiment, precision="bf16-mixed")
+    saved = checkpoint(tmp_path / "last.ckpt")
+    assert "current_model_state" not in saved
+    network = load_network(tmp_path / "last.ckpt", MODEL)
+    assert_same({f"network.{name}": p for name, p in network.state_dict().items()}, dict(saved["state_dict"]))
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in network.parameters())
+
+
+def rates(**changes: Any) -> list[float]:
+    optimization = TranscriberTask(with_train(**changes)).configure_optimizers()
+    optimizer, schedule = optimization["optimizer"], optimization["lr_scheduler"]["scheduler"]
+    values = []
+    for _ in range(TRAIN.steps):
+        values.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    return values
+
+
+def test_the_rate_rises_then_falls_to_zero_or_stays() -> None:
+    constant, cosine = rates(schedule="constant", warmup_windows=64), rates(warmup_windows=64)
+    assert constant == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3] + [1e-3] * (TRAIN.steps - 3))
+    halfway = TRAIN.steps // 2
+    assert cosine[:3] == sorted(cosine[:3]) and cosine[3:] == sorted(cosine[3:], reverse=True)
+    assert cosine[halfway] == pytest.approx(0.5e-3) and cosine[-1] < 1e-5
+    assert rates(warmup_windows=0, schedule="constant") == pytest.approx([1e-3] * TRAIN.steps)
+
+
+def test_only_matrices_and_kernels_decay() -> None:
+    task = TranscriberTask(EXPERIMENT)
+    decayed, free = task.configure_optimizers()["optimizer"].param_groups
+    assert (decayed["weight_decay"], free["weight_decay"]) == (0.01, 0.0)
+    names = {id(p): name for name, p in task.network.named_parameters()}
+    decayed_names, free_names = ({names[id(p)].rpartition(".")[2] for p in g["params"]} for g in (decayed, free))
+    assert decayed_names == {"weight", "weight_real", "weight_imag"}
+    assert free_names == {"bias", "gamma", "beta"}
+    assert len(decayed["params"]) + len(free["params"]) == len(names)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(stores: Stores) -> None:
+    trainer = SimpleNamespace(world_size=3)
+    with pytest.raises(ConfigError, match="batch_size=16 cannot be shared by 3 devices"):
+        engine._Corpus(EXPERIMENT, *stores).setup(trainer, TranscriberTask(EXPERIMENT), "fit")  # type: ignore[arg-type]
+
+
+def test_memory_is_kept_where_that_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ctypes
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: (_ for _ in ()).throw(OSError))
+    engine.keep_memory()
+
+
+def recipe(corpus: Path, run: Path, *options: str, config: str = "deep-complex") -> list[str]:
+    script = [sys.executable, str(ROOT / "recipes/maps/train.py"), str(ROOT / f"recipes/maps/conf/{config}.toml")]
+    settings = {
+        "model.window_samples": 256,
+        "train.windows": 16 * EPOCH_STEPS * 5,
+        "train.epoch_windows": 16 * EPOCH_STEPS,
+        "train.batch_size": 16,
+        "train.warmup_windows": 32,
+        "train.ema_decay": 0.9,
+        "train.validation_hop_samples": 400,
+    }
+    sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    places = [str(corpus), "--cache", str(corpus / "cache"), "--run", str(run)]
+    return [*script, *places, *sets, "--no-compile", "--quiet", "--accelerator", "cpu", *options]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def run_recipe(*arguments: Any, **keywords: Any) -> subprocess.CompletedProcess[str]:
+    command = recipe(*arguments, **keywords)
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=600)
+
+
+@pytest.mark.slow
+def test_the_recipe_trains_and_goes_on_after_a_kill(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus")
+    whole = run_recipe(corpus, tmp_path / "whole", "--devices", "1")
+    assert whole.returncode == 0, whole.stderr
+    assert whole.stdout.strip() == f"best: {tmp_path / 'whole' / 'best.ckpt'}"
+
+    killed = subprocess.Popen(recipe(corpus, tmp_path / "killed", "--devices", "1"), env=environment())
+    try:
+        while not (tmp_path / "killed" / "last.ckpt").exists():
+            assert killed.poll() is None, "ended before its first checkpoint"
+            time.sleep(0.01)
+        assert killed.poll() is None
+    finally:
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    assert checkpoint(tmp_path / "killed" / "last.ckpt")["global_step"] < 5 * EPOCH_STEPS
+    resumed = run_recipe(corpus, tmp_path / "killed", "--devices", "1")
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_training(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_the_recipe_trains_on_two_devices(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus")
+    done = run_recipe(corpus, tmp_path / "run", "--devices", "2")
+    assert done.returncode == 0, done.stderr
+    assert checkpoint(tmp_path / "run" / "last.ckpt")["global_step"] == 5 * EPOCH_STEPS
+    losses = logged(tmp_path / "run", "val/loss")
+    assert len(losses) == 5 and losses[-1] < losses[0]
+    odd = run_recipe(corpus, tmp_path / "odd", "--devices", "2", "--set", "train.batch_size=15")
+    assert odd.returncode != 0 and "train: error: batch_size=15 cannot be shared by 2 devices" in odd.stderr
+
+
+@pytest.mark.slow
+def test_the_recipe_names_mistakes_in_a_sentence(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus")
+    for arguments, keywords, message in [
+        ((tmp_path / "missing", tmp_path / "run"), {}, "is not a folder"),
+        ((corpus, tmp_path / "run"), {"config": "missing"}, "missing.toml: cannot be read"),
+        ((corpus, tmp_path / "run", "--set", "train.epochs=3"), {}, "--set: train: unknown key 'epochs'"),
+        ((corpus, tmp_path / "run", "--set", "train"), {}, "--set: train"),
+    ]:
+        done = run_recipe(*arguments, **keywords)
+        assert done.returncode == 1 and done.stdout == ""
+        assert done.stderr.startswith("train: error: ") and message in done.stderr and done.stderr.count("\n") == 1

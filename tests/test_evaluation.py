@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from audiocx.evaluation import Heard, hear, scorable, tune_decoding
+from audiocx.inference import Evidence, load
+from audiocx.metrics import evaluate
+from audiocx.notes import DecodeSettings, Note
+
+RATE = 50.0
+
+
+def heard(peak: float) -> Heard:
+    """A piece whose notes show with a probability of `peak`, beside a false one at a third of it."""
+    notes = [Note(1.0 + index, 60 + index, 1.6 + index) for index in range(5)]
+    probabilities, onsets = np.zeros((400, 88), np.float32), np.zeros((400, 88), np.float32)
+    for note in notes:
+        first, after = round(note.onset_s * RATE), round(note.offset_s * RATE)
+        probabilities[first:after, note.midi_note - 21] = peak
+        onsets[first, note.midi_note - 21] = 20.0
+    probabilities[20:40, 20] = peak / 3
+    onsets[20, 20] = 20.0
+    return Heard("made up", Evidence(probabilities, onsets, onsets - 30, RATE), notes)
+
+
+def test_tuning_finds_a_threshold_between_the_true_and_the_false_notes() -> None:
+    recording = heard(peak=0.24)
+    blind = evaluate([scorable(recording, DecodeSettings(), 21)]).overall
+    assert blind["note_f1"] == 0
+    settings, figure = tune_decoding([recording])
+    assert 0.08 < settings.threshold < 0.24 and figure > 0.95
+    scores = evaluate([scorable(recording, settings, 21)]).overall
+    assert scores["note_f1"] == 1 and scores["note_offset_f1"] == 1
+    assert 0.08 < settings.frame_threshold <= 0.24 and scores["frame_f1"] > 0.99
+
+
+def test_tuning_keeps_what_it_cannot_better() -> None:
+    start = DecodeSettings(threshold=0.37)
+    settings, figure = tune_decoding([heard(peak=0.9)], start=start)
+    assert settings.threshold == 0.37 and figure > 0.95
+
+
+def test_hearing_and_transcribing_agree(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).normal(size=8000), 8000)
+    (tmp_path / "a.tsv").write_text("0.1\t0.9\t69\t80\n")
+    transcriber = load(tiny_checkpoint)
+    recording = hear(transcriber, tmp_path / "a.wav", tmp_path / "a.tsv", hop_samples=160)
+    piece = scorable(recording, transcriber.checkpoint.decode, transcriber.config.lowest_note)
+    direct = transcriber.transcribe(tmp_path / "a.wav", hop_samples=160)
+    assert piece.estimated == direct.notes and piece.reference == [Note(0.1, 69, 0.9, 80)]
+    np.testing.assert_array_equal(piece.probabilities, direct.probabilities)
+    assert recording.evidence.frame_rate == 50
+    assert piece.roll[:, 48].sum() == 40 and piece.roll.sum() == 40

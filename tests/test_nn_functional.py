@@ -1,0 +1,281 @@
+"""The functions under the layers agree with PyTorch's own complex128 arithmetic, gradients included."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.testing import assert_close
+
+from audiocx.nn.functional import (
+    accepts_complex,
+    complex_conv,
+    complex_dropout,
+    complex_linear,
+    complex_weight,
+    crelu,
+    magnitude,
+    magnitude_max_pool,
+    modrelu,
+    split,
+    to_channels,
+    to_complex,
+    zrelu,
+)
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.complex128)
+
+
+def leaf(*shape: int) -> Tensor:
+    return noise(*shape).requires_grad_()
+
+
+def on_complex(function: Callable[..., Tensor], z: Tensor, dim: int = 1) -> Tensor:
+    return to_complex(function(to_channels(z, dim)), dim)
+
+
+def assert_same_map(ours: Callable[..., Tensor], native: Callable[..., Tensor], *leaves: Tensor) -> None:
+    """Two functions of complex tensors have the same values and the same gradients."""
+    result, expected = ours(*leaves), native(*leaves)
+    assert_close(result, expected)
+    towards = torch.randn_like(expected)
+    assert_close(torch.autograd.grad(result, leaves, towards), torch.autograd.grad(expected, leaves, towards))
+
+
+# Conversions
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2, -1, -2])
+def test_to_channels_and_back(dim: int) -> None:
+    z = noise(2, 3, 4)
+    x = to_channels(z, dim)
+    assert x.dtype == torch.float64 and x.shape[dim] == 2 * z.shape[dim]
+    real, imag = split(x, dim)
+    assert torch.equal(real, z.real) and torch.equal(imag, z.imag)
+    assert torch.equal(to_complex(x, dim), z)
+
+
+def test_gradients_pass_through_the_conversions() -> None:
+    z = leaf(2, 3)
+    towards = noise(2, 3)
+    (grad,) = torch.autograd.grad(to_complex(to_channels(z)), z, towards)
+    assert torch.equal(grad, towards)
+
+
+@pytest.mark.parametrize("function", [split, to_complex, zrelu, magnitude])
+def test_an_odd_number_of_channels_is_refused(function: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(ValueError, match="even number of channels.*not 3"):
+        function(torch.zeros(2, 3))
+
+
+def test_accepts_complex_converts_at_the_door_only() -> None:
+    class Layer:
+        seen: Tensor
+
+        @accepts_complex(dim=-1)
+        def forward(self, x: Tensor) -> Tensor:
+            self.seen = x
+            return 2 * x
+
+    layer, z = Layer(), noise(3, 2)
+    assert torch.equal(layer.forward(z), 2 * z)
+    assert torch.equal(layer.seen, to_channels(z, -1))
+    x = torch.randn(3, 4)
+    assert torch.equal(layer.forward(x), 2 * x)
+    assert layer.seen is x
+
+
+# Products
+
+
+def test_complex_weight_is_the_matrix_of_a_complex_product() -> None:
+    # (1 + 2i)(3 + 4i) = -5 + 10i, worked by hand.
+    matrix = complex_weight(torch.tensor([[1.0]]), torch.tensor([[2.0]]))
+    assert torch.equal(matrix, torch.tensor([[1.0, -2.0], [2.0, 1.0]]))
+    assert torch.equal(matrix @ torch.tensor([3.0, 4.0]), torch.tensor([-5.0, 10.0]))
+
+
+def test_complex_weight_turns_products_into_products() -> None:
+    a, b = noise(3, 4), noise(4, 2)
+    product = a @ b
+    assert_close(
+        complex_weight(a.real, a.imag) @ complex_weight(b.real, b.imag), complex_weight(product.real, product.imag)
+    )
+
+
+@pytest.mark.parametrize("shape", [(4,), (5, 4), (2, 3, 4)])
+def test_complex_linear_is_the_native_one(shape: tuple[int, ...]) -> None:
+    def ours(z: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        bias = to_channels(b, 0)
+        return on_complex(lambda x: complex_linear(x, w.real, w.imag, bias), z, -1)
+
+    assert_same_map(ours, F.linear, leaf(*shape), leaf(6, 4), leaf(6))
+
+
+CONVOLUTIONS = [
+    # kernel, stride, padding, dilation, groups
+    ((3,), (1,), (0,), (1,), 1),
+    ((7,), (2,), (3,), (1,), 1),
+    ((3,), (1,), (2,), (2,), 1),
+    ((4,), (3,), (1,), (1,), 2),
+    ((1,), (1,), (0,), (1,), 4),
+    ((3, 2), (2, 1), (1, 0), (1, 1), 1),
+    ((1, 7), (1, 2), (0, 3), (1, 1), 1),
+    ((3, 3), (1, 1), (1, 1), (2, 2), 2),
+    ((2, 2), (1, 3), (0, 0), (1, 2), 4),
+]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "dilation", "groups"), CONVOLUTIONS)
+def test_complex_conv_is_the_native_one(
+    kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...], groups: int
+) -> None:
+    native = F.conv1d if len(kernel) == 1 else F.conv2d
+    how = (stride, padding, dilation, groups)
+
+    def ours(z: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        return on_complex(lambda x: complex_conv(x, w.real, w.imag, to_channels(b, 0), *how), z)
+
+    z = leaf(2, 4, *(9, 8)[: len(kernel)])
+    w, b = leaf(8, 4 // groups, *kernel), leaf(8)
+    assert_same_map(ours, lambda z, w, b: native(z, w, b, *how), z, w, b)
+    assert_same_map(
+        lambda z, w: on_complex(lambda x: complex_conv(x, w.real, w.imag, None, *how), z),
+        lambda z, w: native(z, w, None, *how),
+        z,
+        w,
+    )
+
+
+def test_complex_conv_is_the_papers_formula() -> None:
+    z, w = noise(2, 3, 9), noise(5, 3, 3)
+    x, y, a, b = z.real, z.imag, w.real, w.imag
+    expected = torch.complex(F.conv1d(x, a) - F.conv1d(y, b), F.conv1d(x, b) + F.conv1d(y, a))
+    assert_close(on_complex(lambda x: complex_conv(x, a, b), z), expected)
+
+
+# Activations
+
+
+@pytest.mark.parametrize("dim", [1, 2, -1])
+def test_magnitude_is_abs(dim: int) -> None:
+    assert_same_map(lambda z: magnitude(to_channels(z, dim), dim), torch.abs, leaf(2, 3, 4))
+
+
+def test_magnitude_of_zero_has_gradient_zero() -> None:
+    x = torch.tensor([[0.0, 3.0, 0.0, 4.0]], requires_grad=True)
+    length = magnitude(x)
+    assert torch.equal(length, torch.tensor([[0.0, 5.0]]))
+    (grad,) = torch.autograd.grad(length.sum(), x)
+    assert_close(grad, torch.tensor([[0.0, 0.6, 0.0, 0.8]]))
+
+
+def test_crelu_by_hand() -> None:
+    z = torch.tensor([[1 + 2j, -1 + 2j, -1 - 2j, 1 - 2j]])
+    assert torch.equal(on_complex(crelu, z), torch.tensor([[1 + 2j, 2j, 0j, 1 + 0j]]))
+
+
+def test_zrelu_by_hand() -> None:
+    # The edges of the first quadrant belong to it.
+    z = torch.tensor([[1 + 2j, -1 + 2j, -1 - 2j, 1 - 2j, 3 + 0j, 4j, -3 + 0j, -4j, 0j]])
+    kept = torch.tensor([[1 + 2j, 0j, 0j, 0j, 3 + 0j, 4j, 0j, 0j, 0j]])
+    assert torch.equal(on_complex(zrelu, z), kept)
+
+
+@pytest.mark.parametrize("dim", [1, -1])
+def test_zrelu_passes_gradients_where_it_passes_values(dim: int) -> None:
+    def native(z: Tensor) -> Tensor:
+        return z * ((z.real >= 0) & (z.imag >= 0))
+
+    assert_same_map(lambda z: on_complex(lambda x: zrelu(x, dim), z, dim), native, leaf(3, 4, 6))
+
+
+@pytest.mark.parametrize("dim", [1, -1])
+def test_modrelu_shortens_and_keeps_the_phase(dim: int) -> None:
+    bias = torch.tensor([-0.8, 0.0, 0.5, -0.2], dtype=torch.float64)
+    shape = (1, 4, 1) if dim == 1 else (1, 1, 4)
+
+    def native(z: Tensor) -> Tensor:
+        return torch.polar(F.relu(z.abs() + bias.view(shape)), z.angle())
+
+    z = leaf(3, 4, 4)
+    assert ((z.abs() - 0.8)[:, 0] < 0).any(), "some must fall under the threshold"
+    assert_same_map(lambda z: on_complex(lambda x: modrelu(x, bias, dim), z, dim), native, z)
+
+
+def test_modrelu_turns_with_its_input() -> None:
+    z, bias = noise(3, 4), torch.randn(4, dtype=torch.float64)
+    turn = torch.polar(torch.tensor(1.0, dtype=torch.float64), torch.tensor(0.7, dtype=torch.float64))
+    assert_close(on_complex(lambda x: modrelu(x, bias), turn * z), turn * on_complex(lambda x: modrelu(x, bias), z))
+
+
+def test_modrelu_at_zero_is_zero_with_finite_gradients() -> None:
+    x, bias = torch.zeros(2, 4, requires_grad=True), torch.ones(2, requires_grad=True)
+    y = modrelu(x, bias)
+    assert torch.equal(y, torch.zeros(2, 4))
+    for grad in torch.autograd.grad(y.sum(), (x, bias)):
+        assert torch.equal(grad, torch.zeros_like(grad))
+
+
+# Pooling and dropout
+
+
+def largest(z: Tensor) -> Tensor:
+    """Of each row the number of the greatest magnitude."""
+    return z.gather(-1, z.abs().argmax(-1, keepdim=True)).squeeze(-1)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(2, None), (3, 2), (2, 3)])
+def test_magnitude_max_pool_takes_the_longest(kernel: int, stride: int | None) -> None:
+    z = leaf(2, 3, 11)
+    assert_same_map(
+        lambda z: on_complex(lambda x: magnitude_max_pool(x, kernel, stride), z),
+        lambda z: largest(z.unfold(2, kernel, stride or kernel)),
+        z,
+    )
+
+
+def test_magnitude_max_pool_over_two_axes() -> None:
+    z = leaf(2, 3, 7, 8)
+    assert_same_map(
+        lambda z: on_complex(lambda x: magnitude_max_pool(x, (3, 2), (2, 2)), z),
+        lambda z: largest(z.unfold(2, 3, 2).unfold(3, 2, 2).flatten(-2)),
+        z,
+    )
+
+
+def test_magnitude_max_pool_never_takes_the_padding() -> None:
+    # Where all magnitudes are 0, no more than a zero in the padding has, an index outside would be out of range.
+    assert torch.equal(magnitude_max_pool(torch.zeros(1, 2, 3), 2, 2, padding=1), torch.zeros(1, 2, 2))
+    z = noise(2, 3, 5)
+    expected = torch.stack([largest(part) for part in (z[..., :2], z[..., 1:4], z[..., 3:])], -1)
+    assert_close(on_complex(lambda x: magnitude_max_pool(x, 3, 2, padding=1), z), expected)
+
+
+@pytest.mark.parametrize("dim", [1, -1])
+def test_dropout_keeps_or_drops_numbers_whole(dim: int) -> None:
+    z = noise(20, 30, 20)
+    y = on_complex(lambda x: complex_dropout(x, 0.25, dim=dim), z, dim)
+    ratio = y / z
+    kept = y != 0
+    assert_close(ratio[kept], torch.full_like(ratio[kept], 1 / 0.75))
+    # Five standard deviations of a mean of 12,000.
+    assert kept.double().mean().item() == pytest.approx(0.75, abs=5 * math.sqrt(0.25 * 0.75 / kept.numel()))
+
+
+def test_dropout_at_its_ends() -> None:
+    x = torch.randn(3, 4)
+    assert complex_dropout(x, 0.5, training=False) is x
+    assert complex_dropout(x, 0.0) is x
+    assert torch.equal(complex_dropout(x, 1.0), torch.zeros(3, 4))

@@ -1,0 +1,272 @@
+"""Every layer takes native complex tensors as well as real channels, differentiates rightly, and checks its sizes."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from audiocx.nn import (
+    ComplexAvgPool,
+    ComplexBatchNorm,
+    ComplexConv1d,
+    ComplexConv2d,
+    ComplexDropout,
+    ComplexLinear,
+    CReLU,
+    MagnitudeMaxPool,
+    ModReLU,
+    ZReLU,
+    fold_sequence,
+)
+from audiocx.nn.functional import to_channels, to_complex
+
+ONE_AXIS, TWO_AXES, ROWS = (3, 4, 9), (2, 4, 5, 4), (3, 2, 4)
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def bent_norm(variant: str, training: bool) -> ComplexBatchNorm:
+    """A normalisation with nothing at its default: gamma, beta and the running statistics are all of general form."""
+    norm = ComplexBatchNorm(4, variant=variant)  # type: ignore[arg-type]
+    with torch.no_grad():
+        norm.gamma.normal_()
+        norm.beta.normal_()
+        norm.running_mean.normal_()
+        norm.running_cov[:2].uniform_(1, 2)
+        norm.running_cov[2].uniform_(-1, 1)
+    return norm.train(training)
+
+
+def bent_modrelu() -> ModReLU:
+    layer = ModReLU(4)
+    nn.init.constant_(layer.bias, -0.4)
+    return layer
+
+
+# Each with the shape of a complex input and its channel axis.
+LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
+    "conv1d": (lambda: ComplexConv1d(4, 3, 3, stride=2, padding="same"), ONE_AXIS, 1),
+    "conv1d without bias": (lambda: ComplexConv1d(4, 3, 3, bias=False), ONE_AXIS, 1),
+    "conv1d grouped": (lambda: ComplexConv1d(4, 6, 3, dilation=2, groups=2), ONE_AXIS, 1),
+    "conv2d": (lambda: ComplexConv2d(4, 3, (3, 2), stride=(1, 2), padding=(1, 0)), TWO_AXES, 1),
+    "linear": (lambda: ComplexLinear(4, 3), ROWS, -1),
+    "whitening, training": (lambda: bent_norm("whitening", True), ONE_AXIS, 1),
+    "whitening, evaluation": (lambda: bent_norm("whitening", False), TWO_AXES, 1),
+    "naive, training": (lambda: bent_norm("naive", True), TWO_AXES, 1),
+    "naive, evaluation": (lambda: bent_norm("naive", False), ONE_AXIS, 1),
+    "norm of vectors": (lambda: bent_norm("whitening", True), (6, 4), 1),
+    "crelu": (CReLU, ONE_AXIS, 1),
+    "zrelu": (ZReLU, TWO_AXES, 1),
+    "modrelu": (bent_modrelu, ONE_AXIS, 1),
+    "average pool over one axis": (lambda: ComplexAvgPool(3, 2), ONE_AXIS, 1),
+    "average pool over two axes": (lambda: ComplexAvgPool((1, 2)), TWO_AXES, 1),
+    "magnitude pool over one axis": (lambda: MagnitudeMaxPool(3, 2), ONE_AXIS, 1),
+    "magnitude pool over two axes": (lambda: MagnitudeMaxPool((1, 2)), TWO_AXES, 1),
+    "dropout": (lambda: ComplexDropout(0.5), ONE_AXIS, 1),
+}
+every_layer = pytest.mark.parametrize(("make", "shape", "dim"), LAYERS.values(), ids=LAYERS)
+
+
+@every_layer
+def test_native_complex_in_native_complex_out(make: Callable[[], nn.Module], shape: tuple[int, ...], dim: int) -> None:
+    layer = make().double()
+    z = torch.randn(shape, dtype=torch.complex128, requires_grad=True)
+    leaves = (z, *layer.parameters())
+
+    def run(function: Callable[[], Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        torch.manual_seed(1)  # one mask of dropout for both
+        y = function()
+        return y, torch.autograd.grad((y.abs() ** 2).sum() + y.real.sum(), leaves)
+
+    direct, direct_grads = run(lambda: layer(z))
+    around, around_grads = run(lambda: to_complex(layer(to_channels(z, dim)), dim))
+    assert direct.dtype == torch.complex128
+    assert_close(direct, around)
+    assert_close(direct_grads, around_grads)
+
+
+@every_layer
+def test_gradients_are_the_differences(make: Callable[[], nn.Module], shape: tuple[int, ...], dim: int) -> None:
+    layer = make().double()
+    x = to_channels(torch.randn(shape, dtype=torch.complex128), dim)
+    # Away from the kinks of the activations at 0, by far more than gradcheck's step.
+    x = (x.sign() * (0.05 + x.abs())).requires_grad_()
+    if isinstance(layer, ModReLU):
+        assert ((to_complex(x).abs() - 0.4).abs() > 1e-3).all()
+
+    def function(*_: Tensor) -> Tensor:
+        torch.manual_seed(1)
+        return layer(x)
+
+    assert torch.autograd.gradcheck(function, (x, *layer.parameters()), fast_mode=True)
+
+
+@every_layer
+def test_parameters_and_buffers_are_real(make: Callable[[], nn.Module], shape: tuple[int, ...], dim: int) -> None:
+    assert all(value.is_floating_point() for value in make().state_dict().values())
+
+
+def test_layers_print_their_sizes() -> None:
+    shown = "ComplexConv1d(4, 6, kernel_size=(3,), stride=(2,), padding=(1,), dilation=(1,), groups=2, bias=True)"
+    assert repr(ComplexConv1d(4, 6, 3, stride=2, padding="same", groups=2)) == shown
+    assert repr(ComplexLinear(4, 3, bias=False)) == "ComplexLinear(in_features=4, out_features=3, bias=False)"
+    assert repr(ComplexBatchNorm(4)) == "ComplexBatchNorm(4, eps=0.0001, momentum=0.1, variant='whitening')"
+
+
+# Convolutions
+
+
+@pytest.mark.parametrize(
+    ("how", "length"),
+    [
+        ({}, 7),
+        ({"padding": "valid"}, 7),
+        ({"padding": "same"}, 9),
+        ({"padding": "same", "dilation": 2}, 9),
+        ({"padding": "same", "stride": 2}, 5),
+        ({"padding": 2}, 11),
+        ({"padding": (1,), "stride": (4,)}, 3),
+    ],
+)
+def test_conv1d_paddings_are_pytorchs(how: dict, length: int) -> None:
+    layer = ComplexConv1d(4, 3, 3, **how).double()
+    z = torch.randn(ONE_AXIS, dtype=torch.complex128)
+    assert layer(z).shape == (3, 3, length)
+    kernel = torch.complex(layer.weight_real, layer.weight_imag)
+    if how.get("stride", 1) == 1:  # PyTorch has no strided "same"
+        assert_close(layer(z), F.conv1d(z, kernel, **how))
+    elif how["padding"] == "same":
+        assert_close(layer(z), F.conv1d(z, kernel, padding="same")[..., ::2])
+
+
+def test_conv2d_same_keeps_both_axes() -> None:
+    layer = ComplexConv2d(4, 3, (3, 5), padding="same", dilation=(2, 1)).double()
+    z = torch.randn(2, 4, 6, 7, dtype=torch.complex128)
+    kernel = torch.complex(layer.weight_real, layer.weight_imag)
+    assert_close(layer(z), F.conv2d(z, kernel, padding="same", dilation=(2, 1)))
+
+
+def test_a_convolution_moves_with_its_input() -> None:
+    layer = ComplexConv1d(2, 3, 3, padding=2)
+    z = torch.zeros(1, 2, 12, dtype=torch.complex64)
+    z[..., 3:6] = torch.randn(1, 2, 3, dtype=torch.complex64)
+    assert_close(layer(z.roll(4, -1)), layer(z).roll(4, -1))
+
+
+def test_linear_and_convolution_are_complex_linear() -> None:
+    # A phase passes through them, as it would not through a general real map of the channels.
+    turn = complex(math.cos(0.9), math.sin(0.9))
+    for layer, shape in [(ComplexLinear(4, 3, bias=False), ROWS), (ComplexConv1d(4, 3, 3, bias=False), ONE_AXIS)]:
+        z = torch.randn(shape, dtype=torch.complex64)
+        assert_close(layer(turn * z), turn * layer(z))
+
+
+@pytest.mark.parametrize("groups", [0, -1, 3])
+def test_groups_that_do_not_divide_are_refused(groups: int) -> None:
+    with pytest.raises(ValueError, match=f"groups={groups} must divide"):
+        ComplexConv1d(4, 6, 3, groups=groups)
+
+
+def test_groups_must_divide_the_outputs_too() -> None:
+    with pytest.raises(ValueError, match="out_channels=5"):
+        ComplexConv2d(4, 5, 3, groups=2)
+
+
+@pytest.mark.parametrize("name", ["kernel_size", "stride", "padding", "dilation"])
+def test_sizes_of_the_wrong_number_of_axes_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"ComplexConv2d takes one number or 2, not \(1, 1, 1\)"):
+        ComplexConv2d(4, 4, **{"kernel_size": 3, name: (1, 1, 1)})
+    with pytest.raises(ValueError, match="ComplexConv1d takes one number or 1"):
+        ComplexConv1d(4, 4, **{"kernel_size": 3, name: (1, 1)})
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="'same' or 'valid', not 'full'"):
+        ComplexConv1d(4, 4, 3, padding="full")
+    with pytest.raises(ValueError, match="scheme"):
+        ComplexConv1d(4, 4, 3, scheme="fourier")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="criterion"):
+        ComplexLinear(4, 4, criterion="lecun")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.1])
+def test_dropout_is_a_probability(p: float) -> None:
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        ComplexDropout(p)
+
+
+def test_dropout_rests_in_evaluation() -> None:
+    x = torch.randn(3, 4)
+    layer = ComplexDropout(0.5)
+    assert layer.eval()(x) is x
+    assert not torch.equal(layer.train()(x), x)
+
+
+# Folding
+
+
+def test_folding_a_chain_leaves_it_as_it_was() -> None:
+    chain = [ComplexConv2d(2, 4, 1), bent_norm("whitening", False), CReLU(), ComplexConv2d(4, 4, 1, groups=2)]
+    chain += [bent_norm("naive", False), nn.Conv2d(8, 4, 1), nn.BatchNorm2d(4), ComplexConv2d(2, 3, 1)]
+    layers = nn.Sequential(*chain).eval()
+    before = {name: value.clone() for name, value in layers.state_dict().items()}
+    light = fold_sequence(list(layers))
+    # The grouped convolution and the normalisation behind it stay.
+    assert [type(layer) for layer in light] == [
+        nn.Conv2d, CReLU, ComplexConv2d, ComplexBatchNorm, nn.Conv2d, nn.Conv2d,
+    ]  # fmt: skip
+    x = torch.randn(2, 4, 3, 5)
+    assert_close(nn.Sequential(*light)(x), layers(x))
+    assert_close(layers.state_dict(), before, rtol=0, atol=0)
+
+
+# Lower precision and compilation
+
+
+def block() -> nn.Sequential:
+    return nn.Sequential(
+        ComplexConv1d(2, 4, 3, padding="same"),
+        ComplexBatchNorm(4),
+        CReLU(),
+        ComplexConv1d(4, 4, 3),
+        ModReLU(4),
+        ComplexAvgPool(2),
+        nn.Flatten(),
+        ComplexLinear(16, 3),
+    )
+
+
+def test_bfloat16_autocast_keeps_statistics_in_float32() -> None:
+    layers = block()
+    twin = copy.deepcopy(layers)
+    x = 3 + torch.randn(64, 4, 10)
+    exact = twin(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layers(x)
+    assert y.dtype == torch.bfloat16
+    # bfloat16 has 8 bits.
+    assert_close(y.float(), exact, rtol=0.05, atol=0.05 * exact.abs().max().item())
+    # Of the same type, too: assert_close compares it.
+    assert_close(dict(layers[1].named_buffers()), dict(twin[1].named_buffers()), rtol=0.02, atol=0.01)
+    y.float().sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in layers.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", [True, False])
+def test_a_block_compiles_to_one_graph(training: bool) -> None:
+    layers = block().train(training)
+    x = torch.randn(8, 4, 10)
+    expected = layers(x)
+    compiled = torch.compile(layers, fullgraph=True)
+    assert_close(compiled(x), expected, rtol=1e-4, atol=1e-4)

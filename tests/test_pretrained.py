@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from audiocx import pretrained
+from audiocx.errors import CheckpointError, OutputError
+from audiocx.models import TranscriberConfig, build
+from audiocx.notes import DecodeSettings
+
+SMALL = TranscriberConfig(window_samples=256, outputs=4, lowest_note=60)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    network = build(SMALL).eval()
+    return pretrained.export(network, tmp_path / "small", DecodeSettings(threshold=0.3), 64, "small")
+
+
+def change(folder: Path, **values: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize("complex", [True, False])
+def test_a_checkpoint_gives_back_the_network_it_was_made_of(tmp_path: Path, complex: bool) -> None:
+    config = TranscriberConfig(complex=complex, window_samples=1024, outputs=4, lowest_note=60)
+    network = build(config)
+    network(torch.randn(32, 1024))  # moves the running statistics off their start
+    network.eval()
+    folder = pretrained.export(network, tmp_path / "it", DecodeSettings(threshold=0.3), 64, "it", half=False)
+    loaded = pretrained.load_checkpoint(folder)
+    windows = torch.randn(5, 1024)
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded.network(windows), network(windows), rtol=1e-4, atol=1e-5)
+    assert (loaded.name, loaded.hop_samples, loaded.decode.threshold) == ("it", 64, 0.3)
+    assert loaded.network.config == config
+
+
+def test_half_precision_halves_the_file_and_hardly_moves_the_logits(tmp_path: Path) -> None:
+    network = build(SMALL).eval()
+    small = pretrained.export(network, tmp_path / "small", DecodeSettings(), 64, "")
+    large = pretrained.export(network, tmp_path / "large", DecodeSettings(), 64, "", half=False)
+    sizes = [(folder / "weights.safetensors").stat().st_size for folder in (small, large)]
+    assert sizes[0] < 0.55 * sizes[1]
+    windows = torch.randn(8, 256)
+    with torch.inference_mode():
+        half, full = (pretrained.load_checkpoint(folder).network(windows).numpy() for folder in (small, large))
+    assert 0 < np.abs(half - full).max() < 0.02
+
+
+def test_folding_leaves_the_complex_network_without_normalisation(checkpoint: Path) -> None:
+    network = pretrained.load_checkpoint(checkpoint).network
+    kinds = {type(layer).__name__ for layer in network.body}
+    assert "Conv2d" in kinds and not {"ComplexBatchNorm", "ComplexConv2d"} & kinds
+
+
+def test_every_changed_byte_of_the_weights_is_noticed(checkpoint: Path) -> None:
+    path = checkpoint / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="damaged.*SHA-256"):
+        pretrained.load_checkpoint(checkpoint)
+
+
+def test_a_missing_checkpoint_names_those_there_are() -> None:
+    with pytest.raises(CheckpointError, match="There is no checkpoint nothing-like-this; the names are"):
+        pretrained.load_checkpoint("nothing-like-this")
+
+
+def test_a_folder_without_configuration_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no audiocx checkpoint"):
+        pretrained.load_checkpoint(tmp_path)
+
+
+def test_broken_configurations_give_one_sentence(checkpoint: Path, tmp_path: Path) -> None:
+    for index, values in enumerate(
+        (
+            {"format": "other"},
+            {"model": {"architecture": "wide"}},
+            {"model": {"nonsense": 1}},
+            {"model": {"outputs": 5, "window_samples": 256}},
+            {"decode": {"nonsense": 1}},
+            {"hop_samples": "many"},
+            {"weights": None},
+        )
+    ):
+        folder = tmp_path / f"broken-{index}"
+        shutil.copytree(checkpoint, folder)
+        change(folder, **values)
+        with pytest.raises(CheckpointError, match=str(folder)) as caught:
+            pretrained.load_checkpoint(folder)
+        assert "\n" not in str(caught.value)
+    (checkpoint / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        pretrained.load_checkpoint(checkpoint)
+
+
+def test_foreign_weights_are_refused(checkpoint: Path) -> None:
+    import hashlib
+
+    foreign = b"not safetensors at all"
+    (checkpoint / "weights.safetensors").write_bytes(foreign)
+    change(checkpoint, weights={"sha256": hashlib.sha256(foreign).hexdigest()})
+    with pytest.raises(CheckpointError, match="does not fit"):
+        pretrained.load_checkpoint(checkpoint)
+
+
+def test_export_never_overwrites_and_leaves_nothing_behind(checkpoint: Path) -> None:
+    with pytest.raises(OutputError, match="exists"):
+        pretrained.export(build(SMALL), checkpoint, DecodeSettings(), 64, "")
+    in_a_file = checkpoint / "config.json" / "inside"
+    with pytest.raises(OutputError, match="cannot be written"):
+        pretrained.export(build(SMALL), in_a_file, DecodeSettings(), 64, "")
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["small"]
+
+
+def test_the_bundled_checkpoints_load_and_describe_themselves() -> None:
+    found = pretrained.available()
+    assert next(iter(found)) == pretrained.DEFAULT
+    for name in found:
+        checkpoint = pretrained.load_checkpoint(name)
+        assert checkpoint.card["description"] and 0 < checkpoint.card["figures"]["ap"] < 1
+        assert (checkpoint.folder / "README.md").is_file()

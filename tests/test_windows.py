@@ -1,0 +1,195 @@
+"""The sampler: which windows it draws, that they are what the corpus holds there, and that a batch is its number's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_corpus import RATE, random_notes, write_piece
+
+from audiocx.data.augment import AugmentConfig
+from audiocx.data.datasets import EpochBatches, StoreFrames
+from audiocx.data.store import Store, prepare
+from audiocx.data.windows import WindowSampler
+from audiocx.errors import ConfigError
+from audiocx.notes import Note
+
+LENGTHS = (20000, 12000)
+
+
+@pytest.fixture(scope="module")
+def ramp(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Two pieces whose samples count from 1 on, through both: a value tells its place."""
+    folder, rng = tmp_path_factory.mktemp("ramp"), np.random.default_rng(2)
+    values = np.split(np.arange(1, sum(LENGTHS) + 1, dtype=np.int16), [LENGTHS[0]])
+    pieces = [
+        write_piece(folder, title, "P", part, random_notes(rng, 15, len(part) / RATE))
+        for title, part in zip("ab", values, strict=True)
+    ]
+    return prepare(pieces, folder / "cache", progress=False)
+
+
+def constant_store(folder: Path, *parts: tuple[int, int], notes: list[Note] | None = None) -> Store:
+    pieces = [
+        write_piece(folder, f"{index}", "P", np.full(length, value, np.int16), notes or [])
+        for index, (value, length) in enumerate(parts)
+    ]
+    return prepare(pieces, folder / "cache", progress=False)
+
+
+def place_of(centre_value: int) -> tuple[int, int]:
+    """Piece and sample within it, by the value at the centre."""
+    return (0, centre_value - 1) if centre_value <= LENGTHS[0] else (1, centre_value - 1 - LENGTHS[0])
+
+
+@pytest.mark.parametrize("order", ["time", "pieces"])
+@pytest.mark.parametrize("window_samples", [2, 256, 8192])
+def test_windows_and_labels_are_those_of_the_centre(ramp: Store, order: str, window_samples: int) -> None:
+    windows, labels = WindowSampler(ramp, window_samples, 16, order)(0)  # type: ignore[arg-type]
+    assert windows.dtype == labels.dtype == torch.float32 and windows.shape[1] == window_samples
+    assert labels.shape == (len(windows), 88)
+    half = window_samples // 2
+    for window, label in zip(windows.numpy(), labels.numpy(), strict=True):
+        piece, centre = place_of(round(float(window[half]) * 32768))
+        alone = np.pad(ramp.samples(piece), half)
+        np.testing.assert_array_equal(window, alone[centre : centre + window_samples])
+        np.testing.assert_array_equal(label, ramp.sounding(piece, np.array([centre]))[0])
+
+
+def test_a_batch_depends_on_seed_rank_and_number_alone(ramp: Store) -> None:
+    augmentation = AugmentConfig(gain_db=6.0, shift_semitones=2, detune_cents=10.0, equalizer_db=2.0, noise_db=-40.0)
+
+    def draw(batch: int, seed: int = 0, rank: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        sampler = WindowSampler(ramp, 64, 8, "time", augmentation, seed, rank)
+        for before in range(batch % 2):
+            sampler(before)
+        torch.manual_seed(batch)  # the global state has no say
+        return sampler(batch)
+
+    reference = draw(3)
+    torch.rand(3)
+    assert all(torch.equal(a, b) for a, b in zip(draw(3), reference, strict=True))
+    for other in (draw(4), draw(3, seed=1), draw(3, rank=1)):
+        assert not torch.equal(other[0], reference[0])
+
+
+def test_no_two_batches_of_a_run_share_their_draws(ramp: Store) -> None:
+    centres = [
+        tuple(WindowSampler(ramp, 2, 8, seed=seed, rank=rank)(batch)[0][:, 1].tolist())
+        for seed in range(3)
+        for rank in range(3)
+        for batch in range(3)
+    ]
+    assert len(set(centres)) == 27
+
+
+def test_order_pieces_gives_every_piece_the_same_share(ramp: Store) -> None:
+    windows, _ = WindowSampler(ramp, 2, 7, "pieces")(0)
+    pieces = [place_of(round(value * 32768))[0] for value in windows[:, 1].tolist()]
+    assert sorted(pieces) == [0] * 7 + [1] * 7
+
+
+def test_order_time_gives_every_moment_the_same_share(ramp: Store) -> None:
+    windows, _ = WindowSampler(ramp, 2, 8192)(0)
+    values = windows[:, 1].double().numpy() * 32768
+    counts, _ = np.histogram(values, bins=16, range=(1, sum(LENGTHS) + 1))
+    # Standard deviation 22 about 512.
+    assert len(counts) == 16 and abs(counts - 512).max() < 100
+
+
+@pytest.mark.parametrize("order", ["time", "pieces"])
+def test_first_and_last_samples_are_drawn_and_nothing_beyond(tmp_path: Path, order: str) -> None:
+    folder = tmp_path / "short"
+    pieces = [
+        write_piece(folder, "a", "P", np.array([11, 12, 13], np.int16), []),
+        write_piece(folder, "b", "P", np.array([21], np.int16), []),
+    ]
+    store = prepare(pieces, folder / "cache", progress=False)
+    windows, _ = WindowSampler(store, 4, 200, order)(0)  # type: ignore[arg-type]
+    assert {tuple((row * 32768).int().tolist()) for row in windows} == {
+        (0, 0, 11, 12),
+        (0, 11, 12, 13),
+        (11, 12, 13, 0),
+        (0, 0, 21, 0),
+    }
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_the_widest_shift_reads_silence_beyond_a_piece(tmp_path: Path, silent: int) -> None:
+    levels = [0 if index == silent else 20000 for index in range(2)]
+    store = constant_store(tmp_path, (levels[0], 10), (levels[1], 10))
+    config = AugmentConfig(shift_semitones=11, detune_cents=90.0)
+    windows, _ = WindowSampler(store, 4096, 200, "pieces", config)(0)
+    assert not windows[silent::2].any()
+    assert windows[1 - silent :: 2].any(1).all()
+
+
+@pytest.mark.parametrize(
+    ("window_samples", "semitones", "fits"),
+    [(8192, 0, True), (8194, 0, False), (4096, 11, True), (4096, 12, False), (8192, 1, False)],
+)
+def test_windows_longer_than_the_margins_are_refused(
+    ramp: Store, window_samples: int, semitones: int, fits: bool
+) -> None:
+    config = AugmentConfig(shift_semitones=semitones)
+    if fits:
+        WindowSampler(ramp, window_samples, 4, augmentation=config)(0)
+    else:
+        with pytest.raises(ConfigError, match=f"window_samples={window_samples}, .* take a shorter window"):
+            WindowSampler(ramp, window_samples, 4, augmentation=config)
+
+
+def test_augmentation_that_does_nothing_changes_nothing(ramp: Store) -> None:
+    plain, varied = WindowSampler(ramp, 64, 8), WindowSampler(ramp, 64, 8, augmentation=AugmentConfig())
+    assert all(torch.equal(a, b) for a, b in zip(plain(2), varied(2), strict=True))
+
+
+def test_a_tone_and_its_label_move_together(tmp_path: Path) -> None:
+    tone = np.round(10000 * np.sin(2 * np.pi * 440 * np.arange(3 * RATE) / RATE)).astype(np.int16)
+    store = prepare([write_piece(tmp_path, "a", "P", tone, [Note(0.0, 69, 3.0)])], tmp_path / "cache", progress=False)
+    config = AugmentConfig(gain_db=6.0, shift_semitones=3, equalizer_db=1.0, noise_db=-60.0)
+    windows, labels = WindowSampler(store, 4096, 64, augmentation=config)(0)
+    assert (labels.sum(1) == 1).all()
+    midi_notes = labels.argmax(1) + 21
+    assert set(midi_notes.tolist()) == set(range(66, 73))
+    expected_hz = 440 * 2 ** ((midi_notes - 69) / 12)
+    peaks_hz = torch.fft.rfft(windows * torch.hann_window(4096)).abs().argmax(1) * RATE / 4096
+    assert (peaks_hz - expected_hz).abs().max() < 1.5 * RATE / 4096
+
+
+def test_an_epoch_goes_on_where_the_last_one_ended(ramp: Store) -> None:
+    sampler, done = WindowSampler(ramp, 64, 4), [0]
+    batches = EpochBatches(sampler, lambda: done[0], 3)
+    assert len(batches) == 3
+    first = list(batches)
+    done[0] = 3
+    drawn = [windows for windows, _ in [*first, *batches]]
+    assert len(drawn) == 6
+    assert all(torch.equal(windows, sampler(index)[0]) for index, windows in enumerate(drawn))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_validation_frames_are_a_grid_shared_by_the_ranks(ramp: Store, ranks: int) -> None:
+    hop, size = 777, 8
+    grid = [(piece, t) for piece, length in enumerate(LENGTHS) for t in range(0, length, hop)]
+    heard = []
+    parts = [StoreFrames(ramp, 256, hop, size, rank, ranks) for rank in range(ranks)]
+    assert len({len(part) for part in parts}) == 1
+    for part in parts:
+        batches = list(part)
+        assert len(batches) == len(part) == len(grid) // ranks // size
+        for windows, labels in batches:
+            assert windows.shape == (size, 256) and labels.shape == (size, 88)
+            for window, label in zip(windows.numpy(), labels.numpy(), strict=True):
+                piece, centre = place_of(round(float(window[128]) * 32768))
+                heard.append((piece, centre))
+                np.testing.assert_array_equal(window, np.pad(ramp.samples(piece), 128)[centre : centre + 256])
+                np.testing.assert_array_equal(label, ramp.sounding(piece, np.array([centre]))[0])
+    assert set(heard) <= set(grid) and len(set(heard)) == len(heard)
+
+
+def test_a_short_validation_is_one_batch(ramp: Store) -> None:
+    frames = StoreFrames(ramp, 256, 10000, 256)
+    assert [windows.shape[0] for windows, _ in frames] == [4] and len(frames) == 1

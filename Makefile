@@ -7,6 +7,8 @@ VENV ?= .venv
 PIP_FLAGS ?=
 RECORDING ?= $(firstword $(wildcard examples/*.flac examples/*.wav))
 OUTPUT ?= output
+# What make bench transcribes: a folder of recordings with label files beside them.
+LABELLED ?= examples
 
 # The newest torchaudio that is known to load beside its torch; elsewhere it is optional (README.md).
 TORCHAUDIO_PAIR := torch==2.11.0 torchaudio==2.11.0
@@ -40,7 +42,8 @@ test-torchaudio: $(TORCHAUDIO_VENV)/.installed  ## run the tests that need torch
 	$(TORCHAUDIO_VENV)/bin/python -m pytest -m torchaudio $$(grep -rl --include='test_*.py' mark.torchaudio tests)
 
 bench: $(VENV)/.installed-dev  ## run the benchmarks
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/transcribe.py $(LABELLED)
 
 wheel: $(VENV)/.installed-dev  ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build --outdir dist .

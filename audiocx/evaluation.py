@@ -46,7 +46,9 @@ class Heard:
     reference: list[Note]
 
 
-def hear(transcriber: Transcriber, audio: Path, labels: Path, hop_samples: int | None = None) -> Heard:
+def hear(
+    transcriber: Transcriber, audio: Path, labels: Path, hop_samples: int | None = None, progress: bool = False
+) -> Heard:
     """Runs a transcriber over a labelled recording, up to decoding.
 
     Args:
@@ -54,6 +56,7 @@ def hear(transcriber: Transcriber, audio: Path, labels: Path, hop_samples: int |
         audio: Recording.
         labels: Its label file; see :func:`audiocx.data.maps.read_labels`.
         hop_samples: Distance of the frames; None for the checkpoint's.
+        progress: Shows a progress bar on stderr, if that is a terminal.
 
     Returns:
         Evidence and reference.
@@ -64,7 +67,7 @@ def hear(transcriber: Transcriber, audio: Path, labels: Path, hop_samples: int |
     """
     reference = read_labels(labels)
     samples, _ = transcriber.samples(audio)
-    return Heard(audio.stem, transcriber.listen(samples, hop_samples), reference)
+    return Heard(audio.stem, transcriber.listen(samples, hop_samples, progress), reference)
 
 
 def scorable(heard: Heard, settings: DecodeSettings, lowest_note: int) -> Piece:

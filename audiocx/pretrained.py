@@ -77,7 +77,7 @@ def _find(name_or_path: str | Path) -> Path:
             f"{folder} is no audiocx checkpoint: pass the folder that holds its {CONFIG} and {WEIGHTS}."
         )
     names = ", ".join(found) or "none here"
-    raise CheckpointError(f"There is no checkpoint {name_or_path}; the names are {names}, or pass a checkpoint's folder.")
+    raise CheckpointError(f"There is no checkpoint {name_or_path}; the names are {names}, or pass a folder.")
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

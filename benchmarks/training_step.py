@@ -90,5 +90,7 @@ if __name__ == "__main__":
     else:
         print("| variant | windows/s |\n|---|---:|")
         for variant, what in VARIANTS.items():
-            done = subprocess.run([sys.executable, __file__, json.dumps(what)], capture_output=True, text=True, check=True)
+            done = subprocess.run(
+                [sys.executable, __file__, json.dumps(what)], capture_output=True, text=True, check=True
+            )
             print(f"| {variant} | {float(done.stdout.split()[-1]):.0f} |", flush=True)

@@ -22,8 +22,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from audiocx.cli.evaluate import labelled
-from audiocx.data.maps import read_labels
+from audiocx.data.maps import find_labelled, read_labels
 from audiocx.inference import load
 from audiocx.metrics import Piece, evaluate, format_table
 from audiocx.midi import read_midi
@@ -91,13 +90,15 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=1000, help="how many recordings to score")
     parser.add_argument("-m", "--model", help="checkpoint (default: the bundled one)")
     arguments = parser.parse_args()
-    pairs = labelled(arguments.folder)[: arguments.most]
+    pairs = find_labelled(arguments.folder)[: arguments.most]
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {datetime.date.today()}")
     with tempfile.TemporaryDirectory() as draft:
         folder = Path(draft)
         song = folder / "song.wav"
         looped(pairs, arguments.seconds, song)
-        print(f"\n| {arguments.seconds:.0f} s at 44.1 kHz | wall s (least of {arguments.repeats}) | peak MB |\n|---|---:|---:|")
+        print(
+            f"\n| {arguments.seconds:.0f} s at 44.1 kHz | wall s (least of {arguments.repeats}) | peak MB |\n|---|---:|---:|"
+        )
         runs: dict[str, list[tuple[float, float]]] = {"audiocx": [], "basic-pitch": []}
         for _ in range(arguments.repeats):
             for program, results in runs.items():

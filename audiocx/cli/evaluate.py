@@ -36,13 +36,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             f"Scoring needs {error.name}, which is not installed; run pip install 'audiocx[train]'."
         ) from error
+    from ..data.maps import find_labelled
     from ..inference import load
     from ..metrics import evaluate, format_table
 
     output = None if arguments.output is None else Path(arguments.output)
     if output is not None:
         _check_output(output, arguments.overwrite)
-    pairs = _labelled(Path(arguments.folder))
+    pairs = find_labelled(arguments.folder)
     pieces = list(_pieces(load(arguments.model, arguments.device), pairs, arguments))
     if not pieces:
         raise DataError(f"{arguments.folder}: none of its recordings could be scored; mend them as told above.")
@@ -63,32 +64,13 @@ def _check_output(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path}: its folder does not exist; make it first.")
 
 
-def _labelled(folder: Path) -> list[tuple[Path, Path]]:
-    """Recordings and their label files, in order of name."""
-    from ..data.maps import AUDIO_ENDINGS, LABEL_ENDINGS, find_labels
-
-    if not folder.is_dir():
-        raise DataError(f"{folder}: is not a folder; name one that holds recordings and their label files.")
-    recordings = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS)
-    pairs = [(recording, labels) for recording in recordings if (labels := find_labels(recording))]
-    if not pairs:
-        raise DataError(
-            f"{folder}: holds no recording with a label file of its name beside it; add one, such as song.mid for "
-            f"song.wav ({', '.join(LABEL_ENDINGS)})."
-        )
-    return pairs
-
-
 def _pieces(transcriber: Transcriber, pairs: list[tuple[Path, Path]], arguments: argparse.Namespace) -> Iterator[Piece]:
     """Transcribe one recording after the other, reporting and leaving out what cannot be used."""
-    from tqdm import tqdm
-
     from ..evaluation import hear, scorable
 
-    # disable=None: only where stderr is a terminal
-    for recording, labels in tqdm(pairs, unit=" recordings", leave=False, disable=True if arguments.quiet else None):
+    for recording, labels in pairs:
         try:
-            heard = hear(transcriber, recording, labels)
+            heard = hear(transcriber, recording, labels, progress=not arguments.quiet)
         except AudiocxError as error:
             report(error, arguments.debug)
             continue

@@ -16,7 +16,7 @@ from ..midi import read_csv, read_midi
 from ..notes import DEFAULT_VELOCITY, Note
 from .corpus import Piece
 
-__all__ = ["find_labels", "find_pieces", "read_labels", "split"]
+__all__ = ["find_labelled", "find_labels", "find_pieces", "read_labels", "split"]
 
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 LABEL_ENDINGS = (".tsv", ".txt", ".csv", ".mid", ".midi")
@@ -34,6 +34,31 @@ def find_labels(audio: Path) -> Path | None:
     """
     candidates = (audio.with_suffix(ending) for ending in LABEL_ENDINGS)
     return next((path for path in candidates if path.is_file()), None)
+
+
+def find_labelled(folder: str | Path) -> list[tuple[Path, Path]]:
+    """Lists the recordings of any folder that have labels beside them.
+
+    Args:
+        folder: Searched with its subfolders.
+
+    Returns:
+        Recordings and their label files, in order of name.
+
+    Raises:
+        DataError: The folder is missing or holds no recording with labels.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is not a folder; name one that holds recordings and their label files.")
+    recordings = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS)
+    pairs = [(recording, labels) for recording in recordings if (labels := find_labels(recording))]
+    if not pairs:
+        raise DataError(
+            f"{folder}: holds no recording with a label file of its name beside it; add one, such as song.mid for "
+            f"song.wav ({', '.join(LABEL_ENDINGS)})."
+        )
+    return pairs
 
 
 def find_pieces(folder: str | Path) -> list[Piece]:

@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -178,7 +179,9 @@ def _make(work: Path, pieces: list[Piece], parameters: dict[str, Any], progress:
     raw = work / "audio.raw"
     with open(raw, "wb") as file:
         file.write(margin.tobytes())
-        loaded = parallel(lambda piece: _load(piece, rate), pieces, os.cpu_count() or 1)
+        loaded: Iterator[tuple[np.ndarray, list[Note]]] = parallel(
+            lambda piece: _load(piece, rate), pieces, os.cpu_count() or 1
+        )
         for index, (samples, notes) in enumerate(tqdm(loaded, "preparing", len(pieces), disable=not progress)):
             file.write(samples.tobytes())
             file.write(margin.tobytes())

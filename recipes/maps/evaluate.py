@@ -41,7 +41,9 @@ def hear_validation(transcriber: Transcriber, folder: str, hop_samples: int) -> 
     return [hear(transcriber, p.audio, p.labels, hop_samples) for p in tqdm(pieces, "hearing", disable=None)]
 
 
-def draw(name: str, pieces: list[Piece], evaluation: Evaluation, lowest_note: int, frame_rate: float, folder: Path) -> None:
+def draw(
+    name: str, pieces: list[Piece], evaluation: Evaluation, lowest_note: int, frame_rate: float, folder: Path
+) -> None:
     """Draws the precision-recall curve over all pieces, and a passage of the first.
 
     Args:
@@ -67,7 +69,9 @@ def main() -> None:
     parser.add_argument("model", help="a checkpoint: a name of 'audiocx models', or its folder")
     parser.add_argument("folder", help="the MAPS folder")
     parser.add_argument("-o", "--output", type=Path, default=Path("results"), help="folder of the results")
-    parser.add_argument("--hop", type=int, default=HOP_SAMPLES, help="samples from frame to frame (default: %(default)s)")
+    parser.add_argument(
+        "--hop", type=int, default=HOP_SAMPLES, help="samples from frame to frame (default: %(default)s)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     arguments = parser.parse_args()
     transcriber = load(arguments.model, arguments.device)

@@ -6,7 +6,6 @@ The run (checkpoints, TensorBoard log) goes to runs/<name of the configuration>;
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 

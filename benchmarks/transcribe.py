@@ -96,9 +96,8 @@ def main() -> None:
         folder = Path(draft)
         song = folder / "song.wav"
         looped(pairs, arguments.seconds, song)
-        print(
-            f"\n| {arguments.seconds:.0f} s at 44.1 kHz | wall s (least of {arguments.repeats}) | peak MB |\n|---|---:|---:|"
-        )
+        print(f"\n| {arguments.seconds:.0f} s at 44.1 kHz | wall s, least of {arguments.repeats} | peak MB |")
+        print("|---|---:|---:|")
         runs: dict[str, list[tuple[float, float]]] = {"audiocx": [], "basic-pitch": []}
         for _ in range(arguments.repeats):
             for program, results in runs.items():

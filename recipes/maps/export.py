@@ -30,6 +30,8 @@ from audiocx.notes import DecodeSettings
 # Frames of a finished checkpoint: 23 ms apart, half as many as in the paper's evaluation; notes lose nothing by it.
 SHIPPED_HOP_SAMPLES = 256
 
+SCORES = ("average_precision", "frame_precision", "frame_recall", "frame_f1", "note_f1", "note_offset_f1")
+
 CARD = """\
 # {name}
 
@@ -42,18 +44,18 @@ CARD = """\
 | Output | the probability of each of the 88 piano notes at the window's centre |
 | Training data | MAPS, the "MUS" recordings of six synthesised pianos; all AkPnBcht recordings kept out |
 | Validation data | the 11 AkPnBcht recordings whose piece occurs on no other piano |
-| Licence of the data | CC BY-NC-SA 2.0 (MAPS: Emiya, Badeau & David 2010); the weights are for non-commercial use alike |
+| Licence of the data | CC BY-NC-SA 2.0 (MAPS: Emiya, Badeau & David 2010); so the weights are non-commercial too |
 | Seen in training | {windows:,} windows, seed {seed} |
 | Machine, date | {machine}, {date} |
 
 ## Figures
 
-On the validation pieces, frames every {hop} samples over whole pieces. The weights and the decoding settings were chosen
-on these pieces, so that the figures flatter; the settings did not see any test recording.
+On the validation pieces, frames every {hop} samples over whole pieces. The weights of the best epoch and the decoding
+settings were chosen on these pieces, so that the figures flatter a little.
 
 | AP | frame P | frame R | frame F1 | note F1 (50 ms) | note F1 with offset |
 |---:|---:|---:|---:|---:|---:|
-| {average_precision:.3f} | {frame_precision:.3f} | {frame_recall:.3f} | {frame_f1:.3f} | {note_f1:.3f} | {note_offset_f1:.3f} |
+| {scores} |
 
 ## Made by
 
@@ -117,7 +119,7 @@ def main() -> None:
         SHIPPED_HOP_SAMPLES,
         description + ", trained on MAPS.",
         {**figures, "windows": facts["windows"], "parameters": parameters, "date": facts["date"]},
-        CARD.format(**facts, **fine),
+        CARD.format(**facts, scores=" | ".join(f"{fine[key]:.3f}" for key in SCORES)),
     )
     print(json.dumps(fine, indent=2))
 

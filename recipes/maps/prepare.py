@@ -37,8 +37,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     corpus_arguments(parser)
     arguments = parser.parse_args()
-    for name, store in zip(
-        ("train", "validation"), stores(arguments.folder, arguments.cache, TranscriberConfig()), strict=True
-    ):
+    both = stores(arguments.folder, arguments.cache, TranscriberConfig())
+    for name, store in zip(("train", "validation"), both, strict=True):
         seconds = store.lengths.sum() / store.sample_rate
         print(f"{name}: {len(store.names)} pieces, {seconds / 3600:.2f} h, {store.folder}")

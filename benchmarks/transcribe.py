@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.util
 import os
 import platform
 import subprocess
@@ -91,6 +92,9 @@ def main() -> None:
     parser.add_argument("-m", "--model", help="checkpoint (default: the bundled one)")
     arguments = parser.parse_args()
     pairs = find_labelled(arguments.folder)[: arguments.most]
+    peer = importlib.util.find_spec("basic_pitch") is not None
+    if not peer:
+        print("Basic Pitch is not installed here (benchmarks/README.md tells how); audiocx alone:")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {datetime.date.today()}")
     with tempfile.TemporaryDirectory() as draft:
         folder = Path(draft)
@@ -98,17 +102,19 @@ def main() -> None:
         looped(pairs, arguments.seconds, song)
         print(f"\n| {arguments.seconds:.0f} s at 44.1 kHz | wall s, least of {arguments.repeats} | peak MB |")
         print("|---|---:|---:|")
-        runs: dict[str, list[tuple[float, float]]] = {"audiocx": [], "basic-pitch": []}
+        runs: dict[str, list[tuple[float, float]]] = {"audiocx": []}
+        if peer:
+            runs["basic-pitch"] = []
         for _ in range(arguments.repeats):
             for program, results in runs.items():
                 results.append(timed(command(program, song, folder, arguments.model)))
         for program, results in runs.items():
             print(f"| {program} | {min(s for s, _ in results):.1f} | {max(mb for _, mb in results):.0f} |")
-        theirs = evaluate(basic_pitch_piece(*pair, folder) for pair in pairs).overall
+        rows = [evaluate(basic_pitch_piece(*pair, folder) for pair in pairs).overall | {"name": "Basic Pitch"}] * peer
     transcriber = load(arguments.model)
     ours = evaluate(audiocx_piece(transcriber, *pair) for pair in pairs).overall
     print(f"\n{len(pairs)} recordings:\n")
-    print(format_table([ours | {"name": transcriber.checkpoint.name}, theirs | {"name": "Basic Pitch"}]))
+    print(format_table([ours | {"name": transcriber.checkpoint.name}, *rows]))
 
 
 def audiocx_piece(transcriber: object, recording: Path, labels: Path) -> Piece:

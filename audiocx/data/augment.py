@@ -44,7 +44,7 @@ class AugmentConfig:
 
     @property
     def most_semitones(self) -> float:
-        """How far a window may be shifted and detuned at most."""
+        """How far a window may be shifted and detuned at most, together."""
         return self.shift_semitones + self.detune_cents / 100
 
 
@@ -83,18 +83,18 @@ def draw_shift(labels: Tensor, config: AugmentConfig, generator: torch.Generator
     return steps + cents / 100 * chosen, moved
 
 
-def reach_samples(window_samples: int, semitones: float) -> int:
+def reach_samples(window_samples: int, ratio: float) -> int:
     """Tells how far from its centre a window is read when it is transposed.
 
     Args:
         window_samples: N.
-        semitones: The furthest up that a window of the batch is transposed.
+        ratio: The largest ratio of frequencies in the batch.
 
     Returns:
-        Samples before the centre, and as many from it on: half a window, longer by the ratio of frequencies (one
-        transposed down needs less, which is not made use of), and the neighbours of the cubic interpolation.
+        Samples before the centre, and as many from it on: half a window, longer by the ratio (one transposed down
+        needs less, which is not made use of), and the neighbours of the cubic interpolation.
     """
-    return int(window_samples * 2 ** (max(semitones, 0.0) / 12)) // 2 + 4
+    return int(window_samples * max(ratio, 1.0)) // 2 + 4
 
 
 def resample_windows(
@@ -112,10 +112,18 @@ def resample_windows(
         float32 [B, N], on the scale of the samples; the centre stays at N / 2.
 
     Source: Catmull & Rom 1974, the cubic through four neighbours. At 11025 Hz its error for a partial at 1 kHz is
-    below -40 dB; partials above 3 kHz are damped by up to 3 dB.
+    -51 dB, at 2 kHz -31 dB; one at 3 kHz is damped by 0.8 dB, at 4 kHz by 2.1 dB, at 5 kHz by 4.5 dB.
     """
+    windows = cut(centres, window_samples).float()
     ratio = torch.exp2(semitones / 12)
-    reach = reach_samples(window_samples, float(semitones.max()))
+    shifted = semitones.nonzero().squeeze(1)
+    if len(shifted):
+        windows[shifted] = _read_at(ratio[shifted], cut, centres[shifted], window_samples)
+    return windows
+
+
+def _read_at(ratio: Tensor, cut: Callable[[Tensor, int], Tensor], centres: Tensor, window_samples: int) -> Tensor:
+    reach = reach_samples(window_samples, float(ratio.max()))
     wide = cut(centres, 2 * reach).float()
     offset = torch.arange(window_samples, device=wide.device) - window_samples // 2
     place = offset * ratio[:, None] + reach

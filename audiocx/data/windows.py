@@ -48,7 +48,7 @@ class WindowSampler:
         device: torch.device | str = "cpu",
     ) -> None:
         semitones = augmentation.most_semitones if augmentation else 0.0
-        reach = reach_samples(window_samples, semitones) if semitones else window_samples // 2
+        reach = reach_samples(window_samples, 2 ** (semitones / 12)) if semitones else window_samples // 2
         if reach > MARGIN_SAMPLES:
             raise ConfigError(
                 f"window_samples={window_samples}, transposed by up to {semitones:g} semitones, reaches further than "

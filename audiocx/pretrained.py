@@ -141,7 +141,6 @@ def _build(folder: Path, model: dict[str, Any], weights: bytes) -> TranscriberNe
     from safetensors.torch import load
 
     from .models import TranscriberConfig, TranscriberNetwork, folded
-    from .models.transcriber import front_end
 
     try:
         config = from_dict(TranscriberConfig, model, str(folder / CONFIG))
@@ -153,7 +152,6 @@ def _build(folder: Path, model: dict[str, Any], weights: bytes) -> TranscriberNe
     except (AudiocxError, SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{folder} does not fit this version of audiocx ({reason}).") from None
-    network.front_end = front_end(config)
     return folded(network.eval())
 
 

@@ -17,7 +17,6 @@ import platform
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +32,20 @@ BASIC_PITCH = """
 import sys
 from basic_pitch import ICASSP_2022_MODEL_PATH
 from basic_pitch.inference import predict
+from basic_pitch.note_creation import model_frames_to_time
 import numpy
 output, midi, _ = predict(sys.argv[1], ICASSP_2022_MODEL_PATH)
 midi.write(sys.argv[2])
-numpy.savez(sys.argv[2] + ".npz", note=output["note"])
+note = output["note"]
+numpy.savez(sys.argv[2] + ".npz", note=note, times_s=model_frames_to_time(len(note)))
 """
-# Basic Pitch: frames of 256 samples at 22050 Hz; its first pitch is A0.
-BASIC_PITCH_FRAME_RATE = 22050 / 256
+LAUNCHER = """
+import resource, subprocess, sys, time
+began_s = time.perf_counter()
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(time.perf_counter() - began_s, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
 
 
 def command(program: str, source: Path, folder: Path, model: str | None) -> list[str]:
@@ -52,12 +58,12 @@ def command(program: str, source: Path, folder: Path, model: str | None) -> list
 
 def timed(arguments: list[str]) -> tuple[float, float]:
     """Runs a command: wall seconds, and peak memory in MB."""
-    began_s = time.perf_counter()
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"failed: {' '.join(arguments[:4])} ...")
-    return time.perf_counter() - began_s, usage.ru_maxrss / 1024
+    # By way of a small process: a child's peak counts what its parent held when it was forked.
+    done = subprocess.run([sys.executable, "-S", "-c", LAUNCHER, *arguments], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"failed: {' '.join(arguments[:4])} ...: {done.stderr}")
+    wall_s, peak_kb = done.stdout.split()[-2:]
+    return float(wall_s), float(peak_kb) / 1024
 
 
 def looped(pairs: list[tuple[Path, Path]], seconds: float, path: Path) -> None:
@@ -76,9 +82,9 @@ def basic_pitch_piece(recording: Path, labels: Path, folder: Path) -> Piece:
     """Transcribes a recording with Basic Pitch and lays it beside what was played."""
     timed(command("basic-pitch", recording, folder, None))
     midi = folder / f"{recording.stem}.mid"
-    probabilities = np.load(f"{midi}.npz")["note"].astype(np.float32)
-    reference = read_labels(labels)
-    roll = notes_to_roll(reference, np.arange(len(probabilities)) / BASIC_PITCH_FRAME_RATE)
+    output = np.load(f"{midi}.npz")
+    probabilities, reference = output["note"].astype(np.float32), read_labels(labels)
+    roll = notes_to_roll(reference, output["times_s"])
     return Piece(recording.stem, probabilities, roll, reference, read_midi(midi), 0.3)
 
 

@@ -24,6 +24,7 @@ from audiocx.data import maps
 from audiocx.data.augment import AugmentConfig
 from audiocx.data.datasets import StoreFrames
 from audiocx.data.store import Store, prepare
+from audiocx.data.windows import WindowSampler
 from audiocx.engine import Experiment, TrainConfig, TranscriberTask, fit, load_network
 from audiocx.errors import ConfigError
 from audiocx.metrics import average_precision
@@ -106,17 +107,19 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
 
 @pytest.fixture(scope="module")
 def whole_run(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A run from beginning to end, and the last layer's weights after each of its steps."""
+    """A run from beginning to end; the windows it saw, and the last layer's weights, after each of its steps."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
     weights: list[torch.Tensor] = []
+    windows: list[torch.Tensor] = []
 
-    def record(task: TranscriberTask, *_: Any) -> None:
+    def record(task: TranscriberTask, _: Any, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> None:
+        windows.append(batch[0])
         weights.append(task.network.body[-1].weight.detach().clone())
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TranscriberTask, "on_train_batch_end", record)
         best = train(stores, folder)
-    return SimpleNamespace(folder=folder, best=best, weights=weights)
+    return SimpleNamespace(folder=folder, best=best, weights=weights, windows=windows)
 
 
 def test_a_run_leaves_what_it_promises(whole_run: SimpleNamespace) -> None:
@@ -131,6 +134,12 @@ def test_a_run_leaves_what_it_promises(whole_run: SimpleNamespace) -> None:
 def test_it_learns(whole_run: SimpleNamespace) -> None:
     losses = logged(whole_run.folder, "val/loss")
     assert losses[0] > losses[1] > losses[2]
+
+
+def test_every_step_of_the_run_has_windows_of_its_own(whole_run: SimpleNamespace, stores: Stores) -> None:
+    sampler = WindowSampler(stores[0], 256, 16, "time", EXPERIMENT.augmentation, TRAIN.seed)
+    assert len(whole_run.windows) == TRAIN.steps
+    assert all(torch.equal(seen, sampler(step)[0]) for step, seen in enumerate(whole_run.windows))
 
 
 def test_the_average_is_what_is_kept(whole_run: SimpleNamespace) -> None:

@@ -116,6 +116,19 @@ def test_first_and_last_samples_are_drawn_and_nothing_beyond(tmp_path: Path, ord
     }
 
 
+def test_a_note_sounds_from_its_first_sample_until_before_its_last(tmp_path: Path) -> None:
+    # Sample k, of value k + 1, has note 30 + k // 2 alone: every other centre is one where labels change.
+    notes = [Note((k + 0.5) / RATE, 30 + k // 2, (k + 2.5) / RATE) for k in range(0, 60, 2)]
+    piece = write_piece(tmp_path, "a", "P", np.arange(1, 61, dtype=np.int16), notes)
+    store = prepare([piece], tmp_path / "cache", progress=False)
+    drawn = WindowSampler(store, 2, 400)(0)
+    framed = next(iter(StoreFrames(store, 2, 1, 60)))
+    for windows, labels in (drawn, framed):
+        centres = (windows[:, 1] * 32768).int() - 1
+        assert len(set(centres.tolist())) > 50 and (labels.sum(1) == 1).all()
+        assert torch.equal(labels.argmax(1) + 21, 30 + centres // 2)
+
+
 @pytest.mark.parametrize("silent", [0, 1])
 def test_the_widest_shift_reads_silence_beyond_a_piece(tmp_path: Path, silent: int) -> None:
     levels = [0 if index == silent else 20000 for index in range(2)]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 __all__ = ["BATCH_FRAMES", "frame_probabilities", "frame_windows"]
 
-# Enough to keep two cores busy, few enough that the widest feature map stays under 50 MB.
-BATCH_FRAMES = 256
+# The feature maps of so few stay in the processor's cache: faster on two cores than 256, in a quarter of the memory.
+BATCH_FRAMES = 64
 
 
 def frame_windows(

@@ -47,8 +47,10 @@ class FrontEnd(nn.Module):
         self.name, self.window_samples, self.bins, self.complex = name, window_samples, bins, complex
         self.channels = 2 if name != "raw" or complex else 1
         self.length = window_samples if name == "raw" else bins
-        self.register_buffer("hann", torch.hann_window(window_samples), persistent=False)
-        self.register_buffer("signs", 1.0 - 2.0 * (torch.arange(bins) % 2), persistent=False)
+        # Made on the CPU even where a network is built on "meta", to be given its weights later: these are not saved.
+        hann = torch.hann_window(window_samples, device="cpu")
+        self.register_buffer("hann", hann, persistent=False)
+        self.register_buffer("signs", 1.0 - 2.0 * (torch.arange(bins, device="cpu") % 2), persistent=False)
 
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)

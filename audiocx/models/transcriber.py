@@ -30,7 +30,7 @@ from ..nn.functional import split
 from ..nn.init import Scheme, init_real_
 from .frontend import FrontEnd, FrontEndName
 
-__all__ = ["TranscriberConfig", "TranscriberNetwork", "build", "folded", "front_end"]
+__all__ = ["TranscriberConfig", "TranscriberNetwork", "build", "folded"]
 
 DENSE_UNITS = 2048
 # Most notes are silent most of the time; starting there saves the network from learning it first.
@@ -196,19 +196,6 @@ _ARCHITECTURES: dict[str, Callable[[TranscriberConfig, int, int], list[nn.Module
 }
 
 
-def front_end(config: TranscriberConfig) -> FrontEnd:
-    """Builds a transcriber's front end alone; it has no weights.
-
-    Args:
-        config: The transcriber.
-
-    Returns:
-        Its front end.
-    """
-    bins = config.bins or (config.window_samples // 2 if config.complex else config.window_samples)
-    return FrontEnd(config.front_end, config.window_samples, bins, config.complex)
-
-
 class _Layers(nn.Sequential):
     """A chain of layers with a forward of its own, which the compiler takes as one graph; nn.Sequential's it splits."""
 
@@ -230,7 +217,8 @@ class TranscriberNetwork(nn.Module):
     def __init__(self, config: TranscriberConfig) -> None:
         super().__init__()
         self.config = config
-        self.front_end = front_end(config)
+        bins = config.bins or (config.window_samples // 2 if config.complex else config.window_samples)
+        self.front_end = FrontEnd(config.front_end, config.window_samples, bins, config.complex)
         channels = self.front_end.channels // 2 if config.complex else self.front_end.channels
         self.body = _Layers(*_ARCHITECTURES[config.architecture](config, channels, self.front_end.length))
 

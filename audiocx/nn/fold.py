@@ -38,9 +38,8 @@ def fold(conv: ComplexConv2d, norm: ComplexBatchNorm | None = None) -> nn.Conv2d
         (rr, ri, ir, ii), shift = norm.affine()
         weight = _mix(weight, rr, ri, ir, ii)
         bias = _mix(bias[:, None, None, None], rr, ri, ir, ii).flatten() + shift
-    # Made empty: the usual random weights would only be thrown away.
     sizes = (weight.shape[1], weight.shape[0], conv.weight_real.shape[2:], conv.stride, conv.padding, conv.dilation)
-    real = nn.utils.skip_init(nn.Conv2d, *sizes, dtype=weight.dtype, device=weight.device)
+    real = nn.Conv2d(*sizes, dtype=weight.dtype, device=weight.device)
     real.weight.copy_(weight)
     real.bias.copy_(bias)
     return real.train(conv.training)

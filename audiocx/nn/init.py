@@ -107,7 +107,9 @@ def init_complex_(real: Tensor, imag: Tensor, scheme: Scheme = "unitary", criter
     schemes = {"unitary": unitary_, "rayleigh": rayleigh_}
     if scheme not in schemes:
         raise ValueError(f"The scheme is 'unitary' or 'rayleigh', not {scheme!r}.")
-    schemes[scheme](real, imag, criterion)
+    # On "meta" there is nothing to fill, and its decompositions take two seconds to import.
+    if not real.is_meta:
+        schemes[scheme](real, imag, criterion)
 
 
 def init_real_(weight: Tensor, scheme: Scheme = "unitary", criterion: Criterion = "he") -> None:
@@ -125,9 +127,13 @@ def init_real_(weight: Tensor, scheme: Scheme = "unitary", criterion: Criterion 
     """
     if criterion not in ("he", "glorot"):
         raise ValueError(f"The criterion is 'he' or 'glorot', not {criterion!r}.")
+    if scheme not in ("unitary", "rayleigh"):
+        raise ValueError(f"The scheme is 'unitary' or 'rayleigh', not {scheme!r}.")
+    if weight.is_meta:
+        return
     if scheme == "unitary":
         nn.init.orthogonal_(weight, gain=math.sqrt(2) if criterion == "he" else 1.0)
-    elif scheme == "rayleigh":
-        nn.init.kaiming_normal_(weight) if criterion == "he" else nn.init.xavier_normal_(weight)
+    elif criterion == "he":
+        nn.init.kaiming_normal_(weight)
     else:
-        raise ValueError(f"The scheme is 'unitary' or 'rayleigh', not {scheme!r}.")
+        nn.init.xavier_normal_(weight)

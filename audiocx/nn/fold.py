@@ -38,10 +38,10 @@ def fold(conv: ComplexConv2d, norm: ComplexBatchNorm | None = None) -> nn.Conv2d
         (rr, ri, ir, ii), shift = norm.affine()
         weight = _mix(weight, rr, ri, ir, ii)
         bias = _mix(bias[:, None, None, None], rr, ri, ir, ii).flatten() + shift
-    sizes = (weight.shape[1], weight.shape[0], conv.weight_real.shape[2:], conv.stride, conv.padding, conv.dilation)
-    real = nn.Conv2d(*sizes, dtype=weight.dtype, device=weight.device)
-    real.weight.copy_(weight)
-    real.bias.copy_(bias)
+    out_channels, in_channels, height, width = weight.shape
+    real = nn.Conv2d(in_channels, out_channels, (height, width), dtype=weight.dtype, device=weight.device)
+    real.stride, real.padding, real.dilation = conv.stride, conv.padding, conv.dilation  # type: ignore[assignment]
+    real.weight, real.bias = nn.Parameter(weight), nn.Parameter(bias)
     return real.train(conv.training)
 
 

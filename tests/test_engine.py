@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_corpus import write_corpus
+from training_runs import assert_same, assert_same_training, checkpoint, logged
 
 from audiocx import engine
 from audiocx.config import from_dict
@@ -31,7 +27,6 @@ from audiocx.metrics import average_precision
 from audiocx.models import TranscriberConfig
 from audiocx.models.frames import BATCH_FRAMES
 
-ROOT = Path(__file__).parents[1]
 # 256 samples are the least from which the deep complex network has something left after its five poolings.
 MODEL = TranscriberConfig(window_samples=256)
 EPOCH_STEPS = 6
@@ -58,44 +53,6 @@ def train(stores: Stores, folder: Path, experiment: Experiment = EXPERIMENT, **o
 
 def with_train(**changes: Any) -> Experiment:
     return dataclasses.replace(EXPERIMENT, train=dataclasses.replace(TRAIN, **changes))
-
-
-def checkpoint(path: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = torch.load(path, weights_only=True)
-    return loaded
-
-
-def assert_same(a: Any, b: Any) -> None:
-    """Bit for bit, through dictionaries and lists."""
-    assert type(a) is type(b)
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b)
-        for left, right in zip(a, b, strict=True):
-            assert_same(left, right)
-    elif isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    else:
-        assert a == b
-
-
-def assert_same_training(a: Path, b: Path) -> None:
-    parts = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "global_step")
-    for name in ("last.ckpt", "best.ckpt"):
-        left, right = checkpoint(a / name), checkpoint(b / name)
-        for part in parts:
-            assert_same(left[part], right[part])
-
-
-def logged(folder: Path, tag: str) -> list[float]:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder / "log"))
-    events.Reload()
-    return [event.value for event in events.Scalars(tag)]
 
 
 @pytest.fixture(scope="module")
@@ -292,76 +249,3 @@ def test_memory_is_kept_where_that_can_be_asked_for(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(ctypes, "CDLL", lambda _: (_ for _ in ()).throw(OSError))
     engine.keep_memory()
-
-
-def recipe(corpus: Path, run: Path, *options: str, config: str = "deep-complex") -> list[str]:
-    script = [sys.executable, str(ROOT / "recipes/maps/train.py"), str(ROOT / f"recipes/maps/conf/{config}.toml")]
-    settings = {
-        "model.window_samples": 256,
-        "train.windows": 16 * EPOCH_STEPS * 5,
-        "train.epoch_windows": 16 * EPOCH_STEPS,
-        "train.batch_size": 16,
-        "train.warmup_windows": 32,
-        "train.ema_decay": 0.9,
-        "train.validation_hop_samples": 400,
-    }
-    sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    places = [str(corpus), "--cache", str(corpus / "cache"), "--run", str(run)]
-    return [*script, *places, *sets, "--no-compile", "--quiet", "--accelerator", "cpu", *options]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-
-
-def run_recipe(*arguments: Any, **keywords: Any) -> subprocess.CompletedProcess[str]:
-    command = recipe(*arguments, **keywords)
-    return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=600)
-
-
-@pytest.mark.slow
-def test_the_recipe_trains_and_goes_on_after_a_kill(tmp_path: Path) -> None:
-    corpus = write_corpus(tmp_path / "corpus")
-    whole = run_recipe(corpus, tmp_path / "whole", "--devices", "1")
-    assert whole.returncode == 0, whole.stderr
-    assert whole.stdout.strip() == f"best: {tmp_path / 'whole' / 'best.ckpt'}"
-
-    killed = subprocess.Popen(recipe(corpus, tmp_path / "killed", "--devices", "1"), env=environment())
-    try:
-        while not (tmp_path / "killed" / "last.ckpt").exists():
-            assert killed.poll() is None, "ended before its first checkpoint"
-            time.sleep(0.01)
-        assert killed.poll() is None
-    finally:
-        killed.send_signal(signal.SIGKILL)
-        killed.wait()
-    assert checkpoint(tmp_path / "killed" / "last.ckpt")["global_step"] < 5 * EPOCH_STEPS
-    resumed = run_recipe(corpus, tmp_path / "killed", "--devices", "1")
-    assert resumed.returncode == 0, resumed.stderr
-    assert_same_training(tmp_path / "killed", tmp_path / "whole")
-
-
-@pytest.mark.slow
-def test_the_recipe_trains_on_two_devices(tmp_path: Path) -> None:
-    corpus = write_corpus(tmp_path / "corpus")
-    done = run_recipe(corpus, tmp_path / "run", "--devices", "2")
-    assert done.returncode == 0, done.stderr
-    assert checkpoint(tmp_path / "run" / "last.ckpt")["global_step"] == 5 * EPOCH_STEPS
-    losses = logged(tmp_path / "run", "val/loss")
-    assert len(losses) == 5 and losses[-1] < losses[0]
-    odd = run_recipe(corpus, tmp_path / "odd", "--devices", "2", "--set", "train.batch_size=15")
-    assert odd.returncode != 0 and "train: error: batch_size=15 cannot be shared by 2 devices" in odd.stderr
-
-
-@pytest.mark.slow
-def test_the_recipe_names_mistakes_in_a_sentence(tmp_path: Path) -> None:
-    corpus = write_corpus(tmp_path / "corpus")
-    for arguments, keywords, message in [
-        ((tmp_path / "missing", tmp_path / "run"), {}, "is not a folder"),
-        ((corpus, tmp_path / "run"), {"config": "missing"}, "missing.toml: cannot be read"),
-        ((corpus, tmp_path / "run", "--set", "train.epochs=3"), {}, "--set: train: unknown key 'epochs'"),
-        ((corpus, tmp_path / "run", "--set", "train"), {}, "--set: train"),
-    ]:
-        done = run_recipe(*arguments, **keywords)
-        assert done.returncode == 1 and done.stdout == ""
-        assert done.stderr.startswith("train: error: ") and message in done.stderr and done.stderr.count("\n") == 1

@@ -40,7 +40,7 @@ def fold(conv: ComplexConv2d, norm: ComplexBatchNorm | None = None) -> nn.Conv2d
         bias = _mix(bias[:, None, None, None], rr, ri, ir, ii).flatten() + shift
     out_channels, in_channels, height, width = weight.shape
     real = nn.Conv2d(in_channels, out_channels, (height, width), dtype=weight.dtype, device=weight.device)
-    real.stride, real.padding, real.dilation = conv.stride, conv.padding, conv.dilation  # type: ignore[assignment]
+    real.stride, real.padding, real.dilation = conv.stride, conv.padding, conv.dilation
     real.weight, real.bias = nn.Parameter(weight), nn.Parameter(bias)
     return real.train(conv.training)
 

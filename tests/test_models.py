@@ -26,7 +26,7 @@ def seed() -> None:
 def on_meta(**settings: Any) -> TranscriberNetwork:
     """A full-size network without memory behind its weights: enough to count and to follow shapes."""
     with torch.device("meta"):
-        return build(TranscriberConfig(**settings))
+        return build(TranscriberConfig(**settings)).to("meta")
 
 
 # 1024 samples are about the shortest that fit all four; few outputs keep the tests short.

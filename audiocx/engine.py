@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -183,9 +185,14 @@ def fit(
         The checkpoint with the highest validation AP.
 
     Raises:
-        ConfigError: The folder belongs to another experiment, or the batch cannot be shared by the devices.
+        ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices, or there is
+            no C++ compiler to compile with.
     """
     folder = Path(folder)
+    if compile and not any(
+        shutil.which(name) for name in (os.environ.get("CXX", "c++"), "c++", "g++", "clang++", "cl")
+    ):
+        raise ConfigError("Compiling the network needs a C++ compiler; install g++, or pass --no-compile.")
     _claim(folder, experiment, resume)
     seed_everything(experiment.train.seed, verbose=False)
     keep_memory()
@@ -257,8 +264,8 @@ def load_network(checkpoint: str | Path, config: TranscriberConfig) -> Transcrib
 def keep_memory() -> None:
     """Asks glibc to keep freed memory instead of giving it back to the system after every step.
 
-    A training step allocates and frees some hundred megabytes; fetching them anew each time costs a third of the
-    step in page faults. Elsewhere than on glibc nothing happens.
+    A training step allocates and frees some hundred megabytes; fetching them anew each time costs a good part of it in
+    page faults (benchmarks/training_step.py measures how much). Elsewhere than on glibc nothing happens.
     """
     import ctypes
 

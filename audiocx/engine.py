@@ -197,25 +197,13 @@ def fit(
     seed_everything(experiment.train.seed, verbose=False)
     keep_memory()
     task = TranscriberTask(experiment, compile)
-    best = ModelCheckpoint(folder, "best", monitor="val/ap", mode="max", enable_version_counter=False)
-    # Not save_last=True, which passes over the epochs that are not the best so far. It comes second, to save the best's
-    # record with it.
-    last = ModelCheckpoint(folder, "last", enable_version_counter=False)
-    callbacks = [_Corpus(experiment, train, validation), best, last, LearningRateMonitor("step")]
-    if progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=5))
-    if experiment.train.ema_decay:
-        decay = experiment.train.ema_decay**_EMA_EVERY
-        callbacks.append(EMAWeightAveraging(decay=decay, update_every_n_steps=_EMA_EVERY))
-    if experiment.train.patience:
-        callbacks.append(_Patience("val/ap", patience=experiment.train.patience, mode="max"))
     trainer = Trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=num_nodes,
         precision=precision,
         max_epochs=experiment.train.epochs,
-        callbacks=callbacks,
+        callbacks=_callbacks(experiment, train, validation, folder, progress),
         logger=TensorBoardLogger(folder, name="", version="log"),
         enable_progress_bar=progress,
         enable_model_summary=False,
@@ -229,6 +217,23 @@ def fit(
         begun = folder / "last.ckpt"
         trainer.fit(task, ckpt_path=begun if begun.is_file() else None, weights_only=True)
     return folder / "best.ckpt"
+
+
+def _callbacks(experiment: Experiment, train: Store, validation: Store, folder: Path, progress: bool) -> list[Callback]:
+    """What the trainer does beside training: data, checkpoints, averages, progress."""
+    best = ModelCheckpoint(folder, "best", monitor="val/ap", mode="max", enable_version_counter=False)
+    # Not save_last=True, which passes over the epochs that are not the best so far. It comes second, to save the best's
+    # record with it.
+    last = ModelCheckpoint(folder, "last", enable_version_counter=False)
+    callbacks: list[Callback] = [_Corpus(experiment, train, validation), best, last, LearningRateMonitor("step")]
+    if progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=5))
+    if experiment.train.ema_decay:
+        decay = experiment.train.ema_decay**_EMA_EVERY
+        callbacks.append(EMAWeightAveraging(decay=decay, update_every_n_steps=_EMA_EVERY))
+    if experiment.train.patience:
+        callbacks.append(_Patience("val/ap", patience=experiment.train.patience, mode="max"))
+    return callbacks
 
 
 def _claim(folder: Path, experiment: Experiment, resume: bool) -> None:

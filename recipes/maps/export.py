@@ -22,9 +22,10 @@ from audiocx import pretrained
 from audiocx.config import from_dict
 from audiocx.engine import Experiment, load_network
 from audiocx.errors import AudiocxError, DataError
-from audiocx.evaluation import scorable, tune_decoding
+from audiocx.evaluation import Heard, scorable, tune_decoding
 from audiocx.inference import load
 from audiocx.metrics import evaluate
+from audiocx.models import TranscriberNetwork
 from audiocx.notes import DecodeSettings
 
 # Frames of a finished checkpoint: 23 ms apart, half as many as in the paper's evaluation; notes lose nothing by it.
@@ -68,6 +69,43 @@ with FOLDER the MAPS corpus. Scored again by `python recipes/maps/evaluate.py {n
 """
 
 
+def read_experiment(run: Path) -> Experiment:
+    """Reads what a run was.
+
+    Args:
+        run: Its folder.
+
+    Returns:
+        The experiment.
+
+    Raises:
+        DataError: There is no run.
+    """
+    record = run / "experiment.json"
+    if not record.is_file():
+        raise DataError(f"{run} holds no run; name the folder that recipes/maps/train.py wrote.")
+    return from_dict(Experiment, json.loads(record.read_text()), str(record))
+
+
+def hear_and_tune(network: TranscriberNetwork, folder: str) -> tuple[DecodeSettings, list[Heard], list[Heard]]:
+    """Runs a network over the validation pieces and tunes its decoding there.
+
+    Args:
+        network: Trained.
+        folder: The corpus.
+
+    Returns:
+        The settings; the pieces heard at the shipped hop, and at the paper's.
+    """
+    with tempfile.TemporaryDirectory() as draft:
+        # The very weights that are shipped, rounded to 16 bits.
+        untuned = pretrained.export(network, Path(draft) / "untuned", DecodeSettings(), HOP_SAMPLES, "not tuned yet")
+        transcriber = load(untuned)
+    shipped = hear_validation(transcriber, folder, SHIPPED_HOP_SAMPLES)
+    settings, _ = tune_decoding(shipped, network.config.lowest_note)
+    return settings, shipped, hear_validation(transcriber, folder, HOP_SAMPLES)
+
+
 def main() -> None:
     """Exports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -77,20 +115,12 @@ def main() -> None:
     parser.add_argument("--machine", default="a processor with two cores", help="what it was trained on, for the card")
     parser.add_argument("--windows", type=int, help="windows seen, for the card (default: the configuration's)")
     arguments = parser.parse_args()
-    record = arguments.run / "experiment.json"
-    if not record.is_file():
-        raise DataError(f"{arguments.run} holds no run; name the folder that recipes/maps/train.py wrote.")
-    experiment = from_dict(Experiment, json.loads(record.read_text()), str(record))
+    experiment = read_experiment(arguments.run)
     network = load_network(arguments.run / "best.ckpt", experiment.model)
     kind = "complex" if experiment.model.complex else "real"
     description = f"Piano notes by the {experiment.model.architecture} {kind} network of Deep Complex Networks"
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    with tempfile.TemporaryDirectory() as draft:
-        untuned = pretrained.export(network, Path(draft) / "untuned", DecodeSettings(), HOP_SAMPLES, description)
-        transcriber = load(untuned)
-        shipped = hear_validation(transcriber, arguments.folder, SHIPPED_HOP_SAMPLES)
-        settings, _ = tune_decoding(shipped, experiment.model.lowest_note)
-        heard = hear_validation(transcriber, arguments.folder, HOP_SAMPLES)
+    settings, shipped, heard = hear_and_tune(network, arguments.folder)
     lowest_note = experiment.model.lowest_note
     fine = evaluate([scorable(one, settings, lowest_note) for one in heard]).overall
     coarse = evaluate([scorable(one, settings, lowest_note) for one in shipped]).overall

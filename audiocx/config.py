@@ -62,6 +62,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if value is None and type(None) in options:
             return None
         return _convert(next(option for option in options if option is not type(None)), value, where)
+    if typing.get_origin(hint) is list:
+        if not isinstance(value, list):
+            raise ConfigError(f"{where} is a list, not {value!r}.")
+        return [_convert(options[0], item, where) for item in value]
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
@@ -84,6 +88,8 @@ def to_dict(settings: Any) -> dict[str, Any]:
 def read_toml(kind: type[T], path: str | Path) -> T:
     """Reads a TOML file into a dataclass.
 
+    A file may say ``extends = "other.toml"`` and give only what differs; the other lies beside it.
+
     Args:
         kind: A dataclass.
         path: The file.
@@ -94,6 +100,11 @@ def read_toml(kind: type[T], path: str | Path) -> T:
     Raises:
         ConfigError: The file is missing or malformed, or a key in it is unknown.
     """
+    return from_dict(kind, _read(Path(path), ()), str(path))
+
+
+def _read(path: Path, extended: tuple[Path, ...]) -> dict[str, Any]:
+    """The values of a file, laid over those of the file it extends."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -105,4 +116,14 @@ def read_toml(kind: type[T], path: str | Path) -> T:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); name an existing .toml file.") from None
     except ValueError as error:  # malformed, or not even UTF-8
         raise ConfigError(f"{path}: not valid TOML ({error}); correct it there.") from None
-    return from_dict(kind, values, str(path))
+    if "extends" not in values:
+        return values
+    base = path.parent / str(values.pop("extends"))
+    if base.resolve() in extended:
+        raise ConfigError(f"{path}: extends {base.name}, which extends it in turn; break the circle.")
+    return _merged(_read(base, (*extended, path.resolve())), values)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {key: _merged(below[key], above[key]) for key in below.keys() & above.keys() if isinstance(above[key], dict)}
+    return {**below, **above, **both}

@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,12 +31,13 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import ChainDataset, DataLoader
 
-from .config import to_dict
+from . import pretrained
+from .config import from_dict, to_dict
 from .data.datasets import EpochBatches, StoreFrames
 from .data.store import Store
-from .data.windows import WindowSampler
+from .data.windows import mixed
 from .errors import ConfigError
 from .experiment import Experiment, TrainConfig
 from .files import replacing
@@ -43,7 +45,7 @@ from .metrics import average_precision
 from .models import TranscriberConfig, TranscriberNetwork, build
 from .models.frames import BATCH_FRAMES
 
-__all__ = ["Experiment", "TrainConfig", "TranscriberTask", "fit", "load_network"]
+__all__ = ["Experiment", "TrainConfig", "TranscriberTask", "fit", "load_network", "windows_seen"]
 
 # The average is updated every few steps with the decay of as many: the same, at a fraction of the memory traffic.
 _EMA_EVERY = 4
@@ -75,10 +77,20 @@ class TranscriberTask(LightningModule):
             # The front end stays outside: the compiler has no complex FFT.
             self.network.body.compile(fullgraph=True, dynamic=False)
         self._frames: list[tuple[np.ndarray, np.ndarray]] = []
+        self._windows_seen = 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Records how many windows all devices together have seen."""
+        checkpoint["windows_seen"] = self._windows_seen
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on counting the windows."""
+        self._windows_seen = _windows_seen(checkpoint, self.settings)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Gives the binary cross-entropy of a batch of windows."""
         windows, labels = batch
+        self._windows_seen += len(windows) * self.trainer.world_size
         loss = F.binary_cross_entropy_with_logits(self.network(windows).float(), labels)
         self.log("train/loss", loss, prog_bar=True)
         return loss
@@ -113,13 +125,17 @@ class TranscriberTask(LightningModule):
         rise = min((step + 1) / warmup, 1.0)
         if settings.schedule == "constant":
             return rise
+        if settings.schedule == "steps":
+            epoch = step // (settings.epoch_windows // settings.batch_size)
+            reached = [settings.learning_rate, *(rate for begin, rate in settings.rates if begin <= epoch)]
+            return rise * reached[-1] / settings.learning_rate
         return rise * 0.5 * (1 + math.cos(math.pi * min(step / settings.steps, 1.0)))
 
 
 class _Corpus(Callback):
     """Gives the trainer its data once it knows its device and rank."""
 
-    def __init__(self, experiment: Experiment, train: Store, validation: Store) -> None:
+    def __init__(self, experiment: Experiment, train: Sequence[Store], validation: Sequence[Store]) -> None:
         self.experiment, self.train, self.validation = experiment, train, validation
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -129,19 +145,24 @@ class _Corpus(Callback):
             raise ConfigError(f"batch_size={settings.batch_size} cannot be shared by {ranks} devices; take a multiple.")
         window_samples = self.experiment.model.window_samples
         on_device = trainer.strategy.root_device
-        sampler = WindowSampler(
+        sampler = mixed(
             self.train,
-            window_samples,
+            settings.shares,
             settings.batch_size // ranks,
-            settings.order,
-            self.experiment.augmentation,
-            settings.seed,
             trainer.global_rank,
-            on_device,
+            ranks,
+            window_samples=window_samples,
+            order=settings.order,
+            augmentation=self.experiment.augmentation,
+            seed=settings.seed,
+            device=on_device,
         )
         batches = EpochBatches(sampler, lambda: pl_module.global_step, settings.epoch_windows // settings.batch_size)
         hop = settings.validation_hop_samples
-        frames = StoreFrames(self.validation, window_samples, hop, BATCH_FRAMES, trainer.global_rank, ranks)
+        rank = trainer.global_rank
+        frames = ChainDataset(
+            StoreFrames(store, window_samples, hop, BATCH_FRAMES, rank, ranks) for store in self.validation
+        )
         pl_module.train_dataloader = lambda: DataLoader(batches, batch_size=None)  # type: ignore[method-assign]
         pl_module.val_dataloader = lambda: DataLoader(frames, batch_size=None)  # type: ignore[method-assign]
 
@@ -155,8 +176,8 @@ class _Patience(EarlyStopping):
 
 def fit(
     experiment: Experiment,
-    train: Store,
-    validation: Store,
+    train: Store | Sequence[Store],
+    validation: Store | Sequence[Store],
     folder: str | Path,
     resume: bool = True,
     accelerator: str = "auto",
@@ -170,8 +191,8 @@ def fit(
 
     Args:
         experiment: What to train and how.
-        train: Store to learn from.
-        validation: Store to choose the best weights by.
+        train: Store to learn from, or several, each with its share of ``experiment.train.shares``.
+        validation: Store to choose the best weights by, or several, whose frames count together.
         folder: The run; made when missing.
         resume: Goes on from the folder's ``last.ckpt`` when there is one.
         accelerator: "auto", "cpu", "gpu", ...: Lightning's.
@@ -185,18 +206,22 @@ def fit(
         The checkpoint with the highest validation AP.
 
     Raises:
-        ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices, or there is
-            no C++ compiler to compile with.
+        ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices or the
+            corpora, the network to start from is another, or there is no C++ compiler to compile with.
+        CheckpointError: The network to start from cannot be loaded.
     """
     folder = Path(folder)
     if compile and not any(
         shutil.which(name) for name in (os.environ.get("CXX", "c++"), "c++", "g++", "clang++", "cl")
     ):
         raise ConfigError("Compiling the network needs a C++ compiler; install g++, or pass --no-compile.")
+    train, validation = ([part] if isinstance(part, Store) else list(part) for part in (train, validation))
     _claim(folder, experiment, resume)
     seed_everything(experiment.train.seed, verbose=False)
     keep_memory()
     task = TranscriberTask(experiment, compile)
+    if experiment.train.start:
+        task.network.load_state_dict(_start(experiment).state_dict())
     trainer = Trainer(
         accelerator=accelerator,
         devices=devices,
@@ -219,7 +244,9 @@ def fit(
     return folder / "best.ckpt"
 
 
-def _callbacks(experiment: Experiment, train: Store, validation: Store, folder: Path, progress: bool) -> list[Callback]:
+def _callbacks(
+    experiment: Experiment, train: Sequence[Store], validation: Sequence[Store], folder: Path, progress: bool
+) -> list[Callback]:
     """What the trainer does beside training: data, checkpoints, averages, progress."""
     best = ModelCheckpoint(folder, "best", monitor="val/ap", mode="max", enable_version_counter=False)
     # Not save_last=True, which passes over the epochs that are not the best so far. It comes second, to save the best's
@@ -239,7 +266,9 @@ def _callbacks(experiment: Experiment, train: Store, validation: Store, folder: 
 def _claim(folder: Path, experiment: Experiment, resume: bool) -> None:
     """Makes the folder this experiment's: refuses another's run, or clears it away to start over."""
     record, settings = folder / "experiment.json", to_dict(experiment)
-    if resume and (folder / "last.ckpt").is_file() and record.is_file() and json.loads(record.read_text()) != settings:
+    begun = resume and (folder / "last.ckpt").is_file() and record.is_file()
+    # Read as an experiment: a record of an earlier version lacks the settings that came since.
+    if begun and from_dict(Experiment, json.loads(record.read_text()), str(record)) != experiment:
         raise ConfigError(f"{folder} holds a run with other settings; name another folder, or start over with --fresh.")
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
@@ -248,6 +277,16 @@ def _claim(folder: Path, experiment: Experiment, resume: bool) -> None:
             (folder / name).unlink(missing_ok=True)
     with replacing(record) as temporary:
         temporary.write_text(json.dumps(settings, indent=2))
+
+
+def _start(experiment: Experiment) -> TranscriberNetwork:
+    """The network that training begins with."""
+    network = pretrained.load_network(experiment.train.start)
+    if network.config != experiment.model:
+        theirs, ours = to_dict(network.config), to_dict(experiment.model)
+        differing = ", ".join(f"{key}={theirs[key]!r}" for key in theirs if theirs[key] != ours[key])
+        raise ConfigError(f"start={experiment.train.start!r} is another network, with {differing}; configure the same.")
+    return network
 
 
 def load_network(checkpoint: str | Path, config: TranscriberConfig) -> TranscriberNetwork:
@@ -264,6 +303,24 @@ def load_network(checkpoint: str | Path, config: TranscriberConfig) -> Transcrib
     network = build(config)
     network.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
     return network.eval()
+
+
+def windows_seen(checkpoint: str | Path, settings: TrainConfig) -> int:
+    """Tells how many windows a network had seen when its training checkpoint was written.
+
+    Args:
+        checkpoint: A ``.ckpt`` that :func:`fit` wrote.
+        settings: Those of the run.
+
+    Returns:
+        Their number, without those of the network that it started from.
+    """
+    return _windows_seen(torch.load(checkpoint, map_location="cpu", weights_only=True), settings)
+
+
+def _windows_seen(checkpoint: dict[str, Any], settings: TrainConfig) -> int:
+    # Runs of an earlier version did not count; their steps were of one batch each.
+    return int(checkpoint.get("windows_seen", checkpoint["global_step"] * settings.batch_size))
 
 
 def keep_memory() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .data.maps import read_labels
+from .data.labels import read_labels
 from .inference import Evidence, Transcriber
 from .metrics import Piece, note_scores, precision_recall_curve
 from .notes import DecodeSettings, Note, decode, notes_to_roll
@@ -54,7 +54,7 @@ def hear(
     Args:
         transcriber: What listens.
         audio: Recording.
-        labels: Its label file; see :func:`audiocx.data.maps.read_labels`.
+        labels: Its label file; see :func:`audiocx.data.labels.read_labels`.
         hop_samples: Distance of the frames; None for the checkpoint's.
         progress: Shows a progress bar on stderr, if that is a terminal.
 

@@ -22,11 +22,14 @@ class TrainConfig:
         order: How windows are drawn; see :class:`audiocx.data.windows.WindowSampler`. With "pieces" all counts of
             windows here are of each piece: the paper has a ``batch_size`` of 1 and ``epoch_windows`` of 1000.
         learning_rate: Of AdamW; the highest of the schedule.
-        schedule: "cosine" falls to zero over the whole run, "constant" stays.
+        schedule: "cosine" falls to zero over the whole run, "constant" stays, "steps" goes by ``rates``.
+        rates: Pairs of an epoch, counted from 0, and the learning rate from it on, for "steps".
         warmup_windows: Windows over which the rate rises from zero.
         weight_decay: Of AdamW, on matrices and kernels alone.
         ema_decay: Of the average of the weights that is validated and shipped; 0 for none.
         validation_hop_samples: Distance of the frames validated while training.
+        shares: What part of a batch each training corpus gives, where there are several; as each is long when empty.
+        start: Checkpoint whose weights are trained on, by name or path; fresh weights when empty.
         patience: Epochs without a better validation AP after which training stops; 0 for never.
         seed: Of weights, windows and variations.
     """
@@ -36,11 +39,14 @@ class TrainConfig:
     batch_size: int = 256
     order: Literal["time", "pieces"] = "time"
     learning_rate: float = 1e-3
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "steps"] = "cosine"
+    rates: list[list[float]] = field(default_factory=list)
     warmup_windows: int = 51_200
     weight_decay: float = 0.01
     ema_decay: float = 0.999
     validation_hop_samples: int = 2048
+    shares: list[float] = field(default_factory=list)
+    start: str = ""
     patience: int = 0
     seed: int = 0
 
@@ -54,6 +60,14 @@ class TrainConfig:
             raise ValueError("learning_rate and validation_hop_samples must be positive")
         if min(self.warmup_windows, self.weight_decay, self.patience) < 0:
             raise ValueError("warmup_windows, weight_decay and patience must be 0 or more")
+        if any(len(pair) != 2 or pair[1] <= 0 for pair in self.rates) or self.rates != sorted(self.rates):
+            raise ValueError("rates are pairs of an epoch, ascending, and a learning rate, such as [[10, 1e-4]]")
+        if bool(self.rates) != (self.schedule == "steps"):
+            raise ValueError("rates belong to schedule = 'steps', which needs them")
+        if self.shares and (min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6):
+            raise ValueError(f"shares are parts of 1, not {self.shares}")
+        if self.shares and self.order == "pieces":
+            raise ValueError("shares belong to order = 'time': by pieces every piece has its window")
 
     @property
     def epochs(self) -> int:

@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,11 @@ SUSTAIN_PEDAL = 64
 
 
 def write_midi(notes: Iterable[Note], path: str | Path, tempo_bpm: float = 120.0) -> None:
-    """Write notes as a MIDI file for one piano.
+    """Write notes as a MIDI file, an instrument for each program among them.
 
     The tempo sets the grid of beats that a sequencer shows; the notes sound at the same seconds whatever it is. Where
-    notes of one pitch overlap, the earlier one ends at the later one's onset; notes of one pitch that start at the same
-    tick become one.
+    notes of one pitch and instrument overlap, the earlier one ends at the later one's onset; those that start at the
+    same tick become one.
 
     Args:
         notes: The notes, in any order.
@@ -53,10 +54,13 @@ def write_midi(notes: Iterable[Note], path: str | Path, tempo_bpm: float = 120.0
     ticks = math.ceil(TICKS_PER_SECOND * beat_us / 1e6 / BASE_RESOLUTION) * BASE_RESOLUTION
     midi = pretty_midi.PrettyMIDI(resolution=min(ticks, HIGHEST_RESOLUTION), initial_tempo=6e7 / (beat_us + 1e-4))
     tick_s = beat_us / 1e6 / midi.resolution
-    piano = pretty_midi.Instrument(program=0, name="Piano")
-    for note in _apart(notes, tick_s, path):
-        piano.notes.append(pretty_midi.Note(note.velocity, note.midi_note, note.onset_s, note.offset_s))
-    midi.instruments.append(piano)
+    notes = list(notes)
+    for program in sorted({note.program for note in notes} or {0}):
+        name = pretty_midi.program_to_instrument_name(program) if program else "Piano"
+        instrument = pretty_midi.Instrument(program, name=name)
+        for note in _apart((note for note in notes if note.program == program), tick_s, path):
+            instrument.notes.append(pretty_midi.Note(note.velocity, note.midi_note, note.onset_s, note.offset_s))
+        midi.instruments.append(instrument)
     with replacing(path) as temporary:
         midi.write(os.fspath(temporary))
 
@@ -114,7 +118,8 @@ def read_midi(path: str | Path, sustain_pedal: bool = True) -> list[Note]:
     notes: list[Note] = []
     for instrument in midi.instruments:
         if not instrument.is_drum:
-            played = [Note(float(n.start), n.pitch, float(n.end), n.velocity) for n in instrument.notes]
+            program = instrument.program
+            played = [Note(float(n.start), n.pitch, float(n.end), n.velocity, program) for n in instrument.notes]
             pedal = [(float(c.time), c.value >= 64) for c in instrument.control_changes if c.number == SUSTAIN_PEDAL]
             notes += _sustained(played, pedal) if sustain_pedal and pedal else played
     return sorted(notes)
@@ -139,7 +144,7 @@ def _sustained(notes: list[Note], pedal: list[tuple[float, bool]]) -> list[Note]
         lifted_s = spans[index][1] if index >= 0 else 0.0
         limit_s = next_onset_s.get(note.midi_note, math.inf)
         offset_s = max(note.offset_s, min(lifted_s, limit_s))
-        held.append(Note(note.onset_s, note.midi_note, offset_s, note.velocity))
+        held.append(replace(note, offset_s=offset_s))
         next_onset_s[note.midi_note] = note.onset_s
     return sorted(held)
 

@@ -34,12 +34,14 @@ class Note:
         midi_note: Its pitch as a MIDI number (60 is middle C, 69 is the A of 440 Hz).
         offset_s: When it ends, in seconds; it does not sound at this instant any more.
         velocity: How hard the key was struck, 1 to 127.
+        program: The instrument, as a General MIDI program counted from 0, the grand piano.
     """
 
     onset_s: float
     midi_note: int
     offset_s: float
     velocity: int = DEFAULT_VELOCITY
+    program: int = 0
 
     @property
     def duration_s(self) -> float:

@@ -25,7 +25,7 @@ from .notes import DecodeSettings
 if TYPE_CHECKING:
     from .models import TranscriberNetwork
 
-__all__ = ["DEFAULT", "Checkpoint", "available", "export", "load_checkpoint", "read_config"]
+__all__ = ["DEFAULT", "Checkpoint", "available", "export", "load_checkpoint", "load_network", "read_config"]
 
 DEFAULT = "maps-deep-complex"
 FORMAT = "audiocx-checkpoint-1"
@@ -114,6 +114,33 @@ def load_checkpoint(name_or_path: str | Path = DEFAULT) -> Checkpoint:
     Raises:
         CheckpointError: It is missing, damaged, or does not fit this version.
     """
+    from .models import folded
+
+    network = load_network(name_or_path)
+    folder = _find(name_or_path)
+    card = read_config(folder)
+    try:
+        settings = from_dict(DecodeSettings, card["decode"], str(folder / CONFIG))
+        hop_samples = int(card["hop_samples"])
+    except (KeyError, TypeError, ValueError):
+        raise _incomplete(folder) from None
+    except AudiocxError as error:
+        raise CheckpointError(f"{error} The checkpoint does not fit this version of audiocx.") from None
+    return Checkpoint(folder.name, folded(network.eval()), settings, hop_samples, folder, card)
+
+
+def load_network(name_or_path: str | Path) -> TranscriberNetwork:
+    """Verifies the weights of a checkpoint and builds its network as it was trained, to be trained further.
+
+    Args:
+        name_or_path: A name of :func:`available`, or a checkpoint's folder.
+
+    Returns:
+        The network, in training mode, float32, on the CPU.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or does not fit this version.
+    """
     folder = _find(name_or_path)
     card = read_config(folder)
     try:
@@ -121,18 +148,16 @@ def load_checkpoint(name_or_path: str | Path = DEFAULT) -> Checkpoint:
     except OSError as error:
         raise CheckpointError(f"{folder / WEIGHTS} cannot be read ({error.strerror}); fetch it again.") from None
     try:
-        expected, hop_samples = card["weights"]["sha256"], int(card["hop_samples"])
-        model, decode = card["model"], card["decode"]
-    except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{folder / CONFIG} lacks a part; fetch the checkpoint again.") from None
+        expected, model = card["weights"]["sha256"], card["model"]
+    except (KeyError, TypeError):
+        raise _incomplete(folder) from None
     if hashlib.sha256(weights).hexdigest() != expected:
         raise CheckpointError(f"{folder / WEIGHTS} is damaged: its SHA-256 is not the one in {CONFIG}; fetch it again.")
-    network = _build(folder, model, weights)
-    try:
-        settings = from_dict(DecodeSettings, decode, str(folder / CONFIG))
-    except AudiocxError as error:
-        raise CheckpointError(f"{error} The checkpoint does not fit this version of audiocx.") from None
-    return Checkpoint(folder.name, network, settings, hop_samples, folder, card)
+    return _build(folder, model, weights)
+
+
+def _incomplete(folder: Path) -> CheckpointError:
+    return CheckpointError(f"{folder / CONFIG} lacks a part; fetch the checkpoint again.")
 
 
 def _build(folder: Path, model: dict[str, Any], weights: bytes) -> TranscriberNetwork:
@@ -140,7 +165,7 @@ def _build(folder: Path, model: dict[str, Any], weights: bytes) -> TranscriberNe
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from .models import TranscriberConfig, TranscriberNetwork, folded
+    from .models import TranscriberConfig, TranscriberNetwork
 
     try:
         config = from_dict(TranscriberConfig, model, str(folder / CONFIG))
@@ -152,7 +177,7 @@ def _build(folder: Path, model: dict[str, Any], weights: bytes) -> TranscriberNe
     except (AudiocxError, SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{folder} does not fit this version of audiocx ({reason}).") from None
-    return folded(network.eval())
+    return network
 
 
 def export(

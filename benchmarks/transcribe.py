@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from audiocx.data.maps import find_labelled, read_labels
+from audiocx.data.labels import find_labelled, read_labels
 from audiocx.inference import load
 from audiocx.metrics import Piece, evaluate, format_table
 from audiocx.midi import read_midi

@@ -18,9 +18,9 @@ FLOORS = [
     {"errors", "files", "config"},
     {"nn", "audio", "signal", "notes", "decoding"},
     {"midi", "sonify", "plots"},
-    {"models", "data", "metrics"},
+    {"models", "data", "metrics", "breakdown", "download", "archive"},
     {"pretrained", "experiment", "engine"},
-    {"transcription", "inference", "evaluation"},
+    {"transcription", "inference", "evaluation", "recipe"},
     {"cli"},
 ]
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

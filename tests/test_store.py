@@ -14,7 +14,7 @@ import soundfile
 from tiny_corpus import RATE, random_notes, tones, write_piece
 
 from audiocx.data import store as store_module
-from audiocx.data.corpus import Piece
+from audiocx.data.corpus import Piece, sample_of
 from audiocx.data.store import MARGIN_SAMPLES, Store, prepare
 from audiocx.errors import AudioError, DataError
 from audiocx.notes import Note
@@ -72,7 +72,7 @@ def test_labels_are_exact_at_every_sample(store: Store, pieces: list[Piece]) -> 
         expected = np.zeros((length, 88), bool)
         for note in store.notes(index):
             if 21 <= note.midi_note < 109:
-                expected[int(note.onset_s * RATE) : int(note.offset_s * RATE), note.midi_note - 21] = True
+                expected[sample_of(note.onset_s, RATE) : sample_of(note.offset_s, RATE), note.midi_note - 21] = True
         np.testing.assert_array_equal(store.sounding(index, np.arange(length)), expected)
     assert store.sounding(0, np.arange(store.lengths[0])).any() and store.sounding(1, np.array([0])).any()
 
@@ -117,7 +117,7 @@ def test_lowest_note_and_outputs_choose_the_labels(pieces: list[Piece], tmp_path
 def test_an_unchanged_corpus_is_not_prepared_again(
     store: Store, pieces: list[Piece], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_make", lambda *_: pytest.fail("prepared again"))
+    monkeypatch.setattr(store_module, "_join", lambda *_: pytest.fail("prepared again"))
     changed_ns = store.folder.stat().st_mtime_ns
     again = prepare(pieces, tmp_path / "cache", progress=False)
     assert again.folder == store.folder and again.folder.stat().st_mtime_ns == changed_ns
@@ -152,59 +152,87 @@ def test_whatever_matters_makes_a_new_store(store: Store, pieces: list[Piece], t
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), DataError("bad"), AudioError("bad"), OSError(28, "disk full")])
-def test_what_is_interrupted_leaves_nothing(
+def test_what_is_interrupted_is_not_taken_for_whole_and_goes_on(
     pieces: list[Piece], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    load, cache = store_module._load, tmp_path / "cache"
+    load, cache = Piece.load, tmp_path / "cache"
+    loaded: list[str] = []
 
     def fail_late(piece: Piece, sample_rate: int) -> Any:
         if piece is pieces[-1]:
             assert not finished(cache)
             raise error
+        loaded.append(piece.name)
         return load(piece, sample_rate)
 
-    monkeypatch.setattr(store_module, "_load", fail_late)
-    with pytest.raises(DataError if isinstance(error, OSError) else type(error)):
+    monkeypatch.setattr(Piece, "load", fail_late)
+    with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else DataError):
         prepare(pieces, cache, progress=False)
-    assert list(cache.iterdir()) == []
+    assert not finished(cache) and loaded == [piece.name for piece in pieces[:-1]]
+
+    def only_the_last(piece: Piece, sample_rate: int) -> Any:
+        assert piece is pieces[-1]
+        return load(piece, sample_rate)
+
+    monkeypatch.setattr(Piece, "load", only_the_last)
+    store = prepare(pieces, cache, progress=False)
+    assert finished(cache) == [store.folder] and not list(cache.glob(".unfinished*"))
     monkeypatch.undo()
-    assert len(prepare(pieces, cache, progress=False).names) == 3
+    afresh = prepare(pieces, tmp_path / "afresh", progress=False)
+    for name in ("audio", "events", "masks"):
+        np.testing.assert_array_equal(getattr(store, name), getattr(afresh, name))
+    assert [store.notes(index) for index in range(3)] == [afresh.notes(index) for index in range(3)]
 
 
-def test_the_remains_of_a_killed_preparation_do_no_harm(
+def test_a_preparation_killed_just_before_its_end_goes_on(
     pieces: list[Piece], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "cache"
-    with monkeypatch.context() as patch:
-        # As SIGKILL does it: everything is written, nothing is moved into place and nothing cleared away.
-        patch.setattr(store_module.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        patch.setattr(store_module.shutil, "rmtree", lambda *_, **__: None)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(pieces, cache, progress=False)
-    assert len(list(cache.iterdir())) == 1 and not finished(cache)
+    join = store_module._join
+
+    def killed(*arguments: Any) -> None:
+        join(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store_module, "_join", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(pieces, cache, progress=False)
+    assert not finished(cache)
+    monkeypatch.undo()
     assert [prepare(pieces, cache, progress=False).folder] == finished(cache)
 
 
-def test_two_preparations_at_once_give_one_store(
-    pieces: list[Piece], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_second_process_waits_for_the_first(
+    pieces: list[Piece], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    make, together = store_module._make, threading.Barrier(2, timeout=60)
+    load, waits, calls = Piece.load, threading.Event(), []
     stores: list[Store] = []
 
-    def make_both(*arguments: Any) -> None:
-        make(*arguments)
-        together.wait()
+    def slow(piece: Piece, sample_rate: int) -> Any:
+        calls.append(piece.name)
+        assert waits.wait(60)
+        return load(piece, sample_rate)
 
-    monkeypatch.setattr(store_module, "_make", make_both)
+    monkeypatch.setattr(Piece, "load", slow)
     cache = tmp_path / "cache"
     threads = [threading.Thread(target=lambda: stores.append(prepare(pieces, cache, progress=False))) for _ in range(2)]
     for thread in threads:
         thread.start()
+    said = ""
+    while "another process is preparing this store" not in said:
+        said += capfd.readouterr().err
+    waits.set()
     for thread in threads:
         thread.join()
-    assert [path.name for path in cache.iterdir()] == [store.folder.name for store in stores[:1]]
-    assert len(stores) == 2 and stores[0].folder == stores[1].folder
-    np.testing.assert_array_equal(stores[0].audio, stores[1].audio)
+    assert len(calls) == len(pieces) and len(stores) == 2 and stores[0].folder == stores[1].folder
+    assert [stores[0].folder] == finished(cache)
+
+
+def test_all_that_is_wrong_is_named_at_once(pieces: list[Piece], tmp_path: Path) -> None:
+    pieces[0].labels.write_text("0.1\n")
+    pieces[2].audio.write_bytes(b"no sound")
+    with pytest.raises(DataError, match=r"(?s)MAPS_MUS-a_P\.tsv.*MAPS_MUS-c_P\.wav"):
+        prepare(pieces, tmp_path / "cache", progress=False)
 
 
 def test_a_malformed_label_file_is_named(pieces: list[Piece], tmp_path: Path) -> None:
@@ -227,5 +255,5 @@ def test_a_missing_recording_is_named(pieces: list[Piece], tmp_path: Path) -> No
 
 def test_a_cache_that_cannot_be_is_refused(pieces: list[Piece], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="no store can be written"):
+    with pytest.raises(DataError, match="cannot be written"):
         prepare(pieces, tmp_path / "file", progress=False)

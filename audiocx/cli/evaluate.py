@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             f"Scoring needs {error.name}, which is not installed; run pip install 'audiocx[train]'."
         ) from error
-    from ..data.maps import find_labelled
+    from ..data.labels import find_labelled
     from ..inference import load
     from ..metrics import evaluate, format_table
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from .store import Store
-from .windows import WindowSampler
+from .windows import Sampler
 
 __all__ = ["EpochBatches", "StoreFrames"]
 
@@ -24,7 +24,7 @@ class EpochBatches(IterableDataset):
         count: Batches an epoch.
     """
 
-    def __init__(self, sampler: WindowSampler, first: Callable[[], int], count: int) -> None:
+    def __init__(self, sampler: Sampler, first: Callable[[], int], count: int) -> None:
         self.sampler, self.first, self.count = sampler, first, count
 
     def __len__(self) -> int:

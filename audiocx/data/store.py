@@ -1,13 +1,14 @@
 """The prepared store: a corpus as one memory-mapped array of samples, with its labels, made once and used again.
 
 A store is a folder named by a hash of all that determines its contents: the recordings (name, size, time of change)
-and the parameters. It holds
+and the parameters. While it is made, its pieces gather in a folder of their own, so that a preparation that was cut off
+goes on where it stopped; one process at a time makes it, others wait. It holds
 
 * ``audio.npy``: int16 [N], the pieces one after the other, with ``MARGIN_SAMPLES`` zeros before each and after the
   last, so that a window around any sample of a piece sees that piece or silence;
 * ``events.npy``: int64 [E], samples at which the set of sounding notes changes, ascending;
 * ``masks.npy``: bool [E + 1, P], the notes sounding from each event to the next (row 0: before the first);
-* ``notes.npy``: float64 [M, 5], rows of piece index, onset_s, offset_s, midi_note, velocity;
+* ``notes.npy``: float64 [M, 6], rows of piece index, onset_s, offset_s, midi_note, velocity, program;
 * ``index.json``: parameters and pieces.
 """
 
@@ -17,27 +18,27 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from ..audio import read
-from ..errors import DataError
+from ..errors import AudiocxError, DataError
+from ..files import replacing
 from ..notes import Note
 from .corpus import Piece, interval_tree, parallel
-from .maps import read_labels
 
 __all__ = ["MARGIN_SAMPLES", "Store", "prepare"]
 
 # Half of the longest window in use (4096), read at up to twice its length when it is shifted down in pitch.
 MARGIN_SAMPLES = 4096
-_FORMAT = 1
+_FORMAT = 2
+_NAMED_FAILURES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,7 @@ class Store:
             Notes, sorted.
         """
         rows = self._notes[self._notes[:, 0] == piece]
-        return [Note(on, int(note), off, int(velocity)) for _, on, off, note, velocity in rows.tolist()]
+        return [Note(on, int(note), off, int(velo), int(program)) for _, on, off, note, velo, program in rows.tolist()]
 
     def sounding(self, piece: int, samples: np.ndarray) -> np.ndarray:
         """Tells which notes sound at given samples of a piece.
@@ -114,6 +115,25 @@ class Store:
             bool [T, P].
         """
         return self.masks[np.searchsorted(self.events, self.starts[piece] + samples, side="right")]
+
+    def sounding_by_program(self, piece: int, samples: np.ndarray) -> dict[int, np.ndarray]:
+        """Tells which notes each instrument plays at given samples of a piece.
+
+        Args:
+            piece: Its index.
+            samples: Integer [T], counted from the piece's beginning.
+
+        Returns:
+            bool [T, P] for each General MIDI program, counted from 0, ascending.
+        """
+        notes, length, outputs = self.notes(piece), int(self.lengths[piece]), self.masks.shape[1]
+        rolls = {}
+        for program in sorted({note.program for note in notes}):
+            played = [note for note in notes if note.program == program]
+            times, sets = _events(played, self.sample_rate, length, self.lowest_note, outputs)
+            rows = np.searchsorted(times, samples, side="right")
+            rolls[program] = np.concatenate([np.zeros((1, outputs), bool), sets])[rows]
+        return rolls
 
 
 def prepare(
@@ -138,75 +158,105 @@ def prepare(
         The opened store.
 
     Raises:
-        DataError: A file is missing, labels are malformed, or the store cannot be written.
-        AudioError: A recording cannot be read.
+        DataError: A recording or its labels cannot be used (all of them are tried, and the first few failures named),
+            or the store cannot be written.
     """
     parameters = {"format": _FORMAT, "sample_rate": sample_rate, "lowest_note": lowest_note, "outputs": outputs}
     folder = Path(cache) / _key(pieces, parameters)
-    if not folder.is_dir():
-        try:
-            Path(cache).mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=cache))
-        except OSError as error:
-            raise DataError(f"{cache}: no store can be written ({error.strerror}); name another folder.") from None
-        try:
-            _make(work, pieces, parameters, progress)
-            os.replace(work, folder)
-        except OSError as error:
-            # Another process may have finished the same store first; theirs is as good.
+    if folder.is_dir():
+        return _open(folder)
+    work = folder.with_name(f".unfinished-{folder.name}")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            # It may have been made while we waited.
             if not folder.is_dir():
-                raise DataError(f"{folder}: cannot be written ({error.strerror or error}); make room there.") from None
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+                work.mkdir(exist_ok=True)
+                _load_all(pieces, work, sample_rate, progress)
+                _join(work, pieces, parameters)
+                os.replace(work / "store", folder)
+                shutil.rmtree(work, ignore_errors=True)
+    except OSError as error:
+        where, why = error.filename or folder, error.strerror or error
+        raise DataError(f"{where}: cannot be written ({why}); make room there, or name another folder.") from None
     return _open(folder)
 
 
 def _key(pieces: list[Piece], parameters: dict[str, Any]) -> str:
-    files = [path for piece in pieces for path in (piece.audio, piece.labels)]
-    try:
-        stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror}); list the corpus again.") from None
+    stamps = [stamp for piece in pieces for stamp in piece.stamps()]
     return hashlib.sha256(json.dumps([parameters, stamps]).encode()).hexdigest()[:16]
 
 
-def _make(work: Path, pieces: list[Piece], parameters: dict[str, Any], progress: bool) -> None:
+def _alone(folder: Path) -> FileLock:
+    """The lock on the making of a store, held; the system lifts it when a process ends, however it ends."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{folder}: another process is preparing this store; waiting until it has done.", file=sys.stderr)
+        lock.acquire()
+    return lock
+
+
+def _load_all(pieces: list[Piece], work: Path, sample_rate: int, progress: bool) -> None:
+    """Puts every piece into a file of its own; what is there stays."""
+
+    def load(index: int) -> AudiocxError | None:
+        path = _part(work, index)
+        if not path.is_file():
+            try:
+                samples, notes = pieces[index].load(sample_rate)
+            except AudiocxError as error:
+                return error
+            whole = np.round(np.clip(samples * 32768, -32768, 32767)).astype(np.int16)
+            rows = [(n.onset_s, n.offset_s, n.midi_note, n.velocity, n.program) for n in notes]
+            with replacing(path) as temporary:
+                np.savez(temporary, samples=whole, notes=np.array(rows, np.float64).reshape(-1, 5))
+        return None
+
+    done = parallel(load, range(len(pieces)), os.cpu_count() or 1)
+    failures = [error for error in tqdm(done, "preparing", len(pieces), disable=None if progress else True) if error]
+    if failures:
+        sentences = " ".join(map(str, failures[:_NAMED_FAILURES]))
+        more = f" (and {len(failures) - _NAMED_FAILURES} more)" if len(failures) > _NAMED_FAILURES else ""
+        raise DataError(sentences + more) from failures[0]
+
+
+def _part(work: Path, index: int) -> Path:
+    return work / f"{index}.npz"
+
+
+def _join(work: Path, pieces: list[Piece], parameters: dict[str, Any]) -> None:
+    """Makes the store, in ``work / "store"``, of the pieces."""
     rate, lowest, outputs = (parameters[name] for name in ("sample_rate", "lowest_note", "outputs"))
-    starts, lengths, events, masks = [], [], [], [np.zeros((1, outputs), bool)]
-    rows: list[tuple[float, ...]] = []
-    position = MARGIN_SAMPLES
-    margin = np.zeros(MARGIN_SAMPLES, np.int16)
-    raw = work / "audio.raw"
-    with open(raw, "wb") as file:
-        file.write(margin.tobytes())
-        loaded: Iterator[tuple[np.ndarray, list[Note]]] = parallel(
-            lambda piece: _load(piece, rate), pieces, os.cpu_count() or 1
-        )
-        for index, (samples, notes) in enumerate(tqdm(loaded, "preparing", len(pieces), disable=not progress)):
-            file.write(samples.tobytes())
-            file.write(margin.tobytes())
-            rows += [(index, n.onset_s, n.offset_s, n.midi_note, n.velocity) for n in notes]
-            times, sets = _events(notes, rate, len(samples), lowest, outputs)
-            events.append(times + position)
-            masks.append(sets)
-            starts.append(position)
-            lengths.append(len(samples))
-            position += len(samples) + MARGIN_SAMPLES
-    # numpy's own header, then the samples: they were never in memory together.
-    whole = np.lib.format.open_memmap(work / "audio.npy", mode="w+", dtype=np.int16, shape=(position,))
-    whole[:] = np.memmap(raw, np.int16, mode="r")
-    whole.flush()
-    raw.unlink()
-    np.save(work / "events.npy", np.concatenate(events))
-    np.save(work / "masks.npy", np.concatenate(masks))
-    np.save(work / "notes.npy", np.array(rows, np.float64).reshape(-1, 5))
-    index_json = {**parameters, "names": [p.name for p in pieces], "starts": starts, "lengths": lengths}
-    (work / "index.json").write_text(json.dumps(index_json))
+    store = work / "store"
+    store.mkdir(exist_ok=True)
+    lengths = np.array([len(_samples_and_notes(work, index)[0]) for index in range(len(pieces))], np.int64)
+    starts = MARGIN_SAMPLES + np.cumsum(lengths + MARGIN_SAMPLES) - (lengths + MARGIN_SAMPLES)
+    size = int(MARGIN_SAMPLES + np.sum(lengths + MARGIN_SAMPLES))
+    # A new file reads as zeros: the margins are there. One piece after the other, they were never in memory together.
+    audio = np.lib.format.open_memmap(store / "audio.npy", mode="w+", dtype=np.int16, shape=(size,))
+    events, masks, rows = [np.zeros(0, np.int64)], [np.zeros((1, outputs), bool)], [np.zeros((0, 6))]
+    for index, start in enumerate(starts.tolist()):
+        samples, notes = _samples_and_notes(work, index)
+        audio[start : start + len(samples)] = samples
+        rows.append(np.insert(notes, 0, index, axis=1))
+        sounding = [Note(on, int(note), off) for on, off, note, *_ in notes.tolist()]
+        times, sets = _events(sounding, rate, len(samples), lowest, outputs)
+        events.append(times + start)
+        masks.append(sets)
+    audio.flush()
+    np.save(store / "events.npy", np.concatenate(events))
+    np.save(store / "masks.npy", np.concatenate(masks))
+    np.save(store / "notes.npy", np.concatenate(rows))
+    names = [piece.name for piece in pieces]
+    index_json = {**parameters, "names": names, "starts": starts.tolist(), "lengths": lengths.tolist()}
+    (store / "index.json").write_text(json.dumps(index_json))
 
 
-def _load(piece: Piece, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
-    samples, _ = read(piece.audio, sample_rate)
-    return np.round(np.clip(samples * 32768, -32768, 32767)).astype(np.int16), read_labels(piece.labels)
+def _samples_and_notes(work: Path, index: int) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(_part(work, index)) as part:
+        return part["samples"], part["notes"]
 
 
 def _events(

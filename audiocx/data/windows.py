@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +13,10 @@ from ..errors import ConfigError
 from .augment import AugmentConfig, augment, draw_shift, reach_samples, resample_windows
 from .store import MARGIN_SAMPLES, Store
 
-__all__ = ["WindowSampler"]
+__all__ = ["MixedSampler", "Sampler", "WindowSampler", "mixed"]
+
+# Number of a batch in, windows and labels out.
+Sampler = Callable[[int], tuple[Tensor, Tensor]]
 
 
 class WindowSampler:
@@ -103,3 +107,57 @@ class WindowSampler:
         """Cuts int16 [B, length] around the centres, which lie at ``length // 2``."""
         rows = self._audio.as_strided((len(self._audio) - length + 1, length), (1, 1))
         return rows[centres - length // 2]
+
+
+class MixedSampler:
+    """Draws every batch from several samplers, in fixed parts.
+
+    Args:
+        samplers: Each gives its part.
+    """
+
+    def __init__(self, samplers: Sequence[Sampler]) -> None:
+        self.samplers = samplers
+
+    def __call__(self, batch: int) -> tuple[Tensor, Tensor]:
+        """Draws a batch; see :class:`WindowSampler`."""
+        windows, labels = zip(*(sampler(batch) for sampler in self.samplers), strict=True)
+        return torch.cat(windows), torch.cat(labels)
+
+
+def mixed(
+    stores: Sequence[Store], shares: Sequence[float], batch_size: int, rank: int, ranks: int, **options: Any
+) -> Sampler:
+    """Makes the sampler over one corpus or several.
+
+    Args:
+        stores: The corpora.
+        shares: Part of a batch that each gives; as each is long when empty.
+        batch_size: B, all corpora together.
+        rank: Number of this process.
+        ranks: Number of processes.
+        options: Of every :class:`WindowSampler`.
+
+    Returns:
+        The sampler.
+
+    Raises:
+        ConfigError: There are not as many shares as corpora, or a share is less than a window.
+    """
+    if options.get("order") == "pieces":
+        sizes = [batch_size] * len(stores)
+    else:
+        seconds = [float(store.lengths.sum()) / store.sample_rate for store in stores]
+        parts = list(shares) or [second / sum(seconds) for second in seconds]
+        if len(parts) != len(stores):
+            raise ConfigError(f"shares={list(shares)} do not fit {len(stores)} corpora; give one for each.")
+        ends = [round(batch_size * sum(parts[: count + 1])) for count in range(len(parts))]
+        sizes = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+    if min(sizes) < 1:
+        raise ConfigError(f"shares={list(shares)} leave a corpus no window of {batch_size}; take a larger batch_size.")
+    # Every corpus draws as if it were a process of its own, for no two to draw alike.
+    samplers = [
+        WindowSampler(store, batch_size=size, rank=rank + ranks * index, **options)
+        for index, (store, size) in enumerate(zip(stores, sizes, strict=True))
+    ]
+    return samplers[0] if len(samplers) == 1 else MixedSampler(samplers)

@@ -7,38 +7,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from audiocx import plots
+from audiocx import plots, recipe
 from audiocx.data import maps
-from audiocx.errors import AudiocxError
-from audiocx.evaluation import Heard, hear, scorable
+from audiocx.data.frames import HOP_SAMPLES
+from audiocx.evaluation import scorable
 from audiocx.files import replacing
-from audiocx.inference import Transcriber, load
+from audiocx.inference import load
 from audiocx.metrics import Evaluation, Piece, evaluate, format_table, precision_recall_curve
+from audiocx.recipe.export import hear_pieces
 
-# The distance of the frames in the paper's evaluation.
-HOP_SAMPLES = 128
 PASSAGE_S = (10.0, 25.0)
-
-
-def hear_validation(transcriber: Transcriber, folder: str, hop_samples: int) -> list[Heard]:
-    """Runs a transcriber over the validation pieces.
-
-    Args:
-        transcriber: What listens.
-        folder: The corpus.
-        hop_samples: Distance of the frames.
-
-    Returns:
-        The pieces, heard.
-    """
-    _, pieces = maps.split(maps.find_pieces(folder))
-    return [hear(transcriber, p.audio, p.labels, hop_samples) for p in tqdm(pieces, "hearing", disable=None)]
 
 
 def draw(
@@ -75,7 +57,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     arguments = parser.parse_args()
     transcriber = load(arguments.model, arguments.device)
-    heard = hear_validation(transcriber, arguments.folder, arguments.hop)
+    _, validation = maps.split(maps.find_pieces(arguments.folder))
+    heard = hear_pieces(transcriber, validation, arguments.hop)
     lowest_note = transcriber.config.lowest_note
     pieces = [scorable(one, transcriber.checkpoint.decode, lowest_note) for one in heard]
     evaluation = evaluate(pieces)
@@ -88,7 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except AudiocxError as error:
-        sys.exit(f"evaluate: error: {error}")
+    recipe.run("evaluate", main)

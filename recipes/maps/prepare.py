@@ -1,43 +1,36 @@
-"""The stores that training and evaluation on MAPS use; run alone, it makes them."""
+"""Makes the stores that training and evaluation on MAPS use: python recipes/maps/prepare.py FOLDER."""
 
 from __future__ import annotations
 
 import argparse
 
+from audiocx import recipe
 from audiocx.data import maps
-from audiocx.data.store import Store, prepare
+from audiocx.data.store import Store
 from audiocx.models import TranscriberConfig
-
-
-def stores(folder: str, cache: str, model: TranscriberConfig) -> tuple[Store, Store]:
-    """Opens the training and the validation store, made when missing.
-
-    Args:
-        folder: The corpus.
-        cache: Folder of stores.
-        model: Gives sample rate and notes.
-
-    Returns:
-        Training store, validation store.
-    """
-    parts = maps.split(maps.find_pieces(folder))
-    train, validation = (
-        prepare(pieces, cache, model.sample_rate, model.lowest_note, model.outputs) for pieces in parts
-    )
-    return train, validation
+from audiocx.recipe.corpora import add_cache, describe, open_stores
 
 
 def corpus_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that name the corpus and its cache."""
     parser.add_argument("folder", help="the MAPS folder: recordings MAPS_MUS-* with .tsv, .txt or .mid beside them")
-    parser.add_argument("--cache", default="prepared", help="where prepared stores lie (default: %(default)s)")
+    add_cache(parser)
+
+
+def stores(arguments: argparse.Namespace, model: TranscriberConfig) -> tuple[list[Store], list[Store]]:
+    """Opens the training and the validation store, made when missing."""
+    parts = maps.split(maps.find_pieces(arguments.folder))
+    train, validation = open_stores(parts, arguments.cache, model)
+    return [train], [validation]
+
+
+def main() -> None:
+    """Prepares."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    corpus_arguments(parser)
+    (train,), (validation,) = stores(parser.parse_args(), TranscriberConfig())
+    print(describe("train", train), describe("validation", validation), sep="\n")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    corpus_arguments(parser)
-    arguments = parser.parse_args()
-    both = stores(arguments.folder, arguments.cache, TranscriberConfig())
-    for name, store in zip(("train", "validation"), both, strict=True):
-        seconds = store.lengths.sum() / store.sample_rate
-        print(f"{name}: {len(store.names)} pieces, {seconds / 3600:.2f} h, {store.folder}")
+    recipe.run("prepare", main)

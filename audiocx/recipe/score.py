@@ -1,0 +1,150 @@
+"""Networks scored frame by frame, as the papers do, with their tables and pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import plots
+from ..breakdown import HeardFrames, by_instrument, by_polyphony, format_breakdown
+from ..data.frames import GRIDS
+from ..data.store import Store
+from ..errors import ConfigError, DataError
+from ..files import replacing
+from ..metrics import average_precision, frame_scores, precision_recall_curve
+from ..models import TranscriberNetwork
+from ..models.frames import probabilities_at
+from .runs import Trained
+
+__all__ = ["hear_store", "report", "summarise"]
+
+# At which a pitch counts as sounding, for precision, recall and F1.
+THRESHOLD = 0.5
+# What figure 3 of the paper shows: some seconds of a recording.
+PASSAGE_FRAMES = 1000
+
+
+def hear_store(
+    network: TranscriberNetwork,
+    store: Store,
+    grid: str = "paper",
+    outputs: int | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> list[HeardFrames]:
+    """Runs a network over the frames of a store that are scored.
+
+    Args:
+        network: In evaluation mode.
+        store: At the network's sample rate and with its lowest note.
+        grid: Which frames; a key of :data:`audiocx.data.frames.GRIDS`.
+        outputs: Number of pitches scored, from the lowest; None for all of the network's.
+        device: Where it runs.
+        progress: Shows a bar.
+
+    Returns:
+        The recordings.
+
+    Raises:
+        ConfigError: There is no such grid.
+        DataError: A recording is too short to have a frame in the grid.
+    """
+    if grid not in GRIDS:
+        raise ConfigError(f"There are no frames {grid!r}; choose one of {', '.join(GRIDS)}.")
+    window_samples = network.config.window_samples
+    centres = [GRIDS[grid](length, window_samples, store.sample_rate) for length in store.lengths.tolist()]
+    short = [name for name, frames in zip(store.names, centres, strict=True) if not len(frames)]
+    if short:
+        raise DataError(f"{short[0]} is too short for the frames {grid!r}; score the whole of it with 'whole'.")
+    pitches = slice(0, outputs or network.config.outputs)
+    network = network.to(device)
+    heard = []
+    with tqdm(total=sum(map(len, centres)), unit="frames", disable=None if progress else True) as bar:
+        for piece, frames in enumerate(centres):
+            probabilities = probabilities_at(network, store.samples(piece), frames, report=bar.update)
+            rolls = store.sounding_by_program(piece, frames)
+            heard.append(
+                HeardFrames(
+                    store.names[piece],
+                    probabilities[:, pitches],
+                    store.sounding(piece, frames)[:, pitches],
+                    {program: roll[:, pitches] for program, roll in rolls.items()},
+                )
+            )
+    return heard
+
+
+def summarise(heard: list[HeardFrames], trained: Trained, **facts: Any) -> dict[str, Any]:
+    """Gathers all that is to be said of a network's scores.
+
+    Args:
+        heard: The recordings.
+        trained: The network.
+        facts: More to record: the corpus, the split, the frames.
+
+    Returns:
+        What JSON can hold: the network's name, settings, size and windows seen; average_precision over all pairs
+        flattened, frame scores at a threshold of 0.5, and the average precision of each recording, each instrument and
+        each number of notes sounding together.
+    """
+    probabilities = np.concatenate([piece.probabilities for piece in heard])
+    roll = np.concatenate([piece.roll for piece in heard])
+    network = trained.network
+    return {
+        "name": trained.name,
+        "model": dataclasses.asdict(network.config),
+        "parameters": trained.parameters,
+        "windows": trained.windows,
+        **facts,
+        "pitches": probabilities.shape[1],
+        "average_precision": average_precision(probabilities, roll),
+        **{f"frame_{k}": v for k, v in dataclasses.asdict(frame_scores(probabilities >= THRESHOLD, roll)).items()},
+        "recordings": {piece.name: average_precision(piece.probabilities, piece.roll) for piece in heard},
+        "instruments": by_instrument(heard),
+        "polyphony": by_polyphony(heard),
+    }
+
+
+def report(heard: list[HeardFrames], scores: dict[str, Any], lowest_note: int, frame_rate: float, folder: Path) -> None:
+    """Writes scores and pictures, and prints the scores.
+
+    Writes ``scores.json``, ``curve.npz`` (precision, recall), ``precision_recall.png`` (the paper's figure 2) and
+    ``prediction.png`` (its figure 3).
+
+    Args:
+        heard: The recordings.
+        scores: What :func:`summarise` gave.
+        lowest_note: MIDI number of the first pitch.
+        frame_rate: Frames a second.
+        folder: Where the files go; made when missing.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / "scores.json") as temporary:
+        temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    probabilities = np.concatenate([piece.probabilities for piece in heard])
+    precision, recall, _ = precision_recall_curve(probabilities, np.concatenate([piece.roll for piece in heard]))
+    with replacing(folder / "curve.npz") as temporary:
+        np.savez(temporary, precision=precision, recall=recall)
+    curve = {scores["name"]: (precision, recall, scores["average_precision"])}
+    plots.save(plots.plot_precision_recall(curve), folder / "precision_recall.png")
+    first = heard[0]
+    passage = slice(0, PASSAGE_FRAMES)
+    figure = plots.plot_prediction(
+        first.probabilities[passage], frame_rate, first.roll[passage], lowest_note=lowest_note
+    )
+    plots.save(figure, folder / "prediction.png")
+    print(f"AP {100 * scores['average_precision']:.2f} %, frame F1 {100 * scores['frame_f1']:.2f} %")
+    for name, score in scores["recordings"].items():
+        print(f"  {name}: AP {100 * score:.2f} %")
+    for rows in (scores["instruments"], scores["polyphony"]):
+        if rows:
+            print(f"\n{format_breakdown(rows)}")
+    print(f"\nwritten to {folder}")

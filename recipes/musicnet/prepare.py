@@ -1,0 +1,73 @@
+"""Makes the stores that training and evaluation on MusicNet use: python recipes/musicnet/prepare.py FOLDER.
+
+With --download the corpus is fetched first (12 GB, and 24 GB of room for its archive beside it). Broken off, both the
+download and the preparation go on where they stopped when the command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from audiocx import recipe
+from audiocx.archive import extract
+from audiocx.data import musicnet
+from audiocx.data.store import Store
+from audiocx.download import Remote, fetch
+from audiocx.errors import DataError
+from audiocx.models import TranscriberConfig
+from audiocx.recipe.corpora import add_cache, describe, open_stores
+
+# The distribution of 2021. The sums are those that public users of the record check against.
+RECORD = "https://zenodo.org/records/5120004/files"
+FILES = (
+    Remote(f"{RECORD}/musicnet_metadata.csv?download=1", "musicnet_metadata.csv", "1caef62cee9c875235e62aac368b49d8"),
+    Remote(f"{RECORD}/musicnet.tar.gz?download=1", "musicnet.tar.gz", "844764911fa0d5b97c97da944a057590"),
+)
+
+
+def corpus_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that name the corpus and its cache."""
+    parser.add_argument(
+        "folder", help="MusicNet: the folder with train_data, train_labels, ..., or musicnet.npz; or renders of it"
+    )
+    parser.add_argument("--extended", action="store_true", help="keep all ten recordings of test_data out of training")
+    add_cache(parser)
+
+
+def parts(arguments: argparse.Namespace) -> musicnet.Split:
+    """Splits the corpus."""
+    return musicnet.split(musicnet.find_pieces(arguments.folder), arguments.extended)
+
+
+def stores(arguments: argparse.Namespace, model: TranscriberConfig) -> tuple[list[Store], list[Store]]:
+    """Opens the training and the validation store, made when missing."""
+    split = parts(arguments)
+    for name in ("train", "validation"):
+        if not getattr(split, name):
+            raise DataError(f"{arguments.folder}: holds no recording for {name}; add some of its ids.")
+    train, validation = open_stores([split.train, split.validation], arguments.cache, model)
+    return [train], [validation]
+
+
+def main() -> None:
+    """Prepares."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    corpus_arguments(parser)
+    parser.add_argument("--download", action="store_true", help="fetch the corpus into the folder first")
+    parser.add_argument("--rate", type=int, default=11025, help="Hz; the paper's code has 11000 (default: %(default)s)")
+    parser.add_argument(
+        "--outputs", type=int, default=84, help="pitches from A0 on (default: %(default)s, the paper's)"
+    )
+    arguments = parser.parse_args()
+    if arguments.download:
+        archives = [fetch(remote, Path(arguments.folder)) for remote in FILES]
+        extract(archives[-1], Path(arguments.folder))
+    model = TranscriberConfig(sample_rate=arguments.rate, outputs=arguments.outputs)
+    split = parts(arguments)
+    for name, store in zip(split._fields, open_stores(split, arguments.cache, model), strict=True):
+        print(describe(name, store))
+
+
+if __name__ == "__main__":
+    recipe.run("prepare", main)

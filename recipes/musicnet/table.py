@@ -1,0 +1,81 @@
+"""Lays finished runs beside the paper's Table 3: python recipes/musicnet/table.py results/* -o table.
+
+Takes folders that evaluate.py wrote. Writes table.md, precision_recall.png (figure 2, a curve for each network) and
+prediction.png (figure 3, of the best network), and prints the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiocx import plots, recipe
+from audiocx.errors import DataError
+from audiocx.files import replacing
+
+# Average precision on MusicNet in the paper's table 3, in per cent, by architecture and complex or not.
+PUBLISHED = {("shallow", False): 66.1, ("shallow", True): 66.0, ("deep", False): 69.6, ("deep", True): 72.9}
+OTHERS = "Published besides, on MusicNet: Thickstun 2016 67.8, Thickstun 2018 76.5 (its widest network 77.3)."
+
+
+def read_scores(folder: Path) -> dict[str, Any]:
+    """Reads what evaluate.py wrote."""
+    try:
+        scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        with np.load(folder / "curve.npz") as curve:
+            scores["curve"] = (curve["precision"], curve["recall"], scores["average_precision"])
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{folder} holds no scores ({error}); name folders that evaluate.py wrote.") from None
+    return scores
+
+
+def row(scores: dict[str, Any]) -> str:
+    """Gives a network's line of the table."""
+    model = scores["model"]
+    kind = f"{model['architecture']} {'complex' if model['complex'] else 'real'}"
+    published = PUBLISHED[model["architecture"], model["complex"]]
+    windows = "?" if scores["windows"] is None else f"{scores['windows']:,}"
+    ours = 100 * scores["average_precision"]
+    return (
+        f"| {scores['name']} | {kind}, {model['front_end']} | {model['sample_rate']} | {scores['parameters']:,} | "
+        f"{windows} | {ours:.1f} | {published:.1f} |"
+    )
+
+
+def table(networks: list[dict[str, Any]]) -> str:
+    """Gives the table, Markdown that also reads as text."""
+    best_last = sorted(networks, key=lambda scores: scores["average_precision"])
+    said = sorted({f"{scores['corpus']}, {scores['split']}, frames: {scores['frames']}" for scores in networks})
+    head = [
+        "| run | network | rate, Hz | parameters | windows | AP, % | published (MusicNet), % |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    return "\n".join([*head, *map(row, best_last), "", f"Scored on: {'; '.join(said)}. {OTHERS}"]) + "\n"
+
+
+def main() -> None:
+    """Collects."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, nargs="+", help="folders that evaluate.py wrote")
+    parser.add_argument("-o", "--output", type=Path, default=Path("table"), help="folder of table and pictures")
+    arguments = parser.parse_args()
+    networks = [read_scores(folder) for folder in arguments.results]
+    text = table(networks)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    with replacing(arguments.output / "table.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    curves = {scores["name"]: scores["curve"] for scores in networks}
+    plots.save(plots.plot_precision_recall(curves), arguments.output / "precision_recall.png")
+    best = max(range(len(networks)), key=lambda index: networks[index]["average_precision"])
+    with replacing(arguments.output / "prediction.png") as temporary:
+        shutil.copyfile(arguments.results[best] / "prediction.png", temporary)
+    print(text)
+
+
+if __name__ == "__main__":
+    recipe.run("table", main)

@@ -1,0 +1,14 @@
+"""Trains a transcriber on MusicNet: python recipes/musicnet/train.py recipes/musicnet/conf/deep-complex.toml FOLDER.
+
+The run (checkpoints, TensorBoard log) goes to runs/<name of the configuration>; started again, it goes on.
+"""
+
+from __future__ import annotations
+
+from prepare import corpus_arguments, stores
+
+from audiocx import recipe
+from audiocx.recipe.train import train
+
+if __name__ == "__main__":
+    recipe.run("train", lambda: train(__doc__, corpus_arguments, stores))

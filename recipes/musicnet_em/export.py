@@ -1,0 +1,45 @@
+"""Makes a checkpoint of a run: python recipes/musicnet_em/export.py runs/NAME pretrained/NAME FOLDER MAPS.
+
+Takes the weights of best.ckpt, tunes the decoding on the validation pieces of both corpora, scores it there, and writes
+weights, configuration and model card.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from corpora import corpus_arguments, parts
+
+from audiocx import recipe
+from audiocx.recipe.export import Facts, add_arguments, export
+
+FACTS = Facts(
+    corpora="renders of MusicNetEM and on MAPS",
+    data="MusicNetEM, rendered by render.py with FluidR3 GM and TimGM6mb, less the validation and test ids; MAPS, the "
+    '"MUS" recordings of six synthesised pianos, less AkPnBcht',
+    validation="the six validation ids of MusicNet, rendered with the same soundfonts; the 11 AkPnBcht recordings of "
+    "MAPS whose piece occurs on no other piano",
+    licence="CC BY-NC-SA 4.0 (MusicNetEM: Maman & Bermano 2022), CC BY-NC-SA 2.0 (MAPS: Emiya, Badeau & David 2010); "
+    "so the weights are non-commercial too",
+    commands="""\
+python recipes/musicnet_em/render.py MIDI FOLDER
+python recipes/musicnet_em/train.py recipes/musicnet_em/conf/{run}.toml FOLDER MAPS
+python recipes/musicnet_em/export.py runs/{run} pretrained/{name} FOLDER MAPS
+# MIDI is MusicNetEM, MAPS that corpus. Scored again by:
+python recipes/musicnet/evaluate.py {name} FOLDER --split validation
+python recipes/maps/evaluate.py {name} MAPS""",
+)
+
+
+def main() -> None:
+    """Exports."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    corpus_arguments(parser)
+    arguments = parser.parse_args()
+    _, (renders, pianos) = parts(arguments)
+    export(arguments, {"MAPS validation": pianos, "MusicNetEM-rendered validation": renders}, FACTS)
+
+
+if __name__ == "__main__":
+    recipe.run("export", main)

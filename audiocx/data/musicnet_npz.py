@@ -96,7 +96,8 @@ def _reading(place: str | Path) -> Iterator[None]:
     except (zipfile.BadZipFile, EOFError) as error:
         raise DataError(f"{place}: is cut short or damaged ({error or 'it ends too soon'}); {_AGAIN}.") from error
     except Exception as error:  # a pickle raises whatever its bytes lead to
-        raise DataError(f"{place}: is not of MusicNet's form, or damaged ({error}); {_AGAIN}.") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{place}: is not of MusicNet's form, or damaged ({reason}); {_AGAIN}.") from error
 
 
 def _skip_header(stream: IO[bytes]) -> None:

@@ -65,7 +65,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if typing.get_origin(hint) is list:
         if not isinstance(value, list):
             raise ConfigError(f"{where} is a list, not {value!r}.")
-        return [_convert(options[0], item, where) for item in value]
+        return [_convert(options[0], item, f"{where}[{index}]") for index, item in enumerate(value)]
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
@@ -125,5 +125,6 @@ def _read(path: Path, extended: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    both = {key: _merged(below[key], above[key]) for key in below.keys() & above.keys() if isinstance(above[key], dict)}
-    return {**below, **above, **both}
+    """Both, table by table; where they differ, the one above holds."""
+    tables = [key for key in above if isinstance(above[key], dict) and isinstance(below.get(key), dict)]
+    return {**below, **above, **{key: _merged(below[key], above[key]) for key in tables}}

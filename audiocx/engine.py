@@ -161,7 +161,8 @@ class _Corpus(Callback):
         hop = settings.validation_hop_samples
         rank = trainer.global_rank
         frames = ChainDataset(
-            StoreFrames(store, window_samples, hop, BATCH_FRAMES, rank, ranks) for store in self.validation
+            # A list, for every epoch goes through it again.
+            [StoreFrames(store, window_samples, hop, BATCH_FRAMES, rank, ranks) for store in self.validation]
         )
         pl_module.train_dataloader = lambda: DataLoader(batches, batch_size=None)  # type: ignore[method-assign]
         pl_module.val_dataloader = lambda: DataLoader(frames, batch_size=None)  # type: ignore[method-assign]
@@ -219,8 +220,8 @@ def fit(
     _claim(folder, experiment, resume)
     seed_everything(experiment.train.seed, verbose=False)
     keep_memory()
-    task = TranscriberTask(experiment, compile)
-    if experiment.train.start:
+    task, begun = TranscriberTask(experiment, compile), folder / "last.ckpt"
+    if experiment.train.start and not begun.is_file():
         task.network.load_state_dict(_start(experiment).state_dict())
     trainer = Trainer(
         accelerator=accelerator,
@@ -239,7 +240,6 @@ def fit(
     with warnings.catch_warnings():
         for message in _BESIDE_THE_POINT:
             warnings.filterwarnings("ignore", message)
-        begun = folder / "last.ckpt"
         trainer.fit(task, ckpt_path=begun if begun.is_file() else None, weights_only=True)
     return folder / "best.ckpt"
 

@@ -118,7 +118,7 @@ def read_midi(path: str | Path, sustain_pedal: bool = True) -> list[Note]:
     notes: list[Note] = []
     for instrument in midi.instruments:
         if not instrument.is_drum:
-            program = instrument.program
+            program = int(instrument.program)
             played = [Note(float(n.start), n.pitch, float(n.end), n.velocity, program) for n in instrument.notes]
             pedal = [(float(c.time), c.value >= 64) for c in instrument.control_changes if c.number == SUSTAIN_PEDAL]
             notes += _sustained(played, pedal) if sustain_pedal and pedal else played

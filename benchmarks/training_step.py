@@ -42,8 +42,8 @@ def step(complex: bool, compiled: bool, keep: bool) -> float:
     return _rate(once)
 
 
-def sampler(augmented: bool) -> float:
-    """Measures sampling from ten minutes of noise: windows a second."""
+def sampler(augmented: bool, pieces: int = 1) -> float:
+    """Measures sampling from ten minutes of noise, or a window from each of many pieces: windows a second."""
     import numpy as np
     import soundfile
 
@@ -54,14 +54,16 @@ def sampler(augmented: bool) -> float:
 
     with tempfile.TemporaryDirectory() as draft:
         audio, labels = Path(draft) / "noise.wav", Path(draft) / "noise.tsv"
-        soundfile.write(audio, np.random.default_rng(0).normal(0, 0.1, 600 * 11025), 11025)
+        soundfile.write(audio, np.random.default_rng(0).normal(0, 0.1, 600 * 11025 // pieces), 11025)
         labels.write_text("".join(f"{t / 4}\t{t / 4 + 0.3}\t{21 + t % 88}\t80\n" for t in range(2400)))
-        store = prepare([Piece("noise", audio, labels, "", "")], draft, progress=False)
+        store = prepare([Piece("noise", audio, labels, "", "")] * pieces, draft, progress=False)
         variation = AugmentConfig(12, 3, 20, 0.5, 3, -40) if augmented else None
+        if pieces > 1:
+            return _rate(WindowSampler(store, batch_size=1, order="pieces", augmentation=variation), pieces)
         return _rate(WindowSampler(store, batch_size=BATCH, augmentation=variation))
 
 
-def _rate(once: object) -> float:
+def _rate(once: object, batch: int = BATCH) -> float:
     for index in range(WARM_UP):
         once(index)  # type: ignore[operator]
     rounds = []
@@ -69,7 +71,7 @@ def _rate(once: object) -> float:
         began_s = time.perf_counter()
         for index in range(STEPS):
             once(index)  # type: ignore[operator]
-        rounds.append(BATCH * STEPS / (time.perf_counter() - began_s))
+        rounds.append(batch * STEPS / (time.perf_counter() - began_s))
     return max(rounds)
 
 
@@ -81,6 +83,7 @@ VARIANTS = {
     "deep real, compiled, memory kept": ("step", False, True, True),
     "sampler": ("sampler", False),
     "sampler with variations": ("sampler", True),
+    "sampler, a window of each of 321 pieces": ("sampler", False, 321),
 }
 
 if __name__ == "__main__":

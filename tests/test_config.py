@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pytest
+import torch
 
+from audiocx import pretrained
 from audiocx.config import from_dict, read_toml, to_dict
 from audiocx.errors import ConfigError
+from audiocx.experiment import Experiment
+from audiocx.models import TranscriberConfig, build
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class Outer:
     loud: bool = False
     order: Literal["time", "pieces"] = "time"
     inner: Inner = field(default_factory=Inner)
+    pairs: list[list[float]] = field(default_factory=list)
 
 
 def test_what_is_left_out_takes_its_default() -> None:
@@ -36,7 +43,8 @@ def test_what_is_left_out_takes_its_default() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [Outer("a"), Outer("b", 1.0, True, "pieces", Inner(3, -40.0)), Outer("", inner=Inner(0))]
+    "settings",
+    [Outer("a"), Outer("b", 1.0, True, "pieces", Inner(3, -40.0)), Outer("", inner=Inner(0), pairs=[[1.0], []])],
 )
 def test_from_dict_undoes_to_dict(settings: Outer) -> None:
     assert from_dict(Outer, to_dict(settings)) == settings
@@ -46,12 +54,14 @@ def test_whole_numbers_do_for_fractional_ones() -> None:
     rate = from_dict(Outer, {"name": "a", "rate": 1}).rate
     assert rate == 1.0 and isinstance(rate, float)
     assert isinstance(from_dict(Inner, {"noise_db": -40}).noise_db, float)
+    pairs = from_dict(Outer, {"name": "a", "pairs": [[10, 1e-4]]}).pairs
+    assert pairs == [[10.0, 1e-4]] and isinstance(pairs[0][0], float)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"name": "a", "rat": 1}, "here: unknown key 'rat'; the keys here are name, rate, loud, order, inner"),
+        ({"name": "a", "rat": 1}, "here: unknown key 'rat'; the keys here are name, rate, loud, order, inner, pairs"),
         ({"name": "a", "inner": {"dept": 1}}, "here: inner: unknown key 'dept'"),
         ({}, "here: please set name"),
         ({"name": 3}, "here: name is of type str, not 3"),
@@ -65,6 +75,10 @@ def test_whole_numbers_do_for_fractional_ones() -> None:
         ({"name": "a", "inner": {"depth": None}}, "inner: depth is of type int, not None"),
         ({"name": "a", "inner": {"noise_db": "loud"}}, "inner: noise_db is of type float, not 'loud'"),
         ({"name": "a", "inner": {"depth": -1}}, "here: inner: depth must be 0 or more"),
+        ({"name": "a", "pairs": 3}, "here: pairs is a list, not 3"),
+        ({"name": "a", "pairs": [[1.0], 3]}, "here: pairs[1] is a list, not 3"),
+        ({"name": "a", "pairs": [[], [1.0, "x"]]}, "here: pairs[1][1] is of type float, not 'x'"),
+        ({"name": "a", "pairs": [[True]]}, "here: pairs[0][0] is of type float, not True"),
     ],
 )
 def test_mistakes_are_named_with_their_place(values: dict[str, object], message: str) -> None:
@@ -106,13 +120,100 @@ def test_a_folder_is_no_toml_file(tmp_path: Path) -> None:
         read_toml(Outer, tmp_path)
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parents[1].glob("recipes/*/conf/*.toml")), ids=lambda p: p.stem)
-def test_every_shipped_experiment_is_valid(path: Path) -> None:
-    from audiocx.experiment import Experiment
+def test_a_file_gives_only_what_differs_from_the_one_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "lowest.toml").write_text(
+        'name = "x"\nrate = 2\npairs = [[1, 2]]\n[inner]\ndepth = 4\nnoise_db = -3.5\n'
+    )
+    (tmp_path / "below" / "middle.toml").write_text('extends = "../lowest.toml"\nloud = true\n[inner]\ndepth = 5\n')
+    path = tmp_path / "top.toml"
+    path.write_text('extends = "below/middle.toml"\nrate = 3\npairs = [[7]]\n[inner]\nnoise_db = -1\n')
+    # Of the file below: name; of the middle one: loud and depth; lists are replaced whole.
+    assert read_toml(Outer, path) == Outer("x", 3.0, True, "time", Inner(5, -1.0), [[7.0]])
+    middle = Outer("x", 2.0, True, "time", Inner(5, -3.5), [[1.0, 2.0]])
+    assert read_toml(Outer, tmp_path / "below" / "middle.toml") == middle
 
+
+@pytest.mark.parametrize("circle", [("a",), ("a", "b"), ("a", "b", "c")])
+def test_files_that_extend_each_other_are_refused(tmp_path: Path, circle: tuple[str, ...]) -> None:
+    for name, base in zip(circle, (*circle[1:], "a"), strict=True):
+        (tmp_path / f"{name}.toml").write_text(f'name = "x"\nextends = "{base}.toml"\n')
+    message = rf"{circle[-1]}\.toml: extends a\.toml, which extends it in turn; break the circle"
+    with pytest.raises(ConfigError, match=message):
+        read_toml(Outer, tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "message"),
+    [
+        (None, "", "below.toml: cannot be read"),
+        ("name = ", "", "below.toml: not valid TOML"),
+        ("nam = 'x'", "", "above.toml: unknown key 'nam'"),
+        ("name = 'x'", "inner = 3", "inner is a table of settings, not 3"),
+        ("name = 'x'\ninner = 3", "[inner]\ndeep = 1", "inner: unknown key 'deep'"),
+    ],
+)
+def test_mistakes_below_and_above_are_named(tmp_path: Path, below: str | None, above: str, message: str) -> None:
+    if below is not None:
+        (tmp_path / "below.toml").write_text(below)
+    (tmp_path / "above.toml").write_text(f'extends = "below.toml"\n{above}\n')
+    with pytest.raises(ConfigError) as caught:
+        read_toml(Outer, tmp_path / "above.toml")
+    assert message in str(caught.value)
+
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+SHIPPED = [pytest.param(path, id=str(path.relative_to(RECIPES))) for path in sorted(RECIPES.glob("*/conf/**/*.toml"))]
+
+
+@pytest.mark.parametrize("path", SHIPPED)
+def test_every_shipped_experiment_is_valid_and_its_network_can_be_built(path: Path) -> None:
     experiment = read_toml(Experiment, path)
     train = experiment.train
     assert train.windows == train.epochs * train.epoch_windows == train.steps * train.batch_size
+    assert size_of(experiment) > 0
+    if train.start in pretrained.available():
+        model = pretrained.read_config(pretrained.available()[train.start])["model"]
+        assert from_dict(TranscriberConfig, model) == experiment.model
+
+
+def size_of(experiment: Experiment) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build(experiment.model).parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("paper-deep-complex", 8_752_772),
+        ("paper-deep-real", 9_995_348),
+        ("paper-shallow-complex", 14_930_152),
+        ("paper-shallow-real", 14_755_988),
+    ],
+)
+def test_the_papers_networks_have_the_papers_sizes_and_its_schedule(name: str, parameters: int) -> None:
+    experiment = read_toml(Experiment, RECIPES / "musicnet" / "conf" / f"{name}.toml")
+    assert size_of(experiment) == parameters
+    train = experiment.train
+    assert (train.order, train.batch_size, train.epochs, train.steps) == ("pieces", 1, 200, 200_000)
+    short = read_toml(Experiment, RECIPES / "musicnet_em" / "conf" / f"{name.replace('paper', 'short')}.toml")
+    assert short.model == experiment.model
+
+
+def test_the_ablation_is_the_papers_network_but_for_what_its_name_says() -> None:
+    conf = RECIPES / "musicnet" / "conf"
+    paper = read_toml(Experiment, conf / "paper-deep-complex.toml")
+    seen = set()
+    for path in (conf / "ablations").glob("*.toml"):
+        experiment = read_toml(Experiment, path)
+        model = experiment.model
+        assert dataclasses.replace(experiment, model=paper.model) == paper
+        varied = (model.activation, model.norm, model.front_end)
+        assert model == dataclasses.replace(paper.model, activation=varied[0], norm=varied[1], front_end=varied[2])
+        assert path.stem in (f"{model.activation}-{model.norm}", model.front_end)
+        seen.add(varied)
+    every = itertools.product(("crelu", "zrelu", "modrelu"), ("whitening", "naive", "none"), ("spectrum",))
+    assert seen == {*every, ("crelu", "whitening", "raw"), ("crelu", "whitening", "compressed")}
 
 
 @pytest.mark.parametrize(
@@ -128,11 +229,18 @@ def test_every_shipped_experiment_is_valid(path: Path) -> None:
         {"augmentation": {"gain_db": -1.0}},
         {"augmentation": {"shift_probability": 1.5}},
         {"model": {"window_samples": 255}},
+        {"train": {"shares": [0.5, 0.4]}},
+        {"train": {"shares": [1.5, -0.5]}},
+        {"train": {"shares": [0.5, 0.5], "order": "pieces"}},
+        {"train": {"schedule": "steps"}},
+        {"train": {"rates": [[10, 1e-4]]}},
+        {"train": {"rates": [[10, 1e-4], [5, 1e-5]], "schedule": "steps"}},
+        {"train": {"rates": [[10, 1e-4, 1]], "schedule": "steps"}},
+        {"train": {"rates": [[]], "schedule": "steps"}},
+        {"train": {"rates": [[10, 0.0]], "schedule": "steps"}},
     ],
 )
 def test_experiments_out_of_range_are_refused(values: dict[str, dict[str, object]]) -> None:
-    from audiocx.experiment import Experiment
-
     table, settings = next(iter(values.items()))
     with pytest.raises(ConfigError, match=rf"configuration: {table}: .*{next(iter(settings))}"):
         from_dict(Experiment, values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,55 +10,39 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_corpus import write_corpus
-from training_runs import assert_same, assert_same_training, checkpoint, logged
+from training_runs import (
+    EPOCH_STEPS,
+    EXPERIMENT,
+    MODEL,
+    TRAIN,
+    Killed,
+    Stores,
+    assert_same,
+    assert_same_training,
+    checkpoint,
+    logged,
+    train,
+    with_train,
+    write_stores,
+)
 
 from audiocx import engine
-from audiocx.config import from_dict
-from audiocx.data import maps
-from audiocx.data.augment import AugmentConfig
+from audiocx.config import from_dict, read_toml, to_dict
 from audiocx.data.datasets import StoreFrames
-from audiocx.data.store import Store, prepare
 from audiocx.data.windows import WindowSampler
-from audiocx.engine import Experiment, TrainConfig, TranscriberTask, fit, load_network
-from audiocx.errors import ConfigError
+from audiocx.engine import Experiment, TranscriberTask, load_network, windows_seen
+from audiocx.errors import CheckpointError, ConfigError
 from audiocx.metrics import average_precision
-from audiocx.models import TranscriberConfig
 from audiocx.models.frames import BATCH_FRAMES
 
-# 256 samples are the least from which the deep complex network has something left after its five poolings.
-MODEL = TranscriberConfig(window_samples=256)
-EPOCH_STEPS = 6
-TRAIN = TrainConfig(
-    windows=3 * EPOCH_STEPS * 16,
-    epoch_windows=EPOCH_STEPS * 16,
-    batch_size=16,
-    warmup_windows=32,
-    ema_decay=0.9,
-    validation_hop_samples=400,
-)
-EXPERIMENT = Experiment(MODEL, AugmentConfig(gain_db=3.0, shift_semitones=1, noise_db=-50.0), TRAIN)
-Stores = tuple[Store, Store]
 
-
-class Killed(Exception):
-    """Stands for a kill."""
-
-
-def train(stores: Stores, folder: Path, experiment: Experiment = EXPERIMENT, **options: Any) -> Path:
-    quick: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "compile": False, "progress": False}
-    return fit(experiment, *stores, folder, **{**quick, **options})
-
-
-def with_train(**changes: Any) -> Experiment:
-    return dataclasses.replace(EXPERIMENT, train=dataclasses.replace(TRAIN, **changes))
+# For copies of a run: Lightning looks for its earlier checkpoints where they were written.
+moved = pytest.mark.filterwarnings("ignore:The dirpath has changed")
 
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Stores:
-    folder = write_corpus(tmp_path_factory.mktemp("corpus"))
-    first, second = (prepare(p, folder / "cache", progress=False) for p in maps.split(maps.find_pieces(folder)))
-    return first, second
+    return write_stores(tmp_path_factory.mktemp("corpus"))
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +68,7 @@ def test_a_run_leaves_what_it_promises(whole_run: SimpleNamespace) -> None:
     assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt", "experiment.json", "log"}
     assert from_dict(Experiment, json.loads((folder / "experiment.json").read_text())) == EXPERIMENT
     assert checkpoint(folder / "last.ckpt")["global_step"] == TRAIN.steps == 3 * EPOCH_STEPS
+    assert windows_seen(folder / "last.ckpt", TRAIN) == TRAIN.windows
     assert len(logged(folder, "val/ap")) == TRAIN.epochs == 3
 
 
@@ -160,6 +144,25 @@ def test_a_finished_run_is_left_as_it_is(
     assert before == {name: (whole_run.folder / name).read_bytes() for name in before}
 
 
+@moved
+def test_a_run_of_an_earlier_version_is_gone_on_with(
+    stores: Stores, whole_run: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that did not know of some settings yet, nor count its windows."""
+    record = json.loads((whole_run.folder / "experiment.json").read_text())
+    for name in ("rates", "shares", "start"):
+        del record["train"][name]
+    (tmp_path / "experiment.json").write_text(json.dumps(record))
+    for name in ("best.ckpt", "last.ckpt"):
+        saved = checkpoint(whole_run.folder / name)
+        del saved["windows_seen"]
+        torch.save(saved, tmp_path / name)
+    assert windows_seen(tmp_path / "last.ckpt", TRAIN) == TRAIN.windows
+    monkeypatch.setattr(TranscriberTask, "training_step", lambda *_: pytest.fail("begun anew"))
+    assert train(stores, tmp_path) == tmp_path / "best.ckpt"
+    assert from_dict(Experiment, json.loads((tmp_path / "experiment.json").read_text())) == EXPERIMENT
+
+
 def test_another_experiment_is_kept_out_of_the_folder(stores: Stores, whole_run: SimpleNamespace) -> None:
     before = (whole_run.folder / "experiment.json").read_bytes()
     with pytest.raises(ConfigError, match="holds a run with other settings; name another folder"):
@@ -227,6 +230,42 @@ def test_the_rate_rises_then_falls_to_zero_or_stays() -> None:
     assert rates(warmup_windows=0, schedule="constant") == pytest.approx([1e-3] * TRAIN.steps)
 
 
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_the_rate_steps_down_where_its_epochs_begin(batch_size: int) -> None:
+    sizes = {"batch_size": batch_size, "epoch_windows": EPOCH_STEPS * batch_size, "windows": TRAIN.steps * batch_size}
+    steps: dict[str, Any] = {"schedule": "steps", "rates": [[1.0, 1e-4], [2.0, 1e-6]], **sizes}
+    expected = [1e-3] * EPOCH_STEPS + [1e-4] * EPOCH_STEPS + [1e-6] * EPOCH_STEPS
+    assert rates(warmup_windows=0, **steps) == pytest.approx(expected)
+    assert rates(warmup_windows=4 * batch_size, **steps) == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, *expected[3:]])
+    from_the_start = {**steps, "rates": [[0.0, 1e-5], [2.0, 1e-4]]}
+    assert rates(warmup_windows=0, **from_the_start) == pytest.approx([1e-5] * 2 * EPOCH_STEPS + [1e-4] * EPOCH_STEPS)
+
+
+def test_the_papers_rates() -> None:
+    path = Path(__file__).parents[1] / "recipes" / "musicnet" / "conf" / "paper-deep-complex.toml"
+    task: Any = SimpleNamespace(settings=read_toml(Experiment, path).train)
+
+    def rate(epoch: int) -> list[float]:
+        return [1e-3 * TranscriberTask._rate(task, step) for step in (1000 * epoch, 1000 * epoch + 999)]
+
+    decades = {0: 1e-3, 9: 1e-3, 10: 1e-4, 99: 1e-4, 100: 1e-5, 119: 1e-5, 120: 1e-6, 149: 1e-6, 150: 1e-7, 199: 1e-7}
+    for epoch, expected in decades.items():
+        assert rate(epoch) == pytest.approx([expected] * 2)
+
+
+@moved
+def test_a_run_goes_on_without_the_checkpoint_it_started_from(
+    stores: Stores, whole_run: SimpleNamespace, tmp_path: Path
+) -> None:
+    experiment = with_train(start=str(tmp_path / "gone"))
+    for name in ("best.ckpt", "last.ckpt"):
+        (tmp_path / name).write_bytes((whole_run.folder / name).read_bytes())
+    (tmp_path / "experiment.json").write_text(json.dumps(to_dict(experiment)))
+    assert train(stores, tmp_path, experiment) == tmp_path / "best.ckpt"
+    with pytest.raises(CheckpointError, match="gone"):
+        train(stores, tmp_path, experiment, resume=False)
+
+
 def test_only_matrices_and_kernels_decay() -> None:
     task = TranscriberTask(EXPERIMENT)
     decayed, free = task.configure_optimizers()["optimizer"].param_groups
@@ -241,7 +280,7 @@ def test_only_matrices_and_kernels_decay() -> None:
 def test_a_batch_that_cannot_be_shared_is_refused(stores: Stores) -> None:
     trainer = SimpleNamespace(world_size=3)
     with pytest.raises(ConfigError, match="batch_size=16 cannot be shared by 3 devices"):
-        engine._Corpus(EXPERIMENT, *stores).setup(trainer, TranscriberTask(EXPERIMENT), "fit")  # type: ignore[arg-type]
+        engine._Corpus(EXPERIMENT, stores[:1], stores[1:]).setup(trainer, TranscriberTask(EXPERIMENT), "fit")  # type: ignore[arg-type]
 
 
 def test_memory_is_kept_where_that_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from audiocx.models.frames import frame_probabilities, frame_windows
+from audiocx.models.frames import frame_probabilities, frame_windows, probabilities_at
 
 WINDOW = 64
 
@@ -51,6 +51,26 @@ def test_frames_are_the_windows_one_by_one(length: int, hop: int, batch: int) ->
 
 def test_no_samples_are_no_frames() -> None:
     assert frame_probabilities(Linear(), np.zeros(0, np.float32), 16).shape == (0, 3)
+
+
+@pytest.mark.parametrize("length", [1, 32, 65, 500])
+@pytest.mark.parametrize("hop", [1, 50, 64])
+@pytest.mark.parametrize("batch", [1, 3, 256])
+def test_chosen_moments_on_a_grid_are_its_frames(length: int, hop: int, batch: int) -> None:
+    samples = np.random.default_rng(length).uniform(-1, 1, length).astype(np.float32)
+    network, done = Linear().eval(), []
+    chosen = probabilities_at(network, samples, np.arange(0, length, hop), batch, done.append)
+    assert chosen.dtype == np.float32 and sum(done) == len(chosen) and max(done) <= batch
+    np.testing.assert_allclose(chosen, frame_probabilities(network, samples, hop), atol=1e-6)
+
+
+def test_chosen_moments_may_come_in_any_order_and_twice() -> None:
+    samples = np.random.default_rng(0).uniform(-1, 1, 500).astype(np.float32)
+    network = Linear().eval()
+    every = frame_probabilities(network, samples, 1)
+    centres = np.array([499, 0, 17, 17, 250])
+    np.testing.assert_allclose(probabilities_at(network, samples, centres, 2), every[centres], atol=1e-6)
+    assert probabilities_at(network, samples, centres[:0]).shape == (0, 3)
 
 
 def test_a_real_network_agrees_with_itself() -> None:

@@ -54,6 +54,31 @@ def test_overlapping_notes_of_a_pitch_are_cut_at_the_later_onset(tmp_path):
     assert other.offset_s == pytest.approx(3.0, abs=0.001)
 
 
+def test_every_program_is_an_instrument_of_its_own(tmp_path):
+    notes = [
+        Note(0.0, 60, 2.0, 80, 0),
+        Note(0.5, 60, 1.5, 70, 40),  # the same pitch on a violin meanwhile: neither is cut
+        Note(1.0, 67, 3.0, 60, 40),
+        Note(2.0, 67, 4.0, 60, 40),  # the violin again: cut
+        Note(2.5, 40, 3.0, 90, 127),
+    ]
+    write_midi(reversed(notes), tmp_path / "a.mid")
+    instruments = pretty_midi.PrettyMIDI(str(tmp_path / "a.mid")).instruments
+    assert [(one.program, one.name) for one in instruments] == [(0, "Piano"), (40, "Violin"), (127, "Gunshot")]
+    read = read_midi(tmp_path / "a.mid")
+    assert [(n.midi_note, n.velocity, n.program) for n in read] == [(n.midi_note, n.velocity, n.program) for n in notes]
+    assert [n.offset_s for n in read] == pytest.approx([2.0, 1.5, 2.0, 4.0, 3.0], abs=0.001)
+
+
+def test_a_pedal_leaves_the_instrument_as_it_is(tmp_path):
+    pedalled(tmp_path / "a.mid", [(0.2, 127), (3.0, 0)], program=46)
+    assert [(note.program, note.offset_s) for note in read_midi(tmp_path / "a.mid")] == [
+        (46, pytest.approx(2.0, abs=0.001)),
+        (46, pytest.approx(3.0, abs=0.001)),
+        (46, pytest.approx(3.0, abs=0.001)),
+    ]
+
+
 def test_every_note_on_has_its_note_off_even_for_notes_of_no_length(tmp_path):
     notes = [Note(1.0, 60, 1.0, 64), Note(1.0001, 60, 1.0001, 90), Note(1.0021, 60, 1.5), Note(-0.01, 50, 0.2)]
     write_midi(notes, tmp_path / "a.mid")
@@ -80,9 +105,9 @@ def test_a_pitch_midi_does_not_have_is_refused(tmp_path):
         write_midi([Note(0.0, 128, 1.0)], tmp_path / "a.mid")
 
 
-def pedalled(path, pedal):
+def pedalled(path, pedal, program=0):
     midi = pretty_midi.PrettyMIDI(resolution=960)
-    piano = pretty_midi.Instrument(0)
+    piano = pretty_midi.Instrument(program)
     played = ((60, 0.0, 0.5), (64, 0.0, 1.0), (60, 2.0, 2.1))
     piano.notes = [pretty_midi.Note(80, pitch, onset_s, offset_s) for pitch, onset_s, offset_s in played]
     piano.control_changes = [pretty_midi.ControlChange(64, value, time) for time, value in pedal]

@@ -13,7 +13,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from audiocx.models import TranscriberConfig, TranscriberNetwork, build, folded
-from audiocx.models.transcriber import OUTPUT_BIAS
+from audiocx.models.transcriber import OUTPUT_BIAS, _MaxPool
 from audiocx.nn import ComplexBatchNorm, CReLU, ModReLU, ZReLU
 from audiocx.nn.functional import to_channels, to_complex
 
@@ -131,6 +131,22 @@ def test_folding_the_normalisation_changes_no_logits(name: str) -> None:
     assert not any(isinstance(layer, (ComplexBatchNorm, nn.BatchNorm2d)) for layer in light.modules())
     assert_close(light(windows), network(windows), rtol=1e-3, atol=1e-3)
     assert_close(network.state_dict(), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("kernel_size", "stride"), [(2, 2), (4, 2), (3, 1), (2, 3)])
+@pytest.mark.parametrize("length", [4, 5, 6, 7, 64, 65])
+def test_maxima_of_shifted_copies_are_max_pooling(kernel_size: int, stride: int, length: int) -> None:
+    x = torch.randn(2, 3, 1, length).contiguous(memory_format=torch.channels_last)
+    assert len(x.unique()) == x.numel()  # where there are ties, the gradients differ
+    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    pooled = _MaxPool(kernel_size, stride)(ours)
+    expected = F.max_pool1d(theirs.flatten(0, 2)[:, None], kernel_size, stride).reshape(2, 3, 1, -1)
+    assert torch.equal(pooled, expected)
+    weights = torch.randn_like(expected)
+    (pooled * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert ours.grad is not None and theirs.grad is not None
+    assert_close(ours.grad, theirs.grad)
 
 
 def test_the_deep_complex_network_is_complex_up_to_its_dense_layer() -> None:

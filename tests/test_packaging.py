@@ -36,7 +36,7 @@ def test_every_direct_dependency_has_a_tested_version() -> None:
 
 def test_dependencies_are_ranges_and_training_is_apart() -> None:
     assert all(">=" in requirement for requirement in PROJECT["dependencies"])
-    apart = {"lightning", "mir_eval", "scikit_learn", "intervaltree", "tensorboard"}
+    apart = {"lightning", "mir_eval", "scikit_learn", "intervaltree", "tensorboard", "filelock"}
     assert apart <= names(PROJECT["optional-dependencies"]["train"])
     assert not apart & names(PROJECT["dependencies"])
 

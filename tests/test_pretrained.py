@@ -42,6 +42,16 @@ def test_a_checkpoint_gives_back_the_network_it_was_made_of(tmp_path: Path, comp
     assert loaded.network.config == config
 
 
+def test_a_network_to_train_on_is_the_one_that_was_exported(tmp_path: Path) -> None:
+    network = build(SMALL)
+    network(torch.randn(32, 256))
+    folder = pretrained.export(network, tmp_path / "it", DecodeSettings(), 64, "it", half=False)
+    loaded = pretrained.load_network(folder)
+    assert loaded.training and loaded.config == SMALL
+    torch.testing.assert_close(loaded.state_dict(), network.state_dict(), rtol=0, atol=0)
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in loaded.parameters())
+
+
 def test_half_precision_halves_the_file_and_hardly_moves_the_logits(tmp_path: Path) -> None:
     network = build(SMALL).eval()
     small = pretrained.export(network, tmp_path / "small", DecodeSettings(), 64, "")

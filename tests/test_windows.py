@@ -12,7 +12,7 @@ from tiny_corpus import RATE, random_notes, write_piece
 from audiocx.data.augment import AugmentConfig
 from audiocx.data.datasets import EpochBatches, StoreFrames
 from audiocx.data.store import Store, prepare
-from audiocx.data.windows import WindowSampler
+from audiocx.data.windows import WindowSampler, mixed
 from audiocx.errors import ConfigError
 from audiocx.notes import Note
 
@@ -170,6 +170,75 @@ def test_a_tone_and_its_label_move_together(tmp_path: Path) -> None:
     expected_hz = 440 * 2 ** ((midi_notes - 69) / 12)
     peaks_hz = torch.fft.rfft(windows * torch.hann_window(4096)).abs().argmax(1) * RATE / 4096
     assert (peaks_hz - expected_hz).abs().max() < 1.5 * RATE / 4096
+
+
+@pytest.fixture(scope="module")
+def fall(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A piece half as long as both of ``ramp`` together, whose samples count down from -1."""
+    folder, length = tmp_path_factory.mktemp("fall"), sum(LENGTHS) // 2
+    piece = write_piece(folder, "c", "P", -np.arange(1, length + 1, dtype=np.int16), [Note(0.0, 60, 9.0)])
+    return prepare([piece], folder / "cache", progress=False)
+
+
+def parts_of(windows: torch.Tensor) -> tuple[int, int]:
+    """How many windows of two samples are of ``ramp``, and of ``fall``."""
+    return int((windows[:, 1] > 0).sum()), int((windows[:, 1] < 0).sum())
+
+
+@pytest.mark.parametrize(
+    ("shares", "size", "parts"),
+    [([0.75, 0.25], 16, (12, 4)), ([0.6, 0.4], 256, (154, 102)), ([0.5, 0.5], 7, (4, 3)), ([], 30, (20, 10))],
+)
+def test_every_corpus_has_its_share_of_every_batch(
+    ramp: Store, fall: Store, shares: list[float], size: int, parts: tuple[int, int]
+) -> None:
+    sampler = mixed([ramp, fall], shares, size, 0, 1, window_samples=2)
+    for batch in range(3):
+        windows, labels = sampler(batch)
+        assert windows.shape == (size, 2) and parts_of(windows) == parts
+        # Labels go with their windows: throughout the second corpus middle C sounds, alone.
+        of_fall = labels[windows[:, 1] < 0]
+        assert (of_fall.sum(1) == 1).all() and (of_fall[:, 60 - 21] == 1).all()
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 7])
+def test_equal_shares_are_equal_to_a_window_and_fill_the_batch(fall: Store, count: int) -> None:
+    sampler = mixed([fall] * count, [1 / count] * count, 16, 0, 1, window_samples=2)
+    sizes = [part.batch_size for part in sampler.samplers]  # type: ignore[attr-defined]
+    assert sum(sizes) == 16 and max(sizes) - min(sizes) <= 1
+
+
+def test_by_pieces_every_piece_of_every_corpus_has_its_windows(ramp: Store, fall: Store) -> None:
+    windows, _ = mixed([ramp, fall], [], 5, 0, 1, window_samples=2, order="pieces")(0)
+    assert parts_of(windows) == (10, 5)
+    pieces = [place_of(round(value * 32768))[0] for value in windows[:, 1].tolist() if value > 0]
+    assert sorted(pieces) == [0] * 5 + [1] * 5
+
+
+def test_no_corpus_and_no_rank_draws_as_another_does(fall: Store) -> None:
+    samplers = [mixed([fall, fall], [0.5, 0.5], 16, rank, 2, window_samples=2) for rank in range(2)]
+    draws = [part.numpy().tobytes() for sampler in samplers for part in sampler(0)[0].split(8)]
+    assert len(set(draws)) == 4
+    assert torch.equal(samplers[0](3)[0], samplers[0](3)[0])
+
+
+def test_one_corpus_is_drawn_from_as_it_is(ramp: Store) -> None:
+    alone = WindowSampler(ramp, 2, 8, seed=3, rank=1)
+    assert torch.equal(mixed([ramp], [], 8, 1, 4, window_samples=2, seed=3)(5)[0], alone(5)[0])
+    assert torch.equal(mixed([ramp], [1.0], 8, 1, 4, window_samples=2, seed=3)(5)[0], alone(5)[0])
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ([1.0], r"shares=\[1.0\] do not fit 2 corpora; give one for each"),
+        ([0.5, 0.3, 0.2], "do not fit 2 corpora"),
+        ([0.99, 0.01], "leave a corpus no window of 16; take a larger batch_size"),
+    ],
+)
+def test_shares_that_do_not_fit_are_refused(ramp: Store, fall: Store, shares: list[float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        mixed([ramp, fall], shares, 16, 0, 1, window_samples=2)
 
 
 def test_an_epoch_goes_on_where_the_last_one_ended(ramp: Store) -> None:

@@ -1,11 +1,53 @@
-"""What a training run left behind, for the tests of training."""
+"""Short training runs, and what they leave behind, for the tests of training."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import torch
+from tiny_corpus import write_corpus
+
+from audiocx.data import maps
+from audiocx.data.augment import AugmentConfig
+from audiocx.data.store import Store, prepare
+from audiocx.engine import Experiment, TrainConfig, fit
+from audiocx.models import TranscriberConfig
+
+# 256 samples are the least from which the deep complex network has something left after its five poolings.
+MODEL = TranscriberConfig(window_samples=256)
+EPOCH_STEPS = 6
+TRAIN = TrainConfig(
+    windows=3 * EPOCH_STEPS * 16,
+    epoch_windows=EPOCH_STEPS * 16,
+    batch_size=16,
+    warmup_windows=32,
+    ema_decay=0.9,
+    validation_hop_samples=400,
+)
+EXPERIMENT = Experiment(MODEL, AugmentConfig(gain_db=3.0, shift_semitones=1, noise_db=-50.0), TRAIN)
+Stores = tuple[Store, Store]
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+def train(stores: tuple[Any, Any], folder: Path, experiment: Experiment = EXPERIMENT, **options: Any) -> Path:
+    quick: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "compile": False, "progress": False}
+    return fit(experiment, *stores, folder, **{**quick, **options})
+
+
+def with_train(**changes: Any) -> Experiment:
+    return dataclasses.replace(EXPERIMENT, train=dataclasses.replace(TRAIN, **changes))
+
+
+def write_stores(folder: Path) -> Stores:
+    """Makes a tiny corpus; its training and its validation store."""
+    write_corpus(folder)
+    first, second = (prepare(p, folder / "cache", progress=False) for p in maps.split(maps.find_pieces(folder)))
+    return first, second
 
 
 def checkpoint(path: Path) -> dict[str, Any]:
@@ -31,10 +73,10 @@ def assert_same(a: Any, b: Any) -> None:
 
 
 def assert_same_training(a: Path, b: Path) -> None:
-    parts = ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "global_step")
+    weights, progress = ("state_dict", "current_model_state", "averaging_state"), ("global_step", "windows_seen")
     for name in ("last.ckpt", "best.ckpt"):
         left, right = checkpoint(a / name), checkpoint(b / name)
-        for part in parts:
+        for part in (*weights, "optimizer_states", "lr_schedulers", *progress):
             assert_same(left[part], right[part])
 
 

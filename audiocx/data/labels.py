@@ -47,7 +47,9 @@ def find_labelled(folder: str | Path) -> list[tuple[Path, Path]]:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: is not a folder; name one that holds recordings and their label files.")
-    recordings = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS)
+    # Hidden ones are other programs', or half-written.
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS)
+    recordings = sorted(path for path in found if not path.name.startswith("."))
     pairs = [(recording, labels) for recording in recordings if (labels := find_labels(recording))]
     if not pairs:
         raise DataError(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -23,12 +24,17 @@ from ..audio import info, write
 from ..errors import DataError, OutputError
 from ..files import replacing
 from ..midi import read_midi
+from ..notes import Note
 from .corpus import parallel
 from .musicnet import EXTENDED_TEST_IDS, METADATA
-from .musicnet_labels import write_table
-from .synthesis import RenderConfig, label_table, perform, read_score
+from .musicnet_labels import LABEL_RATE, Label, write_table
+from .performance import RenderConfig, read_score
+from .synthesis import perform
 
-__all__ = ["RenderConfig", "find_soundfont", "render"]
+if TYPE_CHECKING:
+    import pretty_midi
+
+__all__ = ["RenderConfig", "find_soundfont", "label_table", "note_value", "render"]
 
 SOUNDFONT_FOLDERS = (
     "/usr/share/sounds/sf2",
@@ -39,7 +45,24 @@ SOUNDFONT_FOLDERS = (
 )
 RECORD = "render.json"
 # Of MusicNet's own table, so that whoever reads that reads this.
-COLUMNS = "id,composer,composition,movement,ensemble,source,transcriber,catalog_name,seconds".split(",")
+COLUMNS = ("id", "composer", "composition", "movement", "ensemble", "source", "transcriber", "catalog_name", "seconds")
+# MusicNet's names, and the lengths in beats (quarters).
+NOTE_VALUES = {
+    "Whole": 4.0,
+    "Dotted Half": 3.0,
+    "Half": 2.0,
+    "Dotted Quarter": 1.5,
+    "Quarter": 1.0,
+    "Dotted Eighth": 0.75,
+    "Eighth": 0.5,
+    "Dotted Sixteenth": 0.375,
+    "Triplet": 1 / 3,
+    "Sixteenth": 0.25,
+    "Triplet Sixteenth": 1 / 6,
+    "Thirty Second": 0.125,
+    "Triplet Thirty Second": 1 / 12,
+    "Sixty Fourth": 0.0625,
+}
 NAMED = 3  # failures told by name at the end; all are told as they happen
 
 
@@ -107,14 +130,13 @@ def render(
     job = partial(_render_piece, files=files, output=output, config=config, soundfonts=soundfonts, test_ids=test_ids)
     failures = []
     results = parallel(job, due, workers or os.cpu_count() or 1)
-    for error in tqdm(results, "rendering", len(due), unit="piece", disable=not progress):
+    for error in tqdm(results, "rendering", len(due), unit="piece", disable=None if progress else True):
         if error is not None:
             failures.append(error)
             if progress:
                 tqdm.write(f"render: {error}", file=sys.stderr)
-    _write_metadata(
-        Path(midi_folder), output, [piece for piece in files if _finished(output, piece, test_ids)], test_ids
-    )
+    finished = [piece for piece in files if _finished(output, piece, test_ids)]
+    _write_metadata(Path(midi_folder), output, finished, test_ids)
     if failures:
         rest = f" (and {len(failures) - NAMED} more)" if len(failures) > NAMED else ""
         raise DataError(
@@ -122,6 +144,41 @@ def render(
             f"again: {' '.join(map(str, failures[:NAMED]))}{rest}"
         )
     return due
+
+
+def label_table(notes: Iterable[Note], score: pretty_midi.PrettyMIDI) -> list[Label]:
+    """Gives notes as MusicNet's labels.
+
+    Args:
+        notes: The notes.
+        score: The score they were read from, which knows its beats.
+
+    Returns:
+        Rows in order of time.
+    """
+    rows = []
+    for note in notes:
+        first, after = round(note.onset_s * LABEL_RATE), round(note.offset_s * LABEL_RATE)
+        tick, end_tick = score.time_to_tick(note.onset_s), score.time_to_tick(note.offset_s)
+        beat, beats = round(tick / score.resolution, 6), round((end_tick - tick) / score.resolution, 6)
+        rows.append(Label(first, after, note.program + 1, note.midi_note, beat, beats, note_value(beats)))
+    return sorted(rows)
+
+
+def note_value(beats: float) -> str:
+    """Names the note value nearest to a length, as MusicNet names them.
+
+    Args:
+        beats: Length in quarters.
+
+    Returns:
+        The name.
+
+    >>> note_value(1.4), note_value(0.34)
+    ('Dotted Quarter', 'Triplet')
+    """
+    least = NOTE_VALUES["Sixty Fourth"]
+    return min(NOTE_VALUES, key=lambda name: abs(math.log(NOTE_VALUES[name] / max(beats, least))))
 
 
 def _find_midi(folder: Path, ids: Collection[int] | None) -> dict[int, Path]:
@@ -211,7 +268,7 @@ def _write_metadata(midi_folder: Path, output: Path, pieces: list[int], test_ids
             shutil.copyfile(given, temporary)
             return
         with open(temporary, "w", encoding="utf-8", newline="") as file:
-            table: Any = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+            table = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
             table.writeheader()
             for piece in pieces:
                 seconds = info(_paths(output, piece, test_ids)[0]).duration_s

@@ -17,6 +17,7 @@ from .. import pretrained
 from ..data.corpus import Piece
 from ..data.frames import HOP_SAMPLES
 from ..engine import load_network, windows_seen
+from ..errors import OutputError
 from ..evaluation import Heard, hear, scorable, tune_decoding
 from ..inference import Transcriber, load
 from ..metrics import evaluate
@@ -118,6 +119,8 @@ def export(arguments: argparse.Namespace, validation: dict[str, Sequence[Piece]]
     Raises:
         AudiocxError: There is no run, a piece cannot be heard, or the checkpoint cannot be written.
     """
+    if arguments.checkpoint.exists() and not (arguments.checkpoint / pretrained.CONFIG).is_file():
+        raise OutputError(f"{arguments.checkpoint} exists and is no checkpoint to replace; choose another name.")
     experiment = read_experiment(arguments.run)
     best = arguments.run / "best.ckpt"
     network = load_network(best, experiment.model)

@@ -42,12 +42,16 @@ def read_experiment(run: Path) -> Experiment:
         The experiment.
 
     Raises:
-        DataError: There is no run.
+        DataError: There is no run, or its record is damaged.
+        ConfigError: It is of another version.
     """
     record = run / "experiment.json"
     if not record.is_file() or not (run / "best.ckpt").is_file():
         raise DataError(f"{run} holds no run that has ended an epoch; name the folder that train.py wrote.")
-    return from_dict(Experiment, json.loads(record.read_text()), str(record))
+    try:
+        return from_dict(Experiment, json.loads(record.read_text()), str(record))
+    except ValueError as error:
+        raise DataError(f"{record} is damaged ({error}); train anew with --fresh.") from None
 
 
 def open_trained(name_or_path: str) -> Trained:

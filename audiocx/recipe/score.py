@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def hear_store(
 
     Raises:
         ConfigError: There is no such grid.
-        DataError: A recording is too short to have a frame in the grid.
+        DataError: A recording is too short to have a frame in the grid, or nothing sounds in any frame.
     """
     if grid not in GRIDS:
         raise ConfigError(f"There are no frames {grid!r}; choose one of {', '.join(GRIDS)}.")
@@ -76,6 +77,8 @@ def hear_store(
                     {program: roll[:, pitches] for program, roll in rolls.items()},
                 )
             )
+    if not any(piece.roll.any() for piece in heard):
+        raise DataError(f"Nothing sounds in the frames {grid!r} of {', '.join(store.names)}; name labelled recordings.")
     return heard
 
 
@@ -126,7 +129,8 @@ def report(heard: list[HeardFrames], scores: dict[str, Any], lowest_note: int, f
     Raises:
         OutputError: The folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # what is written there says why not
+        folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "scores.json") as temporary:
         temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     probabilities = np.concatenate([piece.probabilities for piece in heard])

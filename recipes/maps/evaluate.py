@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,8 @@ def draw(
     curve = {name: (precision, recall, evaluation.overall["average_precision"])}
     plots.save(plots.plot_precision_recall(curve), folder / "precision_recall.png")
     first = pieces[0]
-    figure = plots.plot_prediction(first.probabilities, frame_rate, first.reference, *PASSAGE_S, lowest_note)
+    passage_s = PASSAGE_S if len(first.probabilities) >= PASSAGE_S[1] * frame_rate else (0.0, None)
+    figure = plots.plot_prediction(first.probabilities, frame_rate, first.reference, *passage_s, lowest_note)
     plots.save(figure, folder / "prediction.png")
 
 
@@ -63,7 +65,8 @@ def main() -> None:
     pieces = [scorable(one, transcriber.checkpoint.decode, lowest_note) for one in heard]
     evaluation = evaluate(pieces)
     print(format_table([*evaluation.rows, evaluation.overall]))
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # what is written there says why not
+        arguments.output.mkdir(parents=True, exist_ok=True)
     with replacing(arguments.output / "scores.json") as temporary:
         temporary.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
     rate = heard[0].evidence.frame_rate

@@ -50,6 +50,14 @@ def stores(arguments: argparse.Namespace, model: TranscriberConfig) -> tuple[lis
     return [train], [validation]
 
 
+def complete(folder: str) -> bool:
+    """Tells whether all of MusicNet is there, to download nothing twice."""
+    try:
+        return len(musicnet.find_pieces(folder)) == len(musicnet.IDS)
+    except DataError:
+        return False
+
+
 def main() -> None:
     """Prepares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -60,7 +68,7 @@ def main() -> None:
         "--outputs", type=int, default=84, help="pitches from A0 on (default: %(default)s, the paper's)"
     )
     arguments = parser.parse_args()
-    if arguments.download:
+    if arguments.download and not complete(arguments.folder):
         archives = [fetch(remote, Path(arguments.folder)) for remote in FILES]
         extract(archives[-1], Path(arguments.folder))
     model = TranscriberConfig(sample_rate=arguments.rate, outputs=arguments.outputs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ OTHERS = "Published besides, on MusicNet: Thickstun 2016 67.8, Thickstun 2018 76
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
-    """Reads what evaluate.py wrote."""
+    """Reads what evaluate.py wrote, under the name of its folder: a run may have been scored more than once."""
     try:
         scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        scores["name"] = folder.resolve().name
         with np.load(folder / "curve.npz") as curve:
             scores["curve"] = (curve["precision"], curve["recall"], scores["average_precision"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} holds no scores ({error}); name folders that evaluate.py wrote.") from None
     return scores
 
@@ -66,7 +68,8 @@ def main() -> None:
     arguments = parser.parse_args()
     networks = [read_scores(folder) for folder in arguments.results]
     text = table(networks)
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # what is written there says why not
+        arguments.output.mkdir(parents=True, exist_ok=True)
     with replacing(arguments.output / "table.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     curves = {scores["name"]: scores["curve"] for scores in networks}

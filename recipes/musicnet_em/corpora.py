@@ -7,6 +7,7 @@ import argparse
 from audiocx.data import maps, musicnet
 from audiocx.data.corpus import Piece
 from audiocx.data.store import Store
+from audiocx.errors import DataError
 from audiocx.models import TranscriberConfig
 from audiocx.recipe.corpora import add_cache, open_stores
 
@@ -21,6 +22,8 @@ def corpus_arguments(parser: argparse.ArgumentParser) -> None:
 def parts(arguments: argparse.Namespace) -> tuple[list[list[Piece]], list[list[Piece]]]:
     """Gives the training and the validation pieces, of the renders and of MAPS."""
     renders = musicnet.split(musicnet.find_pieces(arguments.folder))
+    if not renders.train or not renders.validation:
+        raise DataError(f"{arguments.folder}: holds nothing to train on or nothing to validate with; render more ids.")
     pianos, held_out = maps.split(maps.find_pieces(arguments.maps))
     return [renders.train, pianos], [renders.validation, held_out]
 

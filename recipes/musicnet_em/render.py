@@ -1,0 +1,46 @@
+"""Renders MIDI files through soundfonts into MusicNet's layout: recordings, labels and table of pieces."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from audiocx import recipe
+from audiocx.data.render import RenderConfig, render
+
+
+def parse() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__ + " Started again, it goes on.",
+        epilog="example: python recipes/musicnet_em/render.py ~/MusicNetEM rendered/train --workers 4",
+    )
+    default = RenderConfig()
+    parser.add_argument("midi_folder", type=Path, help="holds ID.mid, or a folder midi of them")
+    parser.add_argument("output", type=Path, help="folder to write")
+    parser.add_argument("--rate", type=int, default=default.sample_rate, metavar="HZ", help="default: %(default)s")
+    parser.add_argument(
+        "--soundfont",
+        nargs="+",
+        default=default.soundfonts,
+        metavar="PATH",
+        help=f"each piece gets one of them (default: {' '.join(default.soundfonts)}, where the system has them)",
+    )
+    parser.add_argument("--ids", type=int, nargs="+", metavar="ID", help="render these only")
+    parser.add_argument("--seed", type=int, default=default.seed, help="other draws (default: %(default)s)")
+    parser.add_argument("--workers", type=int, metavar="N", help="pieces at once (default: one a processor)")
+    parser.add_argument("--dry", action="store_true", help="no variety: no room, noise, detuning or dynamics")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Renders."""
+    arguments = parse()
+    config = RenderConfig(arguments.rate, tuple(arguments.soundfont), seed=arguments.seed)
+    config = config.plain() if arguments.dry else config
+    done = render(arguments.midi_folder, arguments.output, config, arguments.ids, workers=arguments.workers)
+    print(f"rendered {len(done)} pieces into {arguments.output}")
+
+
+if __name__ == "__main__":
+    recipe.run("render", main)

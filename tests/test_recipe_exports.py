@@ -22,6 +22,7 @@ SIZES: dict[str, Any] = {
     "train__windows": STEPS * BATCH,
     "train__epoch_windows": STEPS * BATCH // 2,
     "train__batch_size": BATCH,
+    "train__learning_rate": 1e-6,  # nothing is found yet: few notes are tuned and scored quickly
 }
 
 

@@ -35,7 +35,6 @@ from audiocx.errors import CheckpointError, ConfigError
 from audiocx.metrics import average_precision
 from audiocx.models.frames import BATCH_FRAMES
 
-
 # For copies of a run: Lightning looks for its earlier checkpoints where they were written.
 moved = pytest.mark.filterwarnings("ignore:The dirpath has changed")
 

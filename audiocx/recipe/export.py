@@ -44,7 +44,7 @@ CARD = """\
 | Training data | {data} |
 | Validation data | {validation} |
 | Licence of the data | {licence} |
-| Seen in training | {windows:,} windows, seed {seed}{start} |
+| Seen in training | {windows:,} windows, seed {seed}{start}; these weights: after {best_windows:,}, the best epoch |
 | Machine, date | {machine}, {date} |
 
 ## Figures
@@ -131,7 +131,7 @@ def export(arguments: argparse.Namespace, validation: dict[str, Sequence[Piece]]
         for hop, heard in ((HOP_SAMPLES, fine), (SHIPPED_HOP_SAMPLES, shipped))
         for name in validation
     }
-    windows = windows_seen(best, experiment.train)
+    windows, best_windows = (windows_seen(path, experiment.train) for path in (arguments.run / "last.ckpt", best))
     kind = f"{experiment.model.architecture} {'complex' if experiment.model.complex else 'real'}"
     description = f"Notes by the {kind} network of Deep Complex Networks, trained on {facts.corpora}."
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -149,6 +149,7 @@ def export(arguments: argparse.Namespace, validation: dict[str, Sequence[Piece]]
         outputs=experiment.model.outputs,
         lowest=lowest,
         windows=windows,
+        best_windows=best_windows,
         seed=experiment.train.seed,
         start=start,
         machine=arguments.machine,

@@ -42,10 +42,11 @@ from .errors import ConfigError
 from .experiment import Experiment, TrainConfig
 from .files import replacing
 from .metrics import average_precision
-from .models import TranscriberConfig, TranscriberNetwork, build
+from .models import TranscriberNetwork, build
 from .models.frames import BATCH_FRAMES
+from .runs import windows_in
 
-__all__ = ["Experiment", "TrainConfig", "TranscriberTask", "fit", "load_network", "windows_seen"]
+__all__ = ["Experiment", "TrainConfig", "TranscriberTask", "fit", "keep_memory"]
 
 # The average is updated every few steps with the decay of as many: the same, at a fraction of the memory traffic.
 _EMA_EVERY = 4
@@ -85,7 +86,7 @@ class TranscriberTask(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Goes on counting the windows."""
-        self._windows_seen = _windows_seen(checkpoint, self.settings)
+        self._windows_seen = windows_in(checkpoint, self.settings)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Gives the binary cross-entropy of a batch of windows."""
@@ -287,40 +288,6 @@ def _start(experiment: Experiment) -> TranscriberNetwork:
         differing = ", ".join(f"{key}={theirs[key]!r}" for key in theirs if theirs[key] != ours[key])
         raise ConfigError(f"start={experiment.train.start!r} is another network, with {differing}; configure the same.")
     return network
-
-
-def load_network(checkpoint: str | Path, config: TranscriberConfig) -> TranscriberNetwork:
-    """Takes the (averaged) network out of a training checkpoint.
-
-    Args:
-        checkpoint: A ``.ckpt`` that :func:`fit` wrote.
-        config: The network's.
-
-    Returns:
-        The network in evaluation mode, on the CPU.
-    """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    network = build(config)
-    network.load_state_dict({key.removeprefix("network."): value for key, value in state.items()})
-    return network.eval()
-
-
-def windows_seen(checkpoint: str | Path, settings: TrainConfig) -> int:
-    """Tells how many windows a network had seen when its training checkpoint was written.
-
-    Args:
-        checkpoint: A ``.ckpt`` that :func:`fit` wrote.
-        settings: Those of the run.
-
-    Returns:
-        Their number, without those of the network that it started from.
-    """
-    return _windows_seen(torch.load(checkpoint, map_location="cpu", weights_only=True), settings)
-
-
-def _windows_seen(checkpoint: dict[str, Any], settings: TrainConfig) -> int:
-    # Runs of an earlier version did not count; their steps were of one batch each.
-    return int(checkpoint.get("windows_seen", checkpoint["global_step"] * settings.batch_size))
 
 
 def keep_memory() -> None:

@@ -30,10 +30,11 @@ from audiocx import engine
 from audiocx.config import from_dict, read_toml, to_dict
 from audiocx.data.datasets import StoreFrames
 from audiocx.data.windows import WindowSampler
-from audiocx.engine import Experiment, TranscriberTask, load_network, windows_seen
+from audiocx.engine import Experiment, TranscriberTask
 from audiocx.errors import CheckpointError, ConfigError
 from audiocx.metrics import average_precision
 from audiocx.models.frames import BATCH_FRAMES
+from audiocx.runs import load_network, windows_seen
 
 # For copies of a run: Lightning looks for its earlier checkpoints where they were written.
 moved = pytest.mark.filterwarnings("ignore:The dirpath has changed")

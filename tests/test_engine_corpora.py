@@ -28,12 +28,13 @@ from audiocx import pretrained
 from audiocx.data.augment import AugmentConfig
 from audiocx.data.datasets import StoreFrames
 from audiocx.data.windows import mixed
-from audiocx.engine import Experiment, TranscriberTask, load_network, windows_seen
+from audiocx.engine import Experiment, TranscriberTask
 from audiocx.errors import ConfigError
 from audiocx.metrics import average_precision
 from audiocx.models import build
 from audiocx.models.frames import BATCH_FRAMES
 from audiocx.notes import DecodeSettings
+from audiocx.runs import load_network, windows_seen
 
 
 @pytest.fixture(scope="module")

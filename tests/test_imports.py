@@ -19,7 +19,7 @@ FLOORS = [
     {"nn", "audio", "signal", "notes", "decoding"},
     {"midi", "sonify", "plots"},
     {"models", "data", "metrics", "breakdown", "download", "archive"},
-    {"pretrained", "experiment", "engine"},
+    {"pretrained", "experiment", "runs", "engine"},
     {"transcription", "inference", "evaluation", "recipe"},
     {"cli"},
 ]

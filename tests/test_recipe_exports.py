@@ -14,9 +14,8 @@ from recipe_runs import RECIPES, TRAINING, refusal, run_script, settings
 from tiny_corpus import write_corpus
 
 from audiocx import pretrained
-from audiocx.engine import load_network
 from audiocx.recipe.export import SCORES
-from audiocx.recipe.runs import read_experiment
+from audiocx.runs import load_network, read_experiment
 
 STEPS, BATCH = 4, 16
 SIZES: dict[str, Any] = {

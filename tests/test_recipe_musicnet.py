@@ -23,7 +23,7 @@ from audiocx import archive, audio, download
 from audiocx.breakdown import program_name
 from audiocx.data import musicnet
 from audiocx.data.musicnet_labels import Label, write_table
-from audiocx.recipe.runs import open_trained
+from audiocx.runs import open_trained
 
 SECONDS = 2.0
 WINDOW = 256

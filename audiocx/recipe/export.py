@@ -16,14 +16,13 @@ from tqdm import tqdm
 from .. import pretrained
 from ..data.corpus import Piece
 from ..data.frames import HOP_SAMPLES
-from ..engine import load_network, windows_seen
 from ..errors import OutputError
 from ..evaluation import Heard, hear, scorable, tune_decoding
 from ..inference import Transcriber, load
 from ..metrics import evaluate
 from ..models import TranscriberNetwork
 from ..notes import DecodeSettings
-from .runs import read_experiment
+from ..runs import load_network, read_experiment, windows_seen
 
 __all__ = ["Facts", "add_arguments", "export", "hear_pieces"]
 

@@ -20,7 +20,7 @@ from ..files import replacing
 from ..metrics import average_precision, frame_scores, precision_recall_curve
 from ..models import TranscriberNetwork
 from ..models.frames import probabilities_at
-from .runs import Trained
+from ..runs import Trained
 
 __all__ = ["hear_store", "report", "summarise"]
 

@@ -16,8 +16,8 @@ from audiocx import recipe
 from audiocx.data.frames import GRIDS, HOP_SAMPLES
 from audiocx.errors import DataError
 from audiocx.recipe.corpora import open_stores
-from audiocx.recipe.runs import open_trained
 from audiocx.recipe.score import hear_store, report, summarise
+from audiocx.runs import open_trained
 
 # A0 to G#7; a network of 88 notes has four more above.
 PAPER_PITCHES = 84

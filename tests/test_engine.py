@@ -100,7 +100,10 @@ def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: SimpleNam
         probabilities = np.concatenate([network(windows).sigmoid().numpy() for windows, _ in frames])
     labels = np.concatenate([labels.bool().numpy() for _, labels in frames])
     scores = logged(whole_run.folder, "val/ap")
-    assert average_precision(probabilities, labels) == pytest.approx(max(scores), abs=1e-6)
+    # Rounding, which goes by the number of threads, swaps pairs that are nearly tied; epochs lie further apart.
+    *others, best = sorted(scores)
+    assert average_precision(probabilities, labels) == pytest.approx(best, abs=2e-4)
+    assert all(best - other > 1e-3 for other in others)
     states = checkpoint(whole_run.folder / "last.ckpt")["callbacks"].items()
     score = next(state["best_model_score"] for name, state in states if name.startswith("ModelCheckpoint"))
     assert float(score) == pytest.approx(max(scores))

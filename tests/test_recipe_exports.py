@@ -85,7 +85,7 @@ def test_a_run_on_maps_becomes_a_checkpoint(pianos: SimpleNamespace) -> None:
 def test_a_run_on_renders_and_maps_becomes_a_checkpoint(renders: SimpleNamespace, pianos: SimpleNamespace) -> None:
     assert_whole(renders, ["MAPS validation", "MusicNetEM-rendered validation"])
     card = parts_of(renders)[1]
-    assert f", seed 0, from the weights of `{pianos.folder}` on |" in card
+    assert f", seed 0, from the weights of `{pianos.folder}` on; these weights: after " in card
     assert read_experiment(renders.run).train.shares == [0.6, 0.4]
 
 

@@ -73,7 +73,10 @@ class TranscriberTask(LightningModule):
     def __init__(self, experiment: Experiment, compile: bool = False) -> None:
         super().__init__()
         self.settings = experiment.train
-        self.network: TranscriberNetwork = build(experiment.model)
+        try:
+            self.network: TranscriberNetwork = build(experiment.model)
+        except ValueError as error:  # settings right one by one that do not fit together
+            raise ConfigError(f"{error}.") from None
         if compile:
             # The front end stays outside: the compiler has no complex FFT.
             self.network.body.compile(fullgraph=True, dynamic=False)

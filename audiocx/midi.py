@@ -56,6 +56,8 @@ def write_midi(notes: Iterable[Note], path: str | Path, tempo_bpm: float = 120.0
     tick_s = beat_us / 1e6 / midi.resolution
     notes = list(notes)
     for program in sorted({note.program for note in notes} or {0}):
+        if not 0 <= program <= 127:
+            raise OutputError(f"{path} cannot hold program {program}: General MIDI's are 0 to 127.")
         name = pretty_midi.program_to_instrument_name(program) if program else "Piano"
         instrument = pretty_midi.Instrument(program, name=name)
         for note in _apart((note for note in notes if note.program == program), tick_s, path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -291,3 +292,8 @@ def test_memory_is_kept_where_that_can_be_asked_for(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(ctypes, "CDLL", lambda _: (_ for _ in ()).throw(OSError))
     engine.keep_memory()
+
+
+def test_a_window_too_short_for_the_network_is_refused() -> None:
+    with pytest.raises(ConfigError, match="is too short for the deep network; enlarge window_samples"):
+        TranscriberTask(dataclasses.replace(EXPERIMENT, model=dataclasses.replace(MODEL, window_samples=100)))

@@ -207,3 +207,10 @@ def test_a_missing_folder_is_an_output_error(tmp_path, write):
     with pytest.raises(OutputError, match="nowhere"):
         write(NOTES, tmp_path / "nowhere" / "a.out")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("program", [-1, 128])
+def test_a_program_that_midi_does_not_have_is_refused(tmp_path, program):
+    with pytest.raises(OutputError, match=f"cannot hold program {program}"):
+        write_midi([Note(0.0, 60, 1.0, program=program)], tmp_path / "a.mid")
+    assert not list(tmp_path.iterdir())

@@ -1,8 +1,9 @@
-"""Transcribe music with complex-valued neural networks.
+"""Transcribe music, and predict the spectra of speech, with complex-valued neural networks.
 
 >>> import audiocx
 >>> transcription = audiocx.transcribe("song.wav")  # doctest: +SKIP
 >>> transcription.to_midi("song.mid")  # doctest: +SKIP
+>>> audiocx.predict("speech.wav").to_png("speech.png")  # doctest: +SKIP
 
 The public names are loaded when they are first used, so that ``import audiocx`` costs nothing.
 """
@@ -15,13 +16,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .inference import load, transcribe
     from .notes import Note
+    from .predictor import predict
     from .pretrained import available
 
 __version__ = "0.1.0"
 
-__all__ = ["Note", "__version__", "available", "load", "transcribe"]
+__all__ = ["Note", "__version__", "available", "load", "predict", "transcribe"]
 
-_HOMES = {"Note": "notes", "available": "pretrained", "load": "inference", "transcribe": "inference"}
+_HOMES = {
+    "Note": "notes",
+    "available": "pretrained",
+    "load": "inference",
+    "predict": "predictor",
+    "transcribe": "inference",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from .errors import AudioError, ConfigError, OutputError
 from .files import replacing
+from .sphere import read_header
 
 if TYPE_CHECKING:
     import soundfile
@@ -202,19 +203,25 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
         raise AudioError(f"{path}: is a folder; name the audio files in it, for example {path / '*.wav'}.")
     try:
         with open(path, "rb") as file:
-            size_bytes = os.fstat(file.fileno()).st_size
+            size_bytes, sphere = os.fstat(file.fileno()).st_size, read_header(file)
     except FileNotFoundError as error:
         raise AudioError(f"{path}: does not exist; check the spelling and the folder.") from error
     except OSError as error:
         raise AudioError(f"{path}: cannot be opened ({error.strerror}); check its permissions.") from error
     if size_bytes == 0:
         raise AudioError(f"{path}: is empty (0 bytes); record, export or copy it again.")
+    if sphere and sphere.shortened:
+        raise AudioError(
+            f'{path}: is compressed by "shorten", which cannot be read here; convert it first: sph2pipe -f wav '
+            f"{path.name} {path.name}.wav (or ffmpeg -i)."
+        )
     try:
         source = soundfile.SoundFile(path)
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name ending in .raw
         raise AudioError(f"{path}: is not audio that can be read here, or is damaged; {CONVERT}.") from error
     with source:
         _check_header(source, path)
+        _check_length(source, path, sphere.frames if sphere else 0, source.frames)
         yield source
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from .errors import ConfigError
 
-__all__ = ["from_dict", "read_toml", "to_dict"]
+__all__ = ["from_dict", "read_toml", "to_dict", "toml_values"]
 
 T = TypeVar("T")
 
@@ -88,11 +88,9 @@ def to_dict(settings: Any) -> dict[str, Any]:
 def read_toml(kind: type[T], path: str | Path) -> T:
     """Reads a TOML file into a dataclass.
 
-    A file may say ``extends = "other.toml"`` and give only what differs; the other lies beside it.
-
     Args:
         kind: A dataclass.
-        path: The file.
+        path: The file, as :func:`toml_values` takes it.
 
     Returns:
         An instance of ``kind``.
@@ -100,11 +98,27 @@ def read_toml(kind: type[T], path: str | Path) -> T:
     Raises:
         ConfigError: The file is missing or malformed, or a key in it is unknown.
     """
-    return from_dict(kind, _read(Path(path), ()), str(path))
+    return from_dict(kind, toml_values(path), str(path))
+
+
+def toml_values(path: str | Path) -> dict[str, Any]:
+    """Reads a TOML file as it is.
+
+    A file may say ``extends = "other.toml"`` and give only what differs; the other lies beside it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its values, laid over those of the file that it extends.
+
+    Raises:
+        ConfigError: The file is missing or malformed.
+    """
+    return _read(Path(path), ())
 
 
 def _read(path: Path, extended: tuple[Path, ...]) -> dict[str, Any]:
-    """The values of a file, laid over those of the file it extends."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:

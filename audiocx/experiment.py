@@ -1,14 +1,28 @@
-"""What a training run is: the network, how its windows vary, how it learns. One TOML file says it all."""
+"""What a training run is: the network, how its data vary, how it learns. One TOML file says it all.
+
+At its top stands ``kind = "predictor"`` where it is a predictor's; without, it is a transcriber's.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+from .config import from_dict, toml_values
 from .data.augment import AugmentConfig
-from .models import TranscriberConfig
+from .errors import ConfigError
+from .models import PredictorConfig, TranscriberConfig
 
-__all__ = ["Experiment", "TrainConfig"]
+__all__ = [
+    "AnyExperiment",
+    "Experiment",
+    "PredictorExperiment",
+    "PredictorTraining",
+    "TrainConfig",
+    "experiment_of",
+    "read_experiment_toml",
+]
 
 
 @dataclass(frozen=True)
@@ -54,12 +68,9 @@ class TrainConfig:
         """Checks the ranges."""
         if not 0 < self.batch_size <= self.epoch_windows <= self.windows:
             raise ValueError("batch_size <= epoch_windows <= windows must hold, all positive")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay lies in [0, 1), not {self.ema_decay}")
-        if self.learning_rate <= 0 or self.validation_hop_samples < 1:
-            raise ValueError("learning_rate and validation_hop_samples must be positive")
-        if min(self.warmup_windows, self.weight_decay, self.patience) < 0:
-            raise ValueError("warmup_windows, weight_decay and patience must be 0 or more")
+        _check_learning(self)
+        if self.validation_hop_samples < 1 or self.warmup_windows < 0:
+            raise ValueError("validation_hop_samples must be positive, warmup_windows 0 or more")
         if any(len(pair) != 2 or pair[1] <= 0 for pair in self.rates) or self.rates != sorted(self.rates):
             raise ValueError("rates are pairs of an epoch, ascending, and a learning rate, such as [[10, 1e-4]]")
         if bool(self.rates) != (self.schedule == "steps"):
@@ -75,15 +86,136 @@ class TrainConfig:
         return self.windows // self.epoch_windows
 
     @property
+    def epoch_steps(self) -> int:
+        """Optimiser steps between two validations."""
+        return self.epoch_windows // self.batch_size
+
+    @property
+    def warmup_steps(self) -> int:
+        """Optimiser steps over which the rate rises."""
+        return self.warmup_windows // self.batch_size
+
+    @property
     def steps(self) -> int:
         """Optimiser steps in all."""
-        return self.epochs * (self.epoch_windows // self.batch_size)
+        return self.epochs * self.epoch_steps
+
+
+@dataclass(frozen=True)
+class PredictorTraining:
+    """How to train a predictor.
+
+    Attributes:
+        steps: Optimiser steps in all, a whole number of epochs.
+        epoch_steps: Steps between two validations and checkpoints.
+        batch_size: Utterances or segments a step, over all devices together.
+        segment_frames: Length of random segments; 0 for whole utterances, each once before any comes again.
+        learning_rate: Of Adam; the highest of the schedule.
+        schedule: "constant" stays, "cosine" falls to zero over the whole run.
+        warmup_steps: Steps over which the rate rises from zero.
+        weight_decay: Decoupled (AdamW), on matrices and kernels alone.
+        clip_norm: Longest gradient, over all parameters together; 0 for no limit.
+        ema_decay: Of the average of the weights that is validated and shipped; 0 for none.
+        patience: Epochs without a lower validation error after which training stops; 0 for never.
+        start: Checkpoint whose weights are trained on, by name or path; fresh weights when empty.
+        seed: Of weights and draws.
+    """
+
+    steps: int
+    epoch_steps: int
+    batch_size: int
+    segment_frames: int = 0
+    learning_rate: float = 1e-4
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    patience: int = 0
+    start: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if min(self.batch_size, self.epoch_steps) < 1 or self.steps < 1 or self.steps % self.epoch_steps:
+            raise ValueError("batch_size, epoch_steps and steps must be positive, steps a multiple of epoch_steps")
+        _check_learning(self)
+        if self.segment_frames != 0 and self.segment_frames < 2:
+            raise ValueError("segment_frames is 0 for whole utterances, or 2 and more: one frame predicts another")
+        if min(self.warmup_steps, self.clip_norm, self.seed) < 0:
+            raise ValueError("warmup_steps, clip_norm and seed must be 0 or more")
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all."""
+        return self.steps // self.epoch_steps
+
+
+def _check_learning(settings: TrainConfig | PredictorTraining) -> None:
+    """Checks the ranges of what both kinds of training have."""
+    if not 0 <= settings.ema_decay < 1:
+        raise ValueError(f"ema_decay lies in [0, 1), not {settings.ema_decay}")
+    if settings.learning_rate <= 0:
+        raise ValueError(f"learning_rate must be positive, not {settings.learning_rate}")
+    if min(settings.weight_decay, settings.patience) < 0:
+        raise ValueError("weight_decay and patience must be 0 or more")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One training run: network, variations, schedule."""
+    """One training run of a transcriber: network, variations, schedule."""
 
     model: TranscriberConfig = field(default_factory=TranscriberConfig)
     augmentation: AugmentConfig = field(default_factory=AugmentConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    kind: Literal["transcriber"] = "transcriber"
+
+
+@dataclass(frozen=True)
+class PredictorExperiment:
+    """One training run of a predictor: network, schedule."""
+
+    model: PredictorConfig
+    train: PredictorTraining
+    kind: Literal["predictor"] = "predictor"
+
+
+AnyExperiment = Experiment | PredictorExperiment
+_KINDS: dict[str, type[Experiment | PredictorExperiment]] = {
+    "transcriber": Experiment,
+    "predictor": PredictorExperiment,
+}
+
+
+def experiment_of(values: dict[str, Any], where: str) -> AnyExperiment:
+    """Builds the experiment that plain values describe.
+
+    Args:
+        values: Of the one kind or the other, as their ``kind`` says; of a transcriber without.
+        where: How error messages call the source.
+
+    Returns:
+        The experiment.
+
+    Raises:
+        ConfigError: An unknown kind or key, or a value that does not fit.
+    """
+    kind = values.get("kind", "transcriber")
+    if kind not in list(_KINDS):  # whatever it is: a list, too
+        raise ConfigError(f"{where}: kind is one of {', '.join(map(repr, _KINDS))}, not {kind!r}.")
+    return from_dict(_KINDS[kind], values, where)
+
+
+def read_experiment_toml(path: str | Path) -> AnyExperiment:
+    """Reads an experiment's file.
+
+    Args:
+        path: The .toml file.
+
+    Returns:
+        The experiment, of the kind that the file names.
+
+    Raises:
+        ConfigError: The file is missing or malformed, or a key in it is unknown.
+    """
+    return experiment_of(toml_values(path), str(path))

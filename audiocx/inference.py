@@ -9,24 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import audio
-from .errors import AudioError, ConfigError
+from .errors import CheckpointError, ConfigError
+from .levels import loudness_db, onset_strength_db
 from .notes import DecodeSettings, decode
-from .signal import loudness_db, onset_strength_db
+from .running import choose_device, read_samples
 from .transcription import Transcription
 
 if TYPE_CHECKING:
-    import torch
-
     from .models import TranscriberConfig
-    from .pretrained import Checkpoint
+    from .predictor import Predictor
+    from .pretrained import TranscriberCheckpoint
 
-__all__ = ["Evidence", "Transcriber", "load", "transcribe"]
+__all__ = ["Evidence", "Transcriber", "load", "load_transcriber", "transcribe"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,16 +49,16 @@ class Transcriber:
     """A trained network and all that belongs to running it.
 
     Args:
-        checkpoint: What ``audiocx.pretrained.load_checkpoint`` gives.
+        checkpoint: What ``audiocx.pretrained.load_checkpoint`` gives of a transcriber.
         device: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
 
     Raises:
         ConfigError: The device is not there.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+    def __init__(self, checkpoint: TranscriberCheckpoint, device: str = "auto") -> None:
         self.checkpoint = checkpoint
-        self.device = _device(device)
+        self.device = choose_device(device)
         self.network = checkpoint.network.to(self.device)
         self.config: TranscriberConfig = checkpoint.network.config
 
@@ -169,35 +168,63 @@ class Transcriber:
             AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
             ConfigError: Samples came without their rate.
         """
-        rate = self.config.sample_rate
-        if not isinstance(source, np.ndarray):
-            return audio.read(source, rate)[0], Path(source).name
-        if sample_rate is None:
-            raise ConfigError("Samples need their rate: give sample_rate in Hz.")
-        if source.ndim != 1 or len(source) == 0:
-            raise AudioError(f"Samples must be mono, [N], and not empty; these are {list(source.shape)}.")
-        if not np.isfinite(source).all():
-            raise AudioError("The samples hold NaN or infinite values; remove them first.")
-        return audio.resample(source, sample_rate, rate), "samples"
+        return read_samples(source, sample_rate, self.config.sample_rate)
 
 
-def load(name_or_path: str | Path | None = None, device: str = "auto") -> Transcriber:
+@overload
+def load(name_or_path: None = None, device: str = "auto") -> Transcriber: ...
+
+
+@overload
+def load(name_or_path: str | Path, device: str = "auto") -> Transcriber | Predictor: ...
+
+
+def load(name_or_path: str | Path | None = None, device: str = "auto") -> Transcriber | Predictor:
     """Load a trained network.
 
     Args:
-        name_or_path: A name of ``audiocx.available()`` or a checkpoint folder; None for the default.
+        name_or_path: A name of ``audiocx.available()`` or a checkpoint folder; None for the default transcriber.
         device: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
 
     Returns:
-        The network, ready to transcribe.
+        The network, ready to transcribe music or to predict speech, as its checkpoint says.
 
     Raises:
         CheckpointError: There is no such checkpoint, or it is damaged.
         ConfigError: The device is not there.
     """
     from . import pretrained
+    from .predictor import Predictor
 
-    return Transcriber(pretrained.load_checkpoint(pretrained.DEFAULT if name_or_path is None else name_or_path), device)
+    opened = pretrained.load_checkpoint(pretrained.DEFAULT if name_or_path is None else name_or_path)
+    if isinstance(opened, pretrained.PredictorCheckpoint):
+        return Predictor(opened, device)
+    return Transcriber(opened, device)
+
+
+def load_transcriber(name_or_path: str | Path | None = None, device: str = "auto") -> Transcriber:
+    """Load a trained transcriber, and nothing else.
+
+    Args:
+        name_or_path: A name of ``audiocx.available()`` or a checkpoint folder; None for the default transcriber.
+        device: Where to run, as in :func:`load`.
+
+    Returns:
+        The network, ready to transcribe.
+
+    Raises:
+        CheckpointError: There is no such checkpoint, it is damaged, or of a predictor.
+        ConfigError: The device is not there.
+    """
+    from . import pretrained
+
+    loaded = load(name_or_path, device)
+    if not isinstance(loaded, Transcriber):
+        raise CheckpointError(
+            f"{loaded.checkpoint.name} predicts speech and cannot transcribe; choose a transcriber, such as "
+            f"{pretrained.DEFAULT}, or let it predict with audiocx predict."
+        )
+    return loaded
 
 
 def transcribe(
@@ -217,16 +244,4 @@ def transcribe(
     Raises:
         AudiocxError: The recording, the checkpoint or an option cannot be used; the message says which.
     """
-    return load(model, device).transcribe(source, **options)
-
-
-def _device(name: str) -> torch.device:
-    """Choose a device, having tried that it works."""
-    import torch
-
-    try:
-        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises all three for absent devices
-        raise ConfigError(f"The device {name!r} is not available here; choose auto or cpu.") from error
-    return device
+    return load_transcriber(model, device).transcribe(source, **options)

@@ -148,8 +148,8 @@ def decode(
         settings: Thresholds and durations; the defaults of :class:`DecodeSettings` if None.
         lowest_note: MIDI number of the first pitch.
         onsets: Rise of each pitch's partials in dB, not negative, float [T, P], as
-            :func:`audiocx.signal.onset_strength_db` gives it; None goes by the probabilities alone.
-        loudness_db: Level of each pitch in dB, float [T, P], as :func:`audiocx.signal.loudness_db` gives it, from which
+            :func:`audiocx.levels.onset_strength_db` gives it; None goes by the probabilities alone.
+        loudness_db: Level of each pitch in dB, float [T, P], as :func:`audiocx.levels.loudness_db` gives it, from which
             velocities are estimated; None gives every note velocity 80.
 
     Returns:

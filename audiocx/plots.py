@@ -17,6 +17,7 @@ from .notes import LOWEST_PIANO_NOTE, Note, notes_to_roll
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 # Perceptually uniform, and readable in grey and by the colour-blind. Source: matplotlib's documentation of colormaps.
@@ -52,7 +53,7 @@ def plot_notes(notes: Sequence[Note], duration_s: float, title: str = "") -> Fig
     end_s = max([duration_s, 1e-3] + [note.offset_s for note in notes])
     width = float(np.clip(1.5 + INCHES_PER_SECOND * end_s, *WIDTH_RANGE_INCHES))
     low, high = _pitch_range([note.midi_note for note in notes])
-    figure = _figure(width, 1.4 + 0.085 * (high - low))
+    figure = new_figure(width, 1.4 + 0.085 * (high - low))
     axes = figure.add_subplot()
     _keyboard(axes, low, high)
     least_s = LEAST_NOTE_INCHES * end_s / width
@@ -67,12 +68,11 @@ def plot_notes(notes: Sequence[Note], duration_s: float, title: str = "") -> Fig
         zorder=3,
     )
     axes.add_collection(bars, autolim=False)
-    _time_axis(axes, 0.0, end_s)
+    time_axis(axes, 0.0, end_s)
     axes.grid(axis="x", color=FAINT, linewidth=0.5, zorder=1)
     axes.set_title(title, loc="left", color=INK)
-    bar = figure.colorbar(bars, ax=axes, pad=0.15 / width, fraction=0.6 / width, aspect=30, ticks=[1, 32, 64, 96, 127])
-    bar.set_label("velocity")
-    bar.outline.set_visible(False)
+    place = {"pad": 0.15 / width, "fraction": 0.6 / width, "aspect": 30}
+    colour_bar(figure, bars, [axes], "velocity", ticks=[1, 32, 64, 96, 127], **place)
     return figure
 
 
@@ -119,7 +119,7 @@ def plot_prediction(
     low, high = max(low, lowest_note), min(high, lowest_note + pitches - 1)
     edges_s = (first - 0.5) / frame_rate, (after - 0.5) / frame_rate
     width = float(np.clip(2.0 + 0.5 * (after - first) / frame_rate, 8.0, 20.0))
-    figure = _figure(width, 1.8 + 0.09 * (high - low))
+    figure = new_figure(width, 1.8 + 0.09 * (high - low))
     upper, lower = figure.subplots(2, 1, sharex=True, sharey=True)
     style = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": PROBABILITY_COLOURS}
     extent = (*edges_s, lowest_note - 0.5, lowest_note + pitches - 0.5)
@@ -127,12 +127,10 @@ def plot_prediction(
         axes.imshow(matrix.T, vmin=0, vmax=1, extent=extent, **style)
         _pitch_axis(axes, low, high)
         axes.set_title(name, loc="left", color=INK)
-    _time_axis(lower, *edges_s)
+    time_axis(lower, *edges_s)
     upper.tick_params(bottom=False)
     upper.set_xlabel("")
-    bar = figure.colorbar(upper.images[0], ax=[upper, lower], pad=0.01, fraction=0.03, aspect=40)
-    bar.set_label("probability")
-    bar.outline.set_visible(False)
+    colour_bar(figure, upper.images[0], [upper, lower], "probability", pad=0.01, fraction=0.03, aspect=40)
     return figure
 
 
@@ -147,7 +145,7 @@ def plot_precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray, flo
 
     Source: Figure 2 of C. Trabelsi et al., "Deep complex networks", ICLR 2018, draws its networks so.
     """
-    figure = _figure(5.6, 5.2)
+    figure = new_figure(5.6, 5.2)
     axes = figure.add_subplot()
     for index, (label, (precision, recall, average)) in enumerate(curves.items()):
         colour = LINE_COLOURS[index % len(LINE_COLOURS)]
@@ -177,6 +175,60 @@ def save(figure: Figure, path: str | Path) -> None:
         figure.savefig(temporary, dpi=DOTS_PER_INCH)
 
 
+def new_figure(width_inches: float, height_inches: float) -> Figure:
+    """Make an empty figure without pyplot.
+
+    Args:
+        width_inches: Its width.
+        height_inches: Its height.
+
+    Returns:
+        The figure; what is put into it is arranged so that nothing overlaps.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width_inches, height_inches), dpi=100, layout="constrained", facecolor="white")
+
+
+def time_axis(axes: Axes, start_s: float, end_s: float) -> None:
+    """Make the horizontal axis one of seconds, or of minutes and seconds from two minutes on.
+
+    Args:
+        axes: Where.
+        start_s: Its beginning, in seconds.
+        end_s: Its end, in seconds.
+    """
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
+
+    def clock(time_s: float, _: Any) -> str:
+        return f"{int(time_s) // 60}:{int(time_s) % 60:02d}"
+
+    axes.set_xlim(start_s, end_s)
+    axes.set_xlabel("time (s)")
+    if end_s >= 120:
+        steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
+        step_s = next((step for step in steps if (end_s - start_s) / step <= 24), 7200)
+        axes.xaxis.set_major_locator(MultipleLocator(step_s))
+        axes.xaxis.set_major_formatter(FuncFormatter(clock))
+        axes.set_xlabel("time (min:s)")
+    axes.tick_params(axis="x", length=3, color=FAINT)
+
+
+def colour_bar(figure: Figure, image: ScalarMappable, axes: Sequence[Axes], label: str, **how: Any) -> None:
+    """Put a colour bar beside axes.
+
+    Args:
+        figure: Theirs.
+        image: What is coloured.
+        axes: What it stands beside.
+        label: What the colours mean, and their unit.
+        how: More for matplotlib: size, distance, ticks.
+    """
+    bar = figure.colorbar(image, ax=list(axes), **how)
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+
+
 def note_name(midi_note: int) -> str:
     """Name a pitch, middle C being C4.
 
@@ -184,12 +236,6 @@ def note_name(midi_note: int) -> str:
     ('C4', 'A0', 'A#4')
     """
     return f"{NOTE_NAMES[midi_note % 12]}{midi_note // 12 - 1}"
-
-
-def _figure(width_inches: float, height_inches: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width_inches, height_inches), dpi=100, layout="constrained", facecolor="white")
 
 
 def _bar(onset_s: float, offset_s: float, midi_note: int) -> list[tuple[float, float]]:
@@ -223,21 +269,3 @@ def _keyboard(axes: Axes, low: int, high: int) -> None:
             axes.axhspan(pitch - 0.5, pitch + 0.5, color=BLACK_KEY, linewidth=0, zorder=0)
         if pitch % 12 == 0:
             axes.axhline(pitch - 0.5, color=FAINT, linewidth=0.8, zorder=1)
-
-
-def _time_axis(axes: Axes, start_s: float, end_s: float) -> None:
-    """Seconds, or minutes and seconds from two minutes on."""
-    from matplotlib.ticker import FuncFormatter, MultipleLocator
-
-    def clock(time_s: float, _: Any) -> str:
-        return f"{int(time_s) // 60}:{int(time_s) % 60:02d}"
-
-    axes.set_xlim(start_s, end_s)
-    axes.set_xlabel("time (s)")
-    if end_s >= 120:
-        steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
-        step_s = next((step for step in steps if (end_s - start_s) / step <= 24), 7200)
-        axes.xaxis.set_major_locator(MultipleLocator(step_s))
-        axes.xaxis.set_major_formatter(FuncFormatter(clock))
-        axes.set_xlabel("time (min:s)")
-    axes.tick_params(axis="x", length=3, color=FAINT)

@@ -1,9 +1,10 @@
-"""Checkpoints: find, verify, build, export.
+"""Checkpoints: find, verify, build; :mod:`audiocx.shipping` writes them.
 
 A checkpoint is a folder of three files: ``config.json`` (all that is needed to rebuild and run the network, and the
 SHA-256 of its weights), ``weights.safetensors`` and ``README.md``, its model card. Nothing in it is ever unpickled.
+It is of a transcriber or of a predictor, as ``kind`` in its ``config.json`` says.
 
-Checkpoints are found by name in the package itself (the default one) and in the ``pretrained`` folder of a source
+Checkpoints are found by name in the package itself (the default ones) and in the ``pretrained`` folder of a source
 checkout, or by the path of their folder.
 """
 
@@ -11,47 +12,73 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import from_dict, to_dict
-from .errors import AudiocxError, CheckpointError, OutputError
+from .config import from_dict
+from .errors import AudiocxError, CheckpointError
 from .notes import DecodeSettings
+from .shipping import CONFIG, FORMAT, WEIGHTS, export, export_predictor
 
 if TYPE_CHECKING:
-    from .models import TranscriberNetwork
+    from .models import PredictorConfig, PredictorNetwork, TranscriberConfig, TranscriberNetwork
 
-__all__ = ["DEFAULT", "Checkpoint", "available", "export", "load_checkpoint", "load_network", "read_config"]
+__all__ = [
+    "DEFAULT",
+    "DEFAULT_PREDICTOR",
+    "PredictorCheckpoint",
+    "TranscriberCheckpoint",
+    "available",
+    "export",
+    "export_predictor",
+    "load_checkpoint",
+    "load_network",
+    "read_config",
+]
 
 DEFAULT = "maps-deep-complex"
-FORMAT = "audiocx-checkpoint-1"
-CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+DEFAULT_PREDICTOR = "librispeech-complex-convlstm"
 _HOMES = (Path(__file__).parent / "checkpoints", Path(__file__).parents[1] / "pretrained")
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint, opened.
+class _Checkpoint:
+    name: str
+    folder: Path
+    card: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TranscriberCheckpoint(_Checkpoint):
+    """The checkpoint of a transcriber, opened.
 
     Attributes:
         name: What it is called.
-        network: The network, in evaluation mode, float32, on the CPU.
-        decode: Thresholds and durations, tuned on the network's validation data.
-        hop_samples: Distance of the frames at which it is to be run, at the network's sample rate.
         folder: Where it lies.
         card: The whole ``config.json``.
+        network: The network, in evaluation mode, folded, float32, on the CPU.
+        decode: Thresholds and durations, tuned on the network's validation data.
+        hop_samples: Distance of the frames at which it is to be run, at the network's sample rate.
     """
 
-    name: str
     network: TranscriberNetwork
     decode: DecodeSettings
     hop_samples: int
-    folder: Path
-    card: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PredictorCheckpoint(_Checkpoint):
+    """The checkpoint of a predictor, opened.
+
+    Attributes:
+        name: What it is called.
+        folder: Where it lies.
+        card: The whole ``config.json``.
+        network: The network, in evaluation mode, float32, on the CPU.
+    """
+
+    network: PredictorNetwork
 
 
 def available() -> dict[str, Path]:
@@ -75,6 +102,11 @@ def _find(name_or_path: str | Path) -> Path:
     if folder.exists():
         raise CheckpointError(
             f"{folder} is no audiocx checkpoint: pass the folder that holds its {CONFIG} and {WEIGHTS}."
+        )
+    if str(name_or_path) in (DEFAULT, DEFAULT_PREDICTOR):
+        raise CheckpointError(
+            f"The default network {name_or_path} is not installed with this audiocx; pass the folder of another, or "
+            "take it from the folder pretrained of audiocx's sources."
         )
     names = ", ".join(found) or "none here"
     raise CheckpointError(f"There is no checkpoint {name_or_path}; the names are {names}, or pass a folder.")
@@ -102,23 +134,25 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     return card
 
 
-def load_checkpoint(name_or_path: str | Path = DEFAULT) -> Checkpoint:
-    """Opens a checkpoint: verifies its weights, builds its network, folds its normalisation.
+def load_checkpoint(name_or_path: str | Path = DEFAULT) -> TranscriberCheckpoint | PredictorCheckpoint:
+    """Opens a checkpoint: verifies its weights, builds its network; a transcriber's normalisation is folded.
 
     Args:
         name_or_path: A name of :func:`available`, or a checkpoint's folder.
 
     Returns:
-        The checkpoint, ready to run.
+        The checkpoint, ready to run, of the one kind or the other.
 
     Raises:
         CheckpointError: It is missing, damaged, or does not fit this version.
     """
-    from .models import folded
+    from .models import PredictorNetwork, folded
 
-    network = load_network(name_or_path)
+    network = load_network(name_or_path).eval()
     folder = _find(name_or_path)
     card = read_config(folder)
+    if isinstance(network, PredictorNetwork):
+        return PredictorCheckpoint(folder.name, folder, card, network)
     try:
         settings = from_dict(DecodeSettings, card["decode"], str(folder / CONFIG))
         hop_samples = int(card["hop_samples"])
@@ -126,17 +160,17 @@ def load_checkpoint(name_or_path: str | Path = DEFAULT) -> Checkpoint:
         raise _incomplete(folder) from None
     except AudiocxError as error:
         raise CheckpointError(f"{error} The checkpoint does not fit this version of audiocx.") from None
-    return Checkpoint(folder.name, folded(network.eval()), settings, hop_samples, folder, card)
+    return TranscriberCheckpoint(folder.name, folder, card, folded(network), settings, hop_samples)
 
 
-def load_network(name_or_path: str | Path) -> TranscriberNetwork:
+def load_network(name_or_path: str | Path) -> TranscriberNetwork | PredictorNetwork:
     """Verifies the weights of a checkpoint and builds its network as it was trained, to be trained further.
 
     Args:
         name_or_path: A name of :func:`available`, or a checkpoint's folder.
 
     Returns:
-        The network, in training mode, float32, on the CPU.
+        The network, of either kind, in training mode, float32, on the CPU.
 
     Raises:
         CheckpointError: It is missing, damaged, or does not fit this version.
@@ -148,98 +182,39 @@ def load_network(name_or_path: str | Path) -> TranscriberNetwork:
     except OSError as error:
         raise CheckpointError(f"{folder / WEIGHTS} cannot be read ({error.strerror}); fetch it again.") from None
     try:
-        expected, model = card["weights"]["sha256"], card["model"]
+        expected, kind, model = card["weights"]["sha256"], card["kind"], card["model"]
     except (KeyError, TypeError):
         raise _incomplete(folder) from None
     if hashlib.sha256(weights).hexdigest() != expected:
         raise CheckpointError(f"{folder / WEIGHTS} is damaged: its SHA-256 is not the one in {CONFIG}; fetch it again.")
-    return _build(folder, model, weights)
+    return _build(folder, kind, model, weights)
 
 
 def _incomplete(folder: Path) -> CheckpointError:
     return CheckpointError(f"{folder / CONFIG} lacks a part; fetch the checkpoint again.")
 
 
-def _build(folder: Path, model: dict[str, Any], weights: bytes) -> TranscriberNetwork:
+def _build(folder: Path, kind: str, model: dict[str, Any], weights: bytes) -> TranscriberNetwork | PredictorNetwork:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from .models import TranscriberConfig, TranscriberNetwork
+    from .models import PredictorConfig, TranscriberConfig, build
 
+    configs: dict[str, type[TranscriberConfig | PredictorConfig]] = {
+        "transcriber": TranscriberConfig,
+        "predictor": PredictorConfig,
+    }
+    if kind not in list(configs):  # whatever it is: a list, too
+        raise CheckpointError(f"{folder} holds a {kind}, which this version of audiocx does not know; update audiocx.")
     try:
-        config = from_dict(TranscriberConfig, model, str(folder / CONFIG))
+        config = from_dict(configs[kind], model, str(folder / CONFIG))
         # On "meta" nothing is allocated or drawn at random, only to be overwritten.
         with torch.device("meta"):
-            network = TranscriberNetwork(config)
+            network = build(config)
         state = {name: value.float() if value.is_floating_point() else value for name, value in load(weights).items()}
         network.load_state_dict(state, assign=True)
     except (AudiocxError, SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{folder} does not fit this version of audiocx ({reason}).") from None
     return network
-
-
-def export(
-    network: TranscriberNetwork,
-    folder: str | Path,
-    decode: DecodeSettings,
-    hop_samples: int,
-    description: str,
-    figures: dict[str, Any] | None = None,
-    card: str = "",
-    half: bool = True,
-) -> Path:
-    """Writes a checkpoint.
-
-    Args:
-        network: What to keep, not folded.
-        folder: The checkpoint; its last part is the name. It must not exist.
-        decode: Thresholds and durations.
-        hop_samples: Distance of the frames.
-        description: One line that says what it is.
-        figures: Measured figures, for ``config.json``.
-        card: Text of the model card, Markdown.
-        half: Keeps large weights as float16, at half the size.
-
-    Returns:
-        The folder.
-
-    Raises:
-        OutputError: The folder exists, or cannot be written.
-    """
-    from safetensors.torch import save
-
-    folder = Path(folder)
-    if folder.exists():
-        raise OutputError(f"{folder} exists already; remove it or choose another name.")
-    large = 4096
-    state = {
-        name: value.half() if half and value.numel() > large else value
-        for name, value in ((n, v.detach().cpu().contiguous()) for n, v in network.state_dict().items())
-    }
-    weights = save(state)
-    config = {
-        "format": FORMAT,
-        "kind": "transcriber",
-        "description": description,
-        "model": to_dict(network.config),
-        "decode": to_dict(decode),
-        "hop_samples": hop_samples,
-        "weights": {"sha256": hashlib.sha256(weights).hexdigest(), "bytes": len(weights)},
-        "figures": figures or {},
-    }
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
-        try:
-            (work / WEIGHTS).write_bytes(weights)
-            (work / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-            (work / "README.md").write_text(card or f"# {folder.name}\n\n{description}\n", encoding="utf-8")
-            work.chmod(0o755)
-            os.replace(work, folder)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written ({error.strerror}); choose another folder.") from None
-    return folder

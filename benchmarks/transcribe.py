@@ -23,7 +23,7 @@ import numpy as np
 import soundfile
 
 from audiocx.data.labels import find_labelled, read_labels
-from audiocx.inference import load
+from audiocx.inference import load_transcriber
 from audiocx.metrics import Piece, evaluate, format_table
 from audiocx.midi import read_midi
 from audiocx.notes import notes_to_roll
@@ -117,7 +117,7 @@ def main() -> None:
         for program, results in runs.items():
             print(f"| {program} | {min(s for s, _ in results):.1f} | {max(mb for _, mb in results):.0f} |")
         rows = [evaluate(basic_pitch_piece(*pair, folder) for pair in pairs).overall | {"name": "Basic Pitch"}] * peer
-    transcriber = load(arguments.model)
+    transcriber = load_transcriber(arguments.model)
     ours = evaluate(audiocx_piece(transcriber, *pair) for pair in pairs).overall
     print(f"\n{len(pairs)} recordings:\n")
     print(format_table([ours | {"name": transcriber.checkpoint.name}, *rows]))

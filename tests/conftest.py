@@ -48,3 +48,18 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
     by_probability = DecodeSettings(snap_s=0.0, least_rise_db=0.0, split_rise_db=1000.0)  # not by what the samples show
     return pretrained.export(network, folder, by_probability, 80, "hears an A in everything", {"ap": 0.5})
+
+
+@pytest.fixture(scope="session")
+def tiny_predictor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a small predictor that was never trained."""
+    import torch
+
+    from audiocx import pretrained
+    from audiocx.models import PredictorConfig, build
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build(PredictorConfig(hidden=3))
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-predictor"
+    return pretrained.export_predictor(network, folder, "guesses", {"mse": 99.0})

@@ -70,11 +70,15 @@ BAD = [
 ]
 
 
+@pytest.mark.parametrize(("command", "formats"), [("transcribe", "midi,csv,json,npz,wav"), ("predict", "json,npz,wav")])
 @pytest.mark.parametrize(("name", "make", "said"), BAD)
 def test_a_bad_recording_is_named_and_leaves_nothing(
     tmp_path: Path,
     tiny_checkpoint: Path,
+    tiny_predictor: Path,
     capfd: pytest.CaptureFixture[str],
+    command: str,
+    formats: str,
     name: str,
     make: Callable[[Path], None],
     said: str,
@@ -84,7 +88,8 @@ def test_a_bad_recording_is_named_and_leaves_nothing(
     with pytest.raises(AudioError, match=said):
         audio.read(path)
     capfd.readouterr()
-    code = main(["transcribe", str(path), "-o", str(output), "-m", str(tiny_checkpoint), "-f", "midi,csv,json,npz,wav"])
+    model = tiny_checkpoint if command == "transcribe" else tiny_predictor
+    code = main([command, str(path), "-o", str(output), "-m", str(model), "-f", formats])
     out, err = capfd.readouterr()
     sentences = [line for line in err.splitlines() if line.startswith("audiocx: error: ")]
     assert code == 1 and len(sentences) == 1 and str(path) in sentences[0] and "; " in sentences[0]

@@ -91,7 +91,7 @@ def test_existing_outputs_stay_unless_asked_and_no_network_is_loaded_for_that(
     path = sine_file("song.wav")
     Path("song.mid").write_text("mine")
     with monkeypatch.context() as patch:
-        patch.setattr("audiocx.inference.load", lambda *_: pytest.fail("the network was loaded"))
+        patch.setattr("audiocx.inference.load_transcriber", lambda *_: pytest.fail("the network was loaded"))
         assert main(["transcribe", str(path), "-m", str(tiny_checkpoint), "-f", "csv,midi"]) == 1
     assert "--overwrite" in capsys.readouterr().err
     assert names() == ["song.mid"] and Path("song.mid").read_text() == "mine"
@@ -184,7 +184,7 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
     assert exit_info.value.code == 2 and "error: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["transcribe"], ["models"], ["evaluate"], ["info"]])
+@pytest.mark.parametrize("command", [[], ["transcribe"], ["predict"], ["models"], ["evaluate"], ["info"]])
 def test_help_is_there(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
         main([*command, "--help"])
@@ -214,13 +214,20 @@ def test_info_prints_a_line_a_file(sine_file: SineFile, capsys: pytest.CaptureFi
 
 
 def test_models_prints_a_table(
-    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_checkpoint: Path,
+    tiny_predictor: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("audiocx.pretrained.available", lambda: {"tiny": tiny_checkpoint})
-    monkeypatch.setattr("audiocx.pretrained.DEFAULT", "tiny")
+    monkeypatch.setattr("audiocx.pretrained.available", lambda: {"one": tiny_predictor, "two": tiny_checkpoint})
+    monkeypatch.setattr("audiocx.pretrained.DEFAULT", "two")
     assert main(["models"]) == 0
-    header, line, legend = capsys.readouterr().out.splitlines()
-    assert header.split()[:3] == ["name", "AP", "size"] and line.startswith("* tiny") and "default" in legend
+    header, first, second, *legend = capsys.readouterr().out.splitlines()
+    assert header.split()[:4] == ["name", "kind", "score", "size"] and "default" in legend[0]
+    assert first.split()[:5] == ["*", "two", "transcriber", "AP", "0.500"] and first.endswith(
+        "hears an A in everything"
+    )
+    assert second.split()[:4] == ["one", "predictor", "MSE", "99.00"] and second.endswith("guesses")
 
 
 def test_as_a_module_and_piped_it_is_quiet_on_stderr(sine_file: SineFile, tiny_checkpoint: Path) -> None:

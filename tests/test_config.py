@@ -14,7 +14,14 @@ import torch
 from audiocx import pretrained
 from audiocx.config import from_dict, read_toml, to_dict
 from audiocx.errors import ConfigError
-from audiocx.experiment import Experiment
+from audiocx.experiment import (
+    AnyExperiment,
+    Experiment,
+    PredictorExperiment,
+    PredictorTraining,
+    experiment_of,
+    read_experiment_toml,
+)
 from audiocx.models import TranscriberConfig, build
 
 
@@ -168,16 +175,19 @@ SHIPPED = [pytest.param(path, id=str(path.relative_to(RECIPES))) for path in sor
 
 @pytest.mark.parametrize("path", SHIPPED)
 def test_every_shipped_experiment_is_valid_and_its_network_can_be_built(path: Path) -> None:
-    experiment = read_toml(Experiment, path)
+    experiment = read_experiment_toml(path)
     train = experiment.train
-    assert train.windows == train.epochs * train.epoch_windows == train.steps * train.batch_size
+    assert train.steps == train.epochs * train.epoch_steps
     assert size_of(experiment) > 0
+    if isinstance(train, PredictorTraining):
+        return
+    assert train.windows == train.epochs * train.epoch_windows == train.steps * train.batch_size
     if train.start in pretrained.available():
         model = pretrained.read_config(pretrained.available()[train.start])["model"]
         assert from_dict(TranscriberConfig, model) == experiment.model
 
 
-def size_of(experiment: Experiment) -> int:
+def size_of(experiment: AnyExperiment) -> int:
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in build(experiment.model).parameters())
 
@@ -198,6 +208,29 @@ def test_the_papers_networks_have_the_papers_sizes_and_its_schedule(name: str, p
     assert (train.order, train.batch_size, train.epochs, train.steps) == ("pieces", 1, 200, 200_000)
     short = read_toml(Experiment, RECIPES / "musicnet_em" / "conf" / f"{name.replace('paper', 'short')}.toml")
     assert short.model == experiment.model
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("complex-convlstm", 88_442), ("real-convlstm", 87_194)])
+def test_the_papers_predictors_have_the_papers_sizes_and_its_learning_rate(name: str, parameters: int) -> None:
+    experiment = read_experiment_toml(RECIPES / "timit" / "conf" / f"{name}.toml")
+    assert isinstance(experiment, PredictorExperiment)
+    assert size_of(experiment) == parameters
+    train = experiment.train
+    paper = PredictorTraining(train.steps, train.epoch_steps, train.batch_size, learning_rate=1e-4, schedule="constant")
+    assert train == paper and train.segment_frames == train.clip_norm == train.ema_decay == train.weight_decay == 0
+
+
+def test_an_experiment_is_of_the_kind_that_it_names() -> None:
+    predictor = {"model": {}, "train": {"steps": 6, "epoch_steps": 3, "batch_size": 1}}
+    assert isinstance(experiment_of({"kind": "predictor", **predictor}, "here"), PredictorExperiment)
+    assert experiment_of({"kind": "transcriber"}, "here") == experiment_of({}, "here") == Experiment()
+    with pytest.raises(ConfigError, match="here: train: unknown key 'epoch_steps'"):
+        experiment_of(predictor, "here")
+    for kind in ("predicter", ["predictor"], 1):
+        with pytest.raises(ConfigError, match="here: kind is one of 'transcriber', 'predictor', not "):
+            experiment_of({"kind": kind, **predictor}, "here")
+    with pytest.raises(ConfigError, match="here: please set model, train"):
+        experiment_of({"kind": "predictor"}, "here")
 
 
 def test_the_ablation_is_the_papers_network_but_for_what_its_name_says() -> None:
@@ -244,3 +277,28 @@ def test_experiments_out_of_range_are_refused(values: dict[str, dict[str, object
     table, settings = next(iter(values.items()))
     with pytest.raises(ConfigError, match=rf"configuration: {table}: .*{next(iter(settings))}"):
         from_dict(Experiment, values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"steps": 0},
+        {"steps": 7},
+        {"epoch_steps": 0},
+        {"batch_size": 0},
+        {"segment_frames": 1},
+        {"segment_frames": -2},
+        {"learning_rate": 0.0},
+        {"schedule": "steps"},
+        {"warmup_steps": -1},
+        {"weight_decay": -1.0},
+        {"clip_norm": -1.0},
+        {"ema_decay": 1.0},
+        {"patience": -1},
+        {"seed": -1},
+    ],
+)
+def test_predictors_experiments_out_of_range_are_refused(values: dict[str, object]) -> None:
+    train = {"steps": 6, "epoch_steps": 3, "batch_size": 1}
+    with pytest.raises(ConfigError, match=rf"here: train: .*{next(iter(values))}"):
+        experiment_of({"kind": "predictor", "model": {}, "train": {**train, **values}}, "here")

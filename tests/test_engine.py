@@ -31,7 +31,7 @@ from audiocx import engine
 from audiocx.config import from_dict, read_toml, to_dict
 from audiocx.data.datasets import StoreFrames
 from audiocx.data.windows import WindowSampler
-from audiocx.engine import Experiment, TranscriberTask
+from audiocx.engine import Experiment, TranscriberTask, transcriber
 from audiocx.errors import CheckpointError, ConfigError
 from audiocx.metrics import average_precision
 from audiocx.models.frames import BATCH_FRAMES
@@ -192,7 +192,7 @@ def test_starting_over_forgets_the_old_run_at_once(
 
 def test_it_stops_when_nothing_is_gained(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.2, 0.3, 0.3, 0.1, 0.9])
-    monkeypatch.setattr(engine, "average_precision", lambda *_: next(scores))
+    monkeypatch.setattr(transcriber, "average_precision", lambda *_: next(scores))
     experiment = with_train(patience=2, windows=16 * 10, epoch_windows=16, ema_decay=0.0)
     train(stores, tmp_path, experiment)
     # One step an epoch: best in the second, not better in two more, all of which last.ckpt has seen.
@@ -284,7 +284,7 @@ def test_only_matrices_and_kernels_decay() -> None:
 def test_a_batch_that_cannot_be_shared_is_refused(stores: Stores) -> None:
     trainer = SimpleNamespace(world_size=3)
     with pytest.raises(ConfigError, match="batch_size=16 cannot be shared by 3 devices"):
-        engine._Corpus(EXPERIMENT, stores[:1], stores[1:]).setup(trainer, TranscriberTask(EXPERIMENT), "fit")  # type: ignore[arg-type]
+        transcriber._Music(EXPERIMENT, stores[:1], stores[1:]).setup(trainer, TranscriberTask(EXPERIMENT), "fit")  # type: ignore[arg-type]
 
 
 def test_memory_is_kept_where_that_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

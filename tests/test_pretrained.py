@@ -10,7 +10,7 @@ import torch
 
 from audiocx import pretrained
 from audiocx.errors import CheckpointError, OutputError
-from audiocx.models import TranscriberConfig, build
+from audiocx.models import PredictorConfig, TranscriberConfig, build
 from audiocx.notes import DecodeSettings
 
 SMALL = TranscriberConfig(window_samples=256, outputs=4, lowest_note=60)
@@ -20,6 +20,12 @@ SMALL = TranscriberConfig(window_samples=256, outputs=4, lowest_note=60)
 def checkpoint(tmp_path: Path) -> Path:
     network = build(SMALL).eval()
     return pretrained.export(network, tmp_path / "small", DecodeSettings(threshold=0.3), 64, "small")
+
+
+@pytest.fixture
+def predictor(tmp_path: Path) -> Path:
+    network = build(PredictorConfig(hidden=3))
+    return pretrained.export_predictor(network, tmp_path / "predictor", "predicts", {"mse": 12.5}, "# card")
 
 
 def change(folder: Path, **values: object) -> None:
@@ -50,6 +56,53 @@ def test_a_network_to_train_on_is_the_one_that_was_exported(tmp_path: Path) -> N
     assert loaded.training and loaded.config == SMALL
     torch.testing.assert_close(loaded.state_dict(), network.state_dict(), rtol=0, atol=0)
     assert all(p.requires_grad and p.dtype == torch.float32 for p in loaded.parameters())
+
+
+PREDICTORS = [
+    PredictorConfig(),
+    PredictorConfig(complex=False, hidden=2, layers=2, kernel=5),
+    PredictorConfig(architecture="lstm", complex=False, hidden=4),
+    PredictorConfig(hidden=2, front_end="compressed", level=True, position=2, forget_bias=1.0),
+]
+
+
+@pytest.mark.parametrize("config", PREDICTORS)
+def test_a_predictors_checkpoint_gives_back_the_very_network(tmp_path: Path, config: PredictorConfig) -> None:
+    network = build(config).eval()
+    folder = pretrained.export_predictor(network, tmp_path / "it", "predicts")
+    opened, loaded = pretrained.load_checkpoint(folder), pretrained.load_network(folder)
+    assert isinstance(opened, pretrained.PredictorCheckpoint) and opened.name == "it" and not opened.network.training
+    assert loaded.training and loaded.config == opened.network.config == config
+    torch.testing.assert_close(loaded.state_dict(), network.state_dict(), rtol=0, atol=0)
+    spectra = torch.randn(2, 5, 129, dtype=torch.complex64)
+    with torch.inference_mode():
+        torch.testing.assert_close(opened.network(spectra)[0], network(spectra)[0], rtol=0, atol=0)
+
+
+def test_a_predictors_checkpoint_describes_itself(predictor: Path) -> None:
+    card = pretrained.load_checkpoint(predictor).card
+    assert card["kind"] == "predictor" and card["description"] == "predicts" and card["figures"] == {"mse": 12.5}
+    assert not {"decode", "hop_samples"} & set(card)
+    assert (predictor / "README.md").read_text() == "# card"
+
+
+def test_broken_configurations_of_predictors_give_one_sentence(predictor: Path, tmp_path: Path) -> None:
+    for index, (values, said) in enumerate(
+        (
+            ({"kind": "composer"}, "holds a composer, which this version of audiocx does not know"),
+            ({"kind": ["predictor"]}, "does not know"),
+            ({"kind": "transcriber"}, "unknown key"),
+            ({"model": {"architecture": "wide"}}, "architecture is one of"),
+            ({"model": {"hidden": 4}}, "does not fit this version"),
+            ({"model": {"kernel": 2}}, "kernel must be odd"),
+        )
+    ):
+        folder = tmp_path / f"broken-{index}"
+        shutil.copytree(predictor, folder)
+        change(folder, **values)
+        with pytest.raises(CheckpointError, match=f"{folder}.*{said}") as caught:
+            pretrained.load_checkpoint(folder)
+        assert "\n" not in str(caught.value)
 
 
 def test_half_precision_halves_the_file_and_hardly_moves_the_logits(tmp_path: Path) -> None:
@@ -136,5 +189,7 @@ def test_the_bundled_checkpoints_load_and_describe_themselves() -> None:
     assert next(iter(found)) == pretrained.DEFAULT
     for name in found:
         checkpoint = pretrained.load_checkpoint(name)
-        assert checkpoint.card["description"] and 0 < checkpoint.card["figures"]["ap"] < 1
+        figures = checkpoint.card["figures"]
+        assert checkpoint.card["description"]
+        assert 0 < figures["ap"] < 1 if isinstance(checkpoint, pretrained.TranscriberCheckpoint) else figures["mse"] > 0
         assert (checkpoint.folder / "README.md").is_file()

@@ -131,6 +131,32 @@ def test_a_corpus_that_was_moved_is_not_prepared_again(store: Store, pieces: lis
     assert prepare(there, tmp_path / "cache", progress=False).folder == store.folder
 
 
+class Silence:
+    """A recording that is no file."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
+        return np.zeros(sample_rate, np.float32), []
+
+    def stamps(self) -> list[Any]:
+        return [[f"{self.name}.wav", 1000, 17 * 10**17], [f"{self.name}.tsv", 20, 17 * 10**17 + 1]]
+
+
+def test_stores_of_earlier_versions_are_found_again(tmp_path: Path) -> None:
+    """The name that this content had in release 0.1; another would prepare gigabytes anew."""
+    store = prepare([Silence("a"), Silence("b")], tmp_path, progress=False)
+    assert store.folder.name == "81f58919d46908be" and store.lengths.tolist() == [11025, 11025]
+
+
+def test_a_store_may_be_without_notes_and_empty(tmp_path: Path) -> None:
+    store = prepare([Silence("a")], tmp_path, 8000, outputs=0, progress=False)
+    assert store.masks.shape[1] == 0 and store.notes(0) == [] and store.lengths.tolist() == [8000]
+    empty = prepare([], tmp_path, 8000, outputs=0, progress=False)
+    assert empty.names == [] and empty.lengths.sum() == 0 and empty.folder != store.folder
+
+
 @pytest.mark.parametrize("change", ["labels", "audio", "touch", "sample_rate", "lowest_note", "outputs", "pieces"])
 def test_whatever_matters_makes_a_new_store(store: Store, pieces: list[Piece], tmp_path: Path, change: str) -> None:
     parameters: dict[str, Any] = {"sample_rate": 8000, "lowest_note": 20, "outputs": 84}

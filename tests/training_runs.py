@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from speech_lookalike import write_librispeech
 from tiny_corpus import write_corpus
 
-from audiocx.data import maps
+from audiocx.data import librispeech, maps
 from audiocx.data.augment import AugmentConfig
 from audiocx.data.store import Store, prepare
-from audiocx.engine import Experiment, TrainConfig, fit
-from audiocx.models import TranscriberConfig
+from audiocx.engine import (
+    Experiment,
+    PredictorExperiment,
+    PredictorTraining,
+    TrainConfig,
+    fit,
+    fit_predictor,
+)
+from audiocx.models import PredictorConfig, TranscriberConfig
+from audiocx.recipe.corpora import open_speech
 
 # 256 samples are the least from which the deep complex network has something left after its five poolings.
 MODEL = TranscriberConfig(window_samples=256)
@@ -27,7 +36,22 @@ TRAIN = TrainConfig(
     validation_hop_samples=400,
 )
 EXPERIMENT = Experiment(MODEL, AugmentConfig(gain_db=3.0, shift_semitones=1, noise_db=-50.0), TRAIN)
+PREDICTOR_TRAINING = PredictorTraining(
+    steps=3 * EPOCH_STEPS,
+    epoch_steps=EPOCH_STEPS,
+    batch_size=4,
+    segment_frames=16,
+    learning_rate=3e-3,
+    schedule="cosine",
+    weight_decay=0.01,
+    clip_norm=100.0,
+    ema_decay=0.5,
+)
+PREDICTOR_EXPERIMENT = PredictorExperiment(PredictorConfig(hidden=4), PREDICTOR_TRAINING)
 Stores = tuple[Store, Store]
+
+
+QUICK: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "progress": False}
 
 
 class Killed(Exception):
@@ -35,12 +59,28 @@ class Killed(Exception):
 
 
 def train(stores: tuple[Any, Any], folder: Path, experiment: Experiment = EXPERIMENT, **options: Any) -> Path:
-    quick: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "compile": False, "progress": False}
-    return fit(experiment, *stores, folder, **{**quick, **options})
+    return fit(experiment, *stores, folder, **{**QUICK, "compile": False, **options})
 
 
 def with_train(**changes: Any) -> Experiment:
     return dataclasses.replace(EXPERIMENT, train=dataclasses.replace(TRAIN, **changes))
+
+
+def train_predictor(
+    stores: tuple[Any, Any], folder: Path, experiment: PredictorExperiment = PREDICTOR_EXPERIMENT, **options: Any
+) -> Path:
+    return fit_predictor(experiment, *stores, folder, **{**QUICK, **options})
+
+
+def with_predictor_training(**changes: Any) -> PredictorExperiment:
+    return dataclasses.replace(PREDICTOR_EXPERIMENT, train=dataclasses.replace(PREDICTOR_TRAINING, **changes))
+
+
+def write_speech_stores(folder: Path) -> Stores:
+    """Makes a tiny corpus of speech; its training and its validation store."""
+    corpus = write_librispeech(folder / "speech", speakers=4, utterances=2, duration_s=0.5)
+    first, second = open_speech(librispeech.split(librispeech.find_utterances(corpus))[:2], str(folder / "cache"))
+    return first, second
 
 
 def write_stores(folder: Path) -> Stores:
@@ -73,10 +113,11 @@ def assert_same(a: Any, b: Any) -> None:
 
 
 def assert_same_training(a: Path, b: Path) -> None:
-    weights, progress = ("state_dict", "current_model_state", "averaging_state"), ("global_step", "windows_seen")
+    weights = ("state_dict", "current_model_state", "averaging_state")
     for name in ("last.ckpt", "best.ckpt"):
         left, right = checkpoint(a / name), checkpoint(b / name)
-        for part in (*weights, "optimizer_states", "lr_schedulers", *progress):
+        seen = "frames_seen" if "frames_seen" in left else "windows_seen"
+        for part in (*weights, "optimizer_states", "lr_schedulers", "global_step", seen):
             assert_same(left[part], right[part])
 
 

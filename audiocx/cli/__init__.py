@@ -10,13 +10,13 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from .. import __version__
 from ..errors import AudiocxError
 
-__all__ = ["FORMATS", "main", "report"]
+__all__ = ["FORMATS", "PREDICTION_FORMATS", "main", "report"]
 
 FORMATS = {  # what --format takes, and how the file's name ends; the recording itself may be STEM.wav
     "midi": ".mid",
@@ -26,13 +26,15 @@ FORMATS = {  # what --format takes, and how the file's name ends; the recording 
     "png": ".png",
     "wav": ".notes.wav",
 }
+PREDICTION_FORMATS = {name: f".prediction.{name}" for name in ("json", "npz", "png", "wav")}
 INTERRUPTED = 130  # what a shell gives for Ctrl-C: 128 + SIGINT
 
-DESCRIPTION = "Transcribe music with complex-valued neural networks: recordings in, notes out."
+DESCRIPTION = "Transcribe music and predict the spectra of speech with complex-valued neural networks."
 EXAMPLES = """\
 examples:
   audiocx transcribe song.wav                          song.mid, in the current folder
   audiocx transcribe *.flac -o notes --format midi,csv both, for every recording
+  audiocx predict speech.wav --format png              how well speech is foretold, and a picture of it
   audiocx models                                       the networks at hand
   audiocx COMMAND --help                               all options of a command
 """
@@ -46,6 +48,25 @@ examples:
   audiocx transcribe song.wav --threshold 0.3          more notes, and more wrong ones
 
 The exit code is 0 if every file was transcribed, 1 if one was not, 2 for a wrong command line.
+"""
+PREDICT = """\
+Predict every frame of speech from the frames before it, and print how far that is off: the mean squared error of the
+log power spectrum, in dB^2. Recordings of any rate and number of channels are heard at 8 kHz, mixed to one channel.
+"""
+PREDICT_EXAMPLES = """\
+examples:
+  audiocx predict speech.wav                           prints the error and writes nothing
+  audiocx predict speech.wav --format png,wav          also a picture, and the prediction to listen to:
+                                                       speech.prediction.png, speech.prediction.wav
+  audiocx predict *.flac -o predicted --format npz     the spectra, for every recording
+
+formats:
+  json  the error, as a whole and second by second
+  npz   true and predicted spectra, complex, a row for each frame of 32 ms, 16 ms apart
+  png   the true spectrogram above the predicted one and their difference
+  wav   the predicted magnitudes with the phases of the recording
+
+The exit code is 0 if every file was predicted, 1 if one was not, 2 for a wrong command line.
 """
 EVALUATE = "Score a network on a folder of recordings, each with its notes (.tsv, .txt, .csv or .mid) beside it."
 
@@ -92,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"audiocx {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_transcribe(_command(commands, "transcribe", "transcribe", "find the notes of recordings", TRANSCRIBE))
+    _add_predict(_command(commands, "predict", "predict", "predict the spectra of speech", PREDICT))
     _command(commands, "models", "describe", "list the networks at hand", "List the networks at hand and their scores.")
     _add_evaluate(_command(commands, "evaluate", "evaluate", "score a network on labelled recordings", EVALUATE))
     about = "Show rate, channels, length and encoding of audio files."
@@ -123,16 +145,20 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
+def _add_outputs(parser: argparse.ArgumentParser, known: Iterable[str], default: list[str]) -> None:
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder to write to (default: this one)")
+    formats = f"what to write, with commas: {', '.join(known)} (default: {', '.join(default) or 'nothing'})"
+    parser.add_argument("-f", "--format", type=_names_of(known), default=default, metavar="LIST", help=formats)
+    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+
+
 def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.epilog = TRANSCRIBE_EXAMPLES
     _add_files(parser)
     _add_model(parser)
-    parser.add_argument("-o", "--output", default=".", metavar="DIR", help="folder to write to (default: this one)")
-    formats = f"what to write, with commas: {', '.join(FORMATS)} (default: midi)"
-    parser.add_argument("-f", "--format", type=_formats, default=["midi"], metavar="LIST", help=formats)
+    _add_outputs(parser, FORMATS, ["midi"])
     parser.add_argument("--sonify", action="store_true", help="also write the notes as sound: adds wav to --format")
     parser.add_argument("--list", action="store_true", help="also print the notes")
-    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     parser.add_argument("--threshold", type=_between(0, 1), metavar="P", help="least probability of a note, in (0, 1)")
     parser.add_argument(
         "--min-note", type=_between(0, 10_000), metavar="MS", help="drop notes shorter than this, in milliseconds"
@@ -143,6 +169,13 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = PREDICT_EXAMPLES
+    _add_files(parser)
+    _add_model(parser)
+    _add_outputs(parser, PREDICTION_FORMATS, [])
+
+
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="folder of recordings and label files of the same stem")
     _add_model(parser)
@@ -150,14 +183,20 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
 
 
-def _formats(text: str) -> list[str]:
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown or not names:
-        raise argparse.ArgumentTypeError(
-            f"unknown format {', '.join(unknown) or text!r}; choose from {', '.join(FORMATS)}"
-        )
-    return list(dict.fromkeys(names))
+class _names_of:  # noqa: N801 (used as a function)
+    """Converts an option to a list of names, all of them known."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self.known = list(known)
+
+    def __call__(self, text: str) -> list[str]:
+        names = [name.strip().lower() for name in text.split(",") if name.strip()]
+        unknown = [name for name in names if name not in self.known]
+        if unknown or not names:
+            raise argparse.ArgumentTypeError(
+                f"unknown format {', '.join(unknown) or text!r}; choose from {', '.join(self.known)}"
+            )
+        return list(dict.fromkeys(names))
 
 
 class _between:  # noqa: N801 (used as a function)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 from ..errors import AudiocxError
 from . import report
+
+HEADER = (" ", "name", "kind", "score", "size", "what it is")
+LEGEND = """\
+* is the default of its kind
+AP: average precision of a transcriber, MSE: mean squared error of a predictor in dB^2,
+each on its validation recordings, as its model card tells"""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,15 +40,26 @@ def _models(arguments: argparse.Namespace) -> int:
             report(error, arguments.debug)
             code = 1
             continue
-        size_mb = sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e6
-        average_precision = card.get("figures", {}).get("ap")
-        score = "-" if average_precision is None else f"{average_precision:.3f}"
-        mark = "*" if name == pretrained.DEFAULT else " "
-        rows.append((mark, name, score, f"{size_mb:.0f} MB", str(card.get("description", ""))))
+        mark = "*" if name in (pretrained.DEFAULT, pretrained.DEFAULT_PREDICTOR) else " "
+        kind, about = (str(card.get(key, "-")) for key in ("kind", "description"))
+        rows.append((mark, name, kind, _score(card), _size(folder), about))
     if rows:
-        _print_table([(" ", "name", "AP", "size", "what it is"), *rows])
-        print("* is the default; AP: average precision on its validation recordings, as its model card tells")
+        _print_table([HEADER, *sorted(rows, key=lambda row: row[2], reverse=True)])
+        print(LEGEND)
     return code
+
+
+def _score(card: dict[str, Any]) -> str:
+    figures = card.get("figures", {})
+    for name, form in (("ap", "AP {:.3f}"), ("mse", "MSE {:.2f}")):
+        if name in figures:
+            return form.format(figures[name])
+    return "-"
+
+
+def _size(folder: Path) -> str:
+    size_mb = sum(file.stat().st_size for file in folder.glob("*.safetensors")) / 1e6
+    return f"{size_mb:.0f} MB" if size_mb >= 1 else f"{1000 * size_mb:.0f} kB"
 
 
 def _print_table(rows: list[tuple[str, ...]]) -> None:

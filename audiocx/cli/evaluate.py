@@ -37,14 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
             f"Scoring needs {error.name}, which is not installed; run pip install 'audiocx[train]'."
         ) from error
     from ..data.labels import find_labelled
-    from ..inference import load
+    from ..inference import load_transcriber
     from ..metrics import evaluate, format_table
 
     output = None if arguments.output is None else Path(arguments.output)
     if output is not None:
         _check_output(output, arguments.overwrite)
     pairs = find_labelled(arguments.folder)
-    pieces = list(_pieces(load(arguments.model, arguments.device), pairs, arguments))
+    pieces = list(_pieces(load_transcriber(arguments.model, arguments.device), pairs, arguments))
     if not pieces:
         raise DataError(f"{arguments.folder}: none of its recordings could be scored; mend them as told above.")
     scores = evaluate(pieces)

@@ -1,4 +1,4 @@
-"""What every corpus gives: pieces, each a recording and the notes played in it."""
+"""What every corpus gives: recordings, and of music pieces, each a recording and the notes played in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from intervaltree import IntervalTree
@@ -17,13 +17,27 @@ from ..errors import DataError
 from ..notes import Note
 from .labels import read_labels
 
-__all__ = ["Piece", "Split", "file_stamp", "interval_tree", "parallel", "sample_of"]
+__all__ = ["Piece", "Recording", "Split", "file_stamp", "interval_tree", "parallel", "sample_of"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 # Labels that lie on a sample come back from seconds a hair off it: by 1e-9 of a sample in an hour of music. Those that
 # do not lie on one are further from it than this: the closest, at 44.1 kHz resampled to 11 kHz, are 1/441 apart.
 _HAIR_SAMPLES = 1e-6
+
+
+class Recording(Protocol):
+    """What a prepared store is made of: any sound with a name, and the notes played in it, if any are known."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the corpus."""
+
+    def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
+        """Gives the samples at that rate, float32 [N] in about +-1, and the notes, sorted."""
+
+    def stamps(self) -> list[Any]:
+        """Tells, by what JSON can hold, what changes when the files do."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,30 @@ from ..midi import read_csv, read_midi
 from ..notes import DEFAULT_VELOCITY, Note
 from . import musicnet_labels
 
-__all__ = ["AUDIO_ENDINGS", "LABEL_ENDINGS", "find_labelled", "find_labels", "read_labels"]
+__all__ = ["AUDIO_ENDINGS", "LABEL_ENDINGS", "find_audio", "find_labelled", "find_labels", "read_labels"]
 
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 LABEL_ENDINGS = (".tsv", ".txt", ".csv", ".mid", ".midi")
+
+
+def find_audio(folder: str | Path) -> list[Path]:
+    """Lists the recordings in any folder.
+
+    Args:
+        folder: Searched with its subfolders.
+
+    Returns:
+        The files whose ending is that of audio, sorted.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: is not a folder; name one that holds recordings.")
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS)
+    # Hidden ones are other programs', or half-written.
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def find_labels(audio: Path) -> Path | None:
@@ -44,13 +64,7 @@ def find_labelled(folder: str | Path) -> list[tuple[Path, Path]]:
     Raises:
         DataError: The folder is missing or holds no recording with labels.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: is not a folder; name one that holds recordings and their label files.")
-    # Hidden ones are other programs', or half-written.
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS)
-    recordings = sorted(path for path in found if not path.name.startswith("."))
-    pairs = [(recording, labels) for recording in recordings if (labels := find_labels(recording))]
+    pairs = [(recording, labels) for recording in find_audio(folder) if (labels := find_labels(recording))]
     if not pairs:
         raise DataError(
             f"{folder}: holds no recording with a label file of its name beside it; add one, such as song.mid for "

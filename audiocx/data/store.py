@@ -19,6 +19,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +32,7 @@ from tqdm import tqdm
 from ..errors import AudiocxError, DataError
 from ..files import replacing
 from ..notes import Note
-from .corpus import Piece, interval_tree, parallel
+from .corpus import Recording, interval_tree, parallel
 
 __all__ = ["MARGIN_SAMPLES", "Store", "prepare"]
 
@@ -137,7 +138,7 @@ class Store:
 
 
 def prepare(
-    pieces: list[Piece],
+    pieces: Sequence[Recording],
     cache: str | Path,
     sample_rate: int = 11025,
     lowest_note: int = 21,
@@ -151,7 +152,7 @@ def prepare(
         cache: Folder of stores; made when missing.
         sample_rate: Hz, to which every recording is resampled.
         lowest_note: MIDI number of label 0.
-        outputs: Number of labels; notes outside are left out.
+        outputs: Number of labels; notes outside are left out. 0 for speech.
         progress: Shows a bar while making.
 
     Returns:
@@ -182,7 +183,7 @@ def prepare(
     return _open(folder)
 
 
-def _key(pieces: list[Piece], parameters: dict[str, Any]) -> str:
+def _key(pieces: Sequence[Recording], parameters: dict[str, Any]) -> str:
     stamps = [stamp for piece in pieces for stamp in piece.stamps()]
     return hashlib.sha256(json.dumps([parameters, stamps]).encode()).hexdigest()[:16]
 
@@ -198,7 +199,7 @@ def _alone(folder: Path) -> FileLock:
     return lock
 
 
-def _load_all(pieces: list[Piece], work: Path, sample_rate: int, progress: bool) -> None:
+def _load_all(pieces: Sequence[Recording], work: Path, sample_rate: int, progress: bool) -> None:
     """Puts every piece into a file of its own; what is there stays."""
 
     def load(index: int) -> AudiocxError | None:
@@ -226,7 +227,7 @@ def _part(work: Path, index: int) -> Path:
     return work / f"{index}.npz"
 
 
-def _join(work: Path, pieces: list[Piece], parameters: dict[str, Any]) -> None:
+def _join(work: Path, pieces: Sequence[Recording], parameters: dict[str, Any]) -> None:
     """Makes the store, in ``work / "store"``, of the pieces."""
     rate, lowest, outputs = (parameters[name] for name in ("sample_rate", "lowest_note", "outputs"))
     store = work / "store"

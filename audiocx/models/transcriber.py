@@ -31,7 +31,7 @@ from ..nn.functional import split
 from ..nn.init import Scheme, init_real_
 from .frontend import FrontEnd, FrontEndName
 
-__all__ = ["TranscriberConfig", "TranscriberNetwork", "build", "folded"]
+__all__ = ["TranscriberConfig", "TranscriberNetwork", "folded"]
 
 DENSE_UNITS = 2048
 # Most notes are silent most of the time; starting there saves the network from learning it first.
@@ -264,15 +264,3 @@ def folded(network: TranscriberNetwork) -> TranscriberNetwork:
     light.body = _Layers(*fold_sequence(list(network.body)))
     light.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return light.eval()
-
-
-def build(config: TranscriberConfig) -> TranscriberNetwork:
-    """Builds a transcriber with fresh weights.
-
-    Args:
-        config: What to build.
-
-    Returns:
-        The network, in training mode, float32 on the CPU.
-    """
-    return TranscriberNetwork(config)

@@ -13,6 +13,7 @@ from .fold import fold, fold_sequence
 from .linear import ComplexLinear
 from .norm import ComplexBatchNorm
 from .pool import ComplexAvgPool, MagnitudeMaxPool
+from .recurrent import ConvLSTM
 
 __all__ = [
     "CReLU",
@@ -22,6 +23,7 @@ __all__ = [
     "ComplexConv2d",
     "ComplexDropout",
     "ComplexLinear",
+    "ConvLSTM",
     "MagnitudeMaxPool",
     "ModReLU",
     "ZReLU",

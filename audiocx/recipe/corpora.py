@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
-from ..data.corpus import Piece
+from ..data.corpus import Recording
+from ..data.speech import Utterance
 from ..data.store import Store, prepare
 from ..models import TranscriberConfig
+from ..signal import SPEECH_RATE
 
-__all__ = ["add_cache", "describe", "open_stores"]
+__all__ = ["add_cache", "describe", "describe_speech", "open_speech", "open_stores"]
 
 
 def add_cache(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +23,7 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", default="prepared", help="where prepared stores lie (default: %(default)s)")
 
 
-def open_stores(parts: Iterable[list[Piece]], cache: str, model: TranscriberConfig) -> list[Store]:
+def open_stores(parts: Iterable[Sequence[Recording]], cache: str, model: TranscriberConfig) -> list[Store]:
     """Opens the store of each part of a corpus, made when missing.
 
     Args:
@@ -38,19 +40,53 @@ def open_stores(parts: Iterable[list[Piece]], cache: str, model: TranscriberConf
     return [prepare(pieces, cache, model.sample_rate, model.lowest_note, model.outputs) for pieces in parts]
 
 
-def describe(name: str, store: Store) -> str:
+def open_speech(parts: Iterable[Sequence[Recording]], cache: str) -> list[Store]:
+    """Opens the store of each part of a speech corpus, made when missing: at 8000 Hz, without notes.
+
+    Args:
+        parts: Utterances that belong together: those to train on, those to validate with.
+        cache: Folder of stores.
+
+    Returns:
+        The stores, in the same order.
+
+    Raises:
+        DataError: See :func:`audiocx.data.store.prepare`.
+    """
+    return [prepare(utterances, cache, SPEECH_RATE, outputs=0) for utterances in parts]
+
+
+def describe(name: str, store: Store, speakers: int = 0) -> str:
     """Says in a line what a store holds.
 
     Args:
         name: Of the part.
         store: Its store.
+        speakers: How many are heard in it, of speech; 0 where that is not known.
 
     Returns:
         Such as "train: 314 recordings, 32.91 h at 11025 Hz, 2.6 GB, prepared/0123456789abcdef".
     """
     hours = store.lengths.sum() / store.sample_rate / 3600
-    size_gb = store.audio.nbytes / 1e9
+    heard = f" of {speakers} speakers" if speakers else ""
+    size = f"{store.audio.nbytes / 1e9:.1f} GB" if store.audio.nbytes >= 1e9 else f"{store.audio.nbytes / 1e6:.0f} MB"
     return (
-        f"{name}: {len(store.names)} recordings, {hours:.2f} h at {store.sample_rate} Hz, {size_gb:.1f} GB, "
-        f"{store.folder}"
+        f"{name}: {len(store.names)} recordings{heard}, {hours:.2f} h at {store.sample_rate} Hz, {size}, {store.folder}"
     )
+
+
+def describe_speech(parts: Mapping[str, Sequence[Utterance]], cache: str) -> str:
+    """Says what the stores of a speech corpus hold, made when missing.
+
+    Args:
+        parts: Its utterances, by the name of the part.
+        cache: Folder of stores.
+
+    Returns:
+        A line for each part, as of :func:`describe`.
+
+    Raises:
+        DataError: See :func:`audiocx.data.store.prepare`.
+    """
+    speakers = [len({utterance.speaker for utterance in part} - {""}) for part in parts.values()]
+    return "\n".join(map(describe, parts, open_speech(parts.values(), cache), speakers))

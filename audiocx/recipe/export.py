@@ -18,13 +18,14 @@ from ..data.corpus import Piece
 from ..data.frames import HOP_SAMPLES
 from ..errors import OutputError
 from ..evaluation import Heard, hear, scorable, tune_decoding
-from ..inference import Transcriber, load
+from ..experiment import Experiment
+from ..inference import Transcriber, load_transcriber
 from ..metrics import evaluate
 from ..models import TranscriberNetwork
 from ..notes import DecodeSettings
 from ..runs import load_network, read_experiment, windows_seen
 
-__all__ = ["Facts", "add_arguments", "export", "hear_pieces"]
+__all__ = ["Facts", "add_arguments", "check_replaceable", "export", "hear_pieces"]
 
 # Frames of a finished checkpoint: 23 ms apart, half as many as in the paper's evaluation; notes lose nothing by it.
 SHIPPED_HOP_SAMPLES = 256
@@ -93,6 +94,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--machine", default="a processor with two cores", help="what it was trained on, for the card")
 
 
+def check_replaceable(folder: Path) -> None:
+    """Sees that there is nothing, or a checkpoint, where one is to be written.
+
+    Args:
+        folder: The checkpoint.
+
+    Raises:
+        OutputError: There is something else.
+    """
+    if folder.exists() and not (folder / pretrained.CONFIG).is_file():
+        raise OutputError(f"{folder} exists and is no checkpoint to replace; choose another name.")
+
+
 def hear_pieces(transcriber: Transcriber, pieces: Sequence[Piece], hop_samples: int) -> list[Heard]:
     """Runs a transcriber over pieces, up to decoding.
 
@@ -118,9 +132,8 @@ def export(arguments: argparse.Namespace, validation: dict[str, Sequence[Piece]]
     Raises:
         AudiocxError: There is no run, a piece cannot be heard, or the checkpoint cannot be written.
     """
-    if arguments.checkpoint.exists() and not (arguments.checkpoint / pretrained.CONFIG).is_file():
-        raise OutputError(f"{arguments.checkpoint} exists and is no checkpoint to replace; choose another name.")
-    experiment = read_experiment(arguments.run)
+    check_replaceable(arguments.checkpoint)
+    experiment = read_experiment(arguments.run, Experiment)
     best = arguments.run / "best.ckpt"
     network = load_network(best, experiment.model)
     settings, shipped, fine = _hear_and_tune(network, validation)
@@ -172,7 +185,7 @@ def _hear_and_tune(
     with tempfile.TemporaryDirectory() as draft:
         # The very weights that are shipped, rounded to 16 bits.
         untuned = pretrained.export(network, Path(draft) / "untuned", DecodeSettings(), HOP_SAMPLES, "not tuned yet")
-        transcriber = load(untuned)
+        transcriber = load_transcriber(untuned)
     shipped = {name: hear_pieces(transcriber, pieces, SHIPPED_HOP_SAMPLES) for name, pieces in validation.items()}
     settings, _ = tune_decoding([heard for part in shipped.values() for heard in part], network.config.lowest_note)
     fine = {name: hear_pieces(transcriber, pieces, HOP_SAMPLES) for name, pieces in validation.items()}

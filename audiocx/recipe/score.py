@@ -82,7 +82,7 @@ def hear_store(
     return heard
 
 
-def summarise(heard: list[HeardFrames], trained: Trained, **facts: Any) -> dict[str, Any]:
+def summarise(heard: list[HeardFrames], trained: Trained[TranscriberNetwork], **facts: Any) -> dict[str, Any]:
     """Gathers all that is to be said of a network's scores.
 
     Args:

@@ -6,29 +6,64 @@ import argparse
 import ast
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from ..config import from_dict, read_toml, to_dict
+from ..config import to_dict
 from ..data.store import Store
-from ..experiment import Experiment
-from ..models import TranscriberConfig
+from ..errors import ConfigError
+from ..experiment import AnyExperiment, Experiment, PredictorExperiment, experiment_of, read_experiment_toml
 
 __all__ = ["Stores", "changed", "train"]
 
-# Gives the training and the validation stores for parsed arguments and a network.
-Stores = Callable[[argparse.Namespace, TranscriberConfig], tuple[list[Store], list[Store]]]
+# Gives the training and the validation stores for parsed arguments and, of music, the network's configuration.
+Stores = Callable[..., tuple[list[Store], list[Store]]]
 
 
-def train(description: str, add_corpora: Callable[[argparse.ArgumentParser], None], stores: Stores) -> None:
+def train(
+    description: str,
+    add_corpora: Callable[[argparse.ArgumentParser], None],
+    stores: Stores,
+    kind: type[AnyExperiment] = Experiment,
+) -> None:
     """Trains as the command line says.
 
     Args:
         description: What ``--help`` says first.
         add_corpora: Adds the arguments that name the corpora.
         stores: Opens them.
+        kind: Of the experiments for which these corpora are.
 
     Raises:
         AudiocxError: The experiment, the corpora or the run cannot be used.
     """
+    arguments = _arguments(description, add_corpora)
+    experiment = changed(read_experiment_toml(arguments.config), arguments.set)
+    if not isinstance(experiment, kind):
+        raise ConfigError(f"{arguments.config} trains a {experiment.kind}; name an experiment of a {kind.kind}.")
+    how: dict[str, Any] = {
+        "folder": arguments.run or Path("runs") / arguments.config.stem,
+        "resume": not arguments.fresh,
+        "accelerator": arguments.accelerator,
+        "devices": int(arguments.devices) if arguments.devices.isdigit() else arguments.devices,
+        "num_nodes": arguments.num_nodes,
+        "precision": arguments.precision,
+        "progress": not arguments.quiet,
+    }
+    # The engine only when the corpora are open: Lightning takes seconds to import.
+    if isinstance(experiment, PredictorExperiment):
+        opened = stores(arguments)
+        from ..engine import fit_predictor
+
+        best = fit_predictor(experiment, *opened, **how)
+    else:
+        opened = stores(arguments, experiment.model)
+        from ..engine import fit
+
+        best = fit(experiment, *opened, **how, compile=not arguments.no_compile)
+    print(f"best: {best}")
+
+
+def _arguments(description: str, add_corpora: Callable[[argparse.ArgumentParser], None]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="an experiment: a .toml file of the recipe's conf/")
     add_corpora(parser)
@@ -41,31 +76,16 @@ def train(description: str, add_corpora: Callable[[argparse.ArgumentParser], Non
     parser.add_argument("--devices", default="auto", help="how many; more than one trains data-parallel")
     parser.add_argument("--num-nodes", type=int, default=1, help="machines (default: %(default)s)")
     parser.add_argument("--precision", default="32-true", choices=["32-true", "bf16-mixed", "16-mixed"])
-    parser.add_argument("--no-compile", action="store_true", help="do not compile the network (needs no C++ compiler)")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    arguments = parser.parse_args()
-    experiment = changed(read_toml(Experiment, arguments.config), arguments.set)
-    train_stores, validation_stores = stores(arguments, experiment.model)
-    # Only now: Lightning takes seconds to import.
-    from ..engine import fit
-
-    best = fit(
-        experiment,
-        train_stores,
-        validation_stores,
-        arguments.run or Path("runs") / arguments.config.stem,
-        resume=not arguments.fresh,
-        accelerator=arguments.accelerator,
-        devices=int(arguments.devices) if arguments.devices.isdigit() else arguments.devices,
-        num_nodes=arguments.num_nodes,
-        precision=arguments.precision,
-        compile=not arguments.no_compile,
-        progress=not arguments.quiet,
+    parser.add_argument(
+        "--no-compile",
+        action="store_true",
+        help="do not compile the network (needs no C++ compiler); predictors never are",
     )
-    print(f"best: {best}")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser.parse_args()
 
 
-def changed(experiment: Experiment, changes: list[str]) -> Experiment:
+def changed(experiment: AnyExperiment, changes: list[str]) -> AnyExperiment:
     """Applies ``table.key=value`` changes to an experiment.
 
     Args:
@@ -86,5 +106,8 @@ def changed(experiment: Experiment, changes: list[str]) -> Experiment:
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError):
             value = {"true": True, "false": False}.get(text, text)
-        values.setdefault(table, {})[key] = value
-    return from_dict(Experiment, values, "--set")
+        inside = values.setdefault(table, {})
+        if not isinstance(inside, dict):
+            raise ConfigError(f"--set: {table} is no table of settings; write another file for another {table}.")
+        inside[key] = value
+    return experiment_of(values, "--set")

@@ -17,7 +17,7 @@ from audiocx.data import maps
 from audiocx.data.frames import HOP_SAMPLES
 from audiocx.evaluation import scorable
 from audiocx.files import replacing
-from audiocx.inference import load
+from audiocx.inference import load_transcriber
 from audiocx.metrics import Evaluation, Piece, evaluate, format_table, precision_recall_curve
 from audiocx.recipe.export import hear_pieces
 
@@ -58,7 +58,7 @@ def main() -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     arguments = parser.parse_args()
-    transcriber = load(arguments.model, arguments.device)
+    transcriber = load_transcriber(arguments.model, arguments.device)
     _, validation = maps.split(maps.find_pieces(arguments.folder))
     heard = hear_pieces(transcriber, validation, arguments.hop)
     lowest_note = transcriber.config.lowest_note

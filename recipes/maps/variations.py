@@ -16,6 +16,7 @@ from audiocx.data import maps
 from audiocx.data.augment import AugmentConfig
 from audiocx.data.windows import WindowSampler
 from audiocx.metrics import average_precision
+from audiocx.models import TranscriberNetwork
 from audiocx.recipe.corpora import open_stores
 from audiocx.runs import open_trained
 
@@ -38,7 +39,7 @@ def main() -> None:
     _, pieces = maps.split(maps.find_pieces(arguments.folder))
     print(f"| network | {' | '.join(DISTURBANCES)} |\n|---{'|---:' * len(DISTURBANCES)}|")
     for name in arguments.networks:
-        trained = open_trained(name)
+        trained = open_trained(name, TranscriberNetwork)
         (store,) = open_stores([pieces], arguments.cache, trained.network.config)
         scores = []
         for augmentation in DISTURBANCES.values():

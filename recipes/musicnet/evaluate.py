@@ -15,6 +15,7 @@ from prepare import corpus_arguments, parts
 from audiocx import recipe
 from audiocx.data.frames import GRIDS, HOP_SAMPLES
 from audiocx.errors import DataError
+from audiocx.models import TranscriberNetwork
 from audiocx.recipe.corpora import open_stores
 from audiocx.recipe.score import hear_store, report, summarise
 from audiocx.runs import open_trained
@@ -38,7 +39,7 @@ def main() -> None:
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda ... (default: %(default)s)")
     arguments = parser.parse_args()
-    trained = open_trained(arguments.network)
+    trained = open_trained(arguments.network, TranscriberNetwork)
     config = trained.network.config
     pieces = getattr(parts(arguments), arguments.split)
     if not pieces:

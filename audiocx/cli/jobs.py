@@ -1,0 +1,119 @@
+"""Recordings in, files out: what the commands that work through a list of recordings have in common."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import AudiocxError, OutputError
+from . import report
+
+__all__ = ["Job", "run_jobs", "speed"]
+
+Network = TypeVar("Network")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recording and the files to write from it, by format."""
+
+    source: Path
+    outputs: dict[str, Path]
+
+
+def run_jobs(
+    arguments: argparse.Namespace,
+    suffixes: Mapping[str, str],
+    load: Callable[[], Network],
+    work: Callable[[Network, Job, argparse.Namespace], None],
+) -> int:
+    """Do every check that costs nothing, load the network, then go through one recording after the other.
+
+    Args:
+        arguments: What the parser made of the command line.
+        suffixes: How the names of the files to write end, by format.
+        load: Gives the network; only called if there is anything to do.
+        work: Works on one recording, writes its outputs, prints its line.
+
+    Returns:
+        0 if every recording was done, else 1.
+
+    Raises:
+        AudiocxError: Nothing can be done at all: no output folder, no network, no device.
+    """
+    if suffixes:
+        _check_folder(_folder(arguments))
+    elif arguments.output is not None:
+        raise OutputError(
+            f"{arguments.output}: nothing is to be written there; say what with --format, or leave out -o."
+        )
+    jobs = list(_jobs(arguments, suffixes))
+    failed = len(arguments.files) - len(jobs)
+    if jobs:
+        network = load()
+        for job in jobs:
+            try:
+                work(network, job, arguments)
+            except AudiocxError as error:
+                report(error, arguments.debug)
+                failed += 1
+    return 1 if failed else 0
+
+
+def speed(took_s: float, duration_s: float) -> str:
+    """Say how fast a recording was worked through.
+
+    >>> speed(2.0, 60.0)
+    '2.0 s, 30 x real time'
+    """
+    return f"{took_s:.1f} s, {duration_s / took_s:.0f} x real time"
+
+
+def _folder(arguments: argparse.Namespace) -> Path:
+    return Path("." if arguments.output is None else arguments.output)
+
+
+def _jobs(arguments: argparse.Namespace, suffixes: Mapping[str, str]) -> Iterator[Job]:
+    """Plan the work, reporting and leaving out what cannot be done, before any of the expensive part."""
+    from .. import audio
+
+    taken: dict[Path, Path] = {}
+    for source in map(Path, arguments.files):
+        outputs = {name: _folder(arguments) / f"{source.stem}{suffix}" for name, suffix in suffixes.items()}
+        try:
+            audio.info(source)
+            _check_outputs(source, outputs.values(), taken, arguments.overwrite)
+        except AudiocxError as error:
+            report(error, arguments.debug)
+            continue
+        taken.update((path.resolve(), source) for path in outputs.values())
+        yield Job(source, outputs)
+
+
+def _check_folder(folder: Path) -> None:
+    """Make the output folder and try to write there, which no look at permissions can replace."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = "it is a file" if folder.is_file() else error.strerror
+        raise OutputError(f"{folder}: cannot be written to ({reason}); choose another folder with -o.") from error
+
+
+def _check_outputs(source: Path, outputs: Iterable[Path], taken: dict[Path, Path], overwrite: bool) -> None:
+    """Refuse to write over a recording, another recording's outputs, or a file that exists."""
+    for path in outputs:
+        other = taken.get(path.resolve())
+        if other is not None:
+            raise OutputError(f"{source}: would write {path}, as {other} does; choose another folder with -o.")
+        if path.resolve() == source.resolve():
+            raise OutputError(f"{source}: would be overwritten by its own output; choose another folder with -o.")
+        if path.is_dir():
+            raise OutputError(f"{path}: is a folder where {source.name}'s output should go; choose another with -o.")
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path}: exists already; replace it with --overwrite, or choose another folder with -o.")

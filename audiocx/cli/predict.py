@@ -1,0 +1,49 @@
+"""``audiocx predict``: recordings of speech in, how well each frame is foretold by those before it out."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+from . import PREDICTION_FORMATS
+from .jobs import Job, run_jobs, speed
+
+if TYPE_CHECKING:
+    from ..predictor import Predictor
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict the files of a command line.
+
+    Args:
+        arguments: What the parser made of it.
+
+    Returns:
+        0 if every file was predicted, else 1.
+
+    Raises:
+        AudiocxError: Nothing can be done at all: no output folder, no network, no device.
+    """
+    suffixes = {name: PREDICTION_FORMATS[name] for name in arguments.format}
+    return run_jobs(arguments, suffixes, lambda: _load(arguments), _predict)
+
+
+def _load(arguments: argparse.Namespace) -> Predictor:
+    from ..predictor import load_predictor  # only once there is work, for it imports torch
+
+    return load_predictor(arguments.model, arguments.device)
+
+
+def _predict(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> None:
+    """Predict one recording, write its outputs, print its line."""
+    began_s = time.perf_counter()
+    result = predictor.predict(job.source, progress=not arguments.quiet)
+    for name, path in job.outputs.items():
+        getattr(result, f"to_{name}")(path)
+    took_s = time.perf_counter() - began_s
+    if not arguments.quiet:
+        written = " -> " + ", ".join(map(str, job.outputs.values())) if job.outputs else ""
+        heard = f"{len(result.frame_mse)} frames, {result.duration_s:.1f} s of sound"
+        took = speed(took_s, result.duration_s)
+        print(f"{job.source}: MSE {result.mse:.2f} dB^2 over {heard} ({took}){written}", flush=True)

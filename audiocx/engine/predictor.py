@@ -1,0 +1,130 @@
+"""Training of predictors: the mean squared error of levels, the same for the loss and for the score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.store import Store
+from ..data.utterances import SegmentSampler, StoreUtterances, UtteranceSampler
+from ..data.windows import Sampler
+from ..experiment import PredictorExperiment, PredictorTraining
+from ..models import PredictorNetwork
+from ..signal import log_power_db
+from .loop import Corpora, Place, Task, run
+
+__all__ = ["PredictorTask", "fit_predictor"]
+
+
+class PredictorTask(Task):
+    """A predictor, its loss and its optimiser.
+
+    It is not compiled: that would unroll its steps over time, anew for every length of utterance.
+
+    Args:
+        experiment: What to train and how.
+    """
+
+    monitor, mode = "val/mse", "min"
+    # So that gradients can be clipped in float16 too.
+    fused = False
+    settings: PredictorTraining
+    network: PredictorNetwork
+
+    def __init__(self, experiment: PredictorExperiment) -> None:
+        super().__init__(experiment)
+        self._error = [0.0, 0]
+        self._frames_seen = 0
+        self._frames_of_epoch = torch.zeros((), dtype=torch.int64)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Records how many frames all devices together have seen."""
+        checkpoint["frames_seen"] = self._frames_seen
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on counting the frames."""
+        self._frames_seen = checkpoint["frames_seen"]
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """Gives the mean squared error of a batch of spectra, in dB^2."""
+        # Summed where it lies: reading it at every step would wait for the device.
+        self._frames_of_epoch = self._frames_of_epoch.to(self.device) + batch[1].sum()
+        total, count = self._squared_error(*batch)
+        loss = total / count
+        self.log("train/mse", loss, prog_bar=True)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Counts the frames of all devices, whose utterances differ in length."""
+        self._frames_seen += int(self.trainer.strategy.reduce(self._frames_of_epoch, reduce_op="sum"))
+        self._frames_of_epoch = torch.zeros_like(self._frames_of_epoch)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """Gathers the squared error of a batch of utterances."""
+        total, count = self._squared_error(*batch)
+        self._error = [self._error[0] + float(total), self._error[1] + int(count)]
+
+    def on_validation_epoch_end(self) -> None:
+        """Scores all the utterances of all devices together."""
+        total, count = self.trainer.strategy.reduce(torch.tensor(self._error, device=self.device), reduce_op="sum")
+        self._error = [0.0, 0]
+        self.log("val/mse", total / count, prog_bar=True, sync_dist=True)
+
+    def _squared_error(self, spectra: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum over the frames that are predicted and no padding, and the number of its terms."""
+        predicted, _ = self.network(spectra[:, :-1])
+        squared = (log_power_db(predicted) - log_power_db(spectra[:, 1:])).square().sum(-1)
+        valid = torch.arange(1, spectra.shape[1], device=lengths.device) < lengths[:, None]
+        # A choice and no product: not even an infinite value comes through from the padding.
+        return torch.where(valid, squared, 0).sum(), valid.sum() * spectra.shape[-1]
+
+
+class _Speech(Corpora):
+    experiment: PredictorExperiment
+
+    def sampler(self, batch_size: int, place: Place) -> Sampler:
+        settings = self.experiment.train
+        if settings.segment_frames:
+            return SegmentSampler(
+                self.train, settings.segment_frames, batch_size, settings.seed, place.rank, place.device
+            )
+        return UtteranceSampler(self.train, batch_size, settings.seed, place.rank, place.ranks, place.device)
+
+    def validated(self, place: Place) -> Iterator[StoreUtterances]:
+        yield StoreUtterances(self.validation, place.rank, place.ranks)
+
+
+def fit_predictor(
+    experiment: PredictorExperiment,
+    train: Store | Sequence[Store],
+    validation: Store | Sequence[Store],
+    folder: str | Path,
+    resume: bool = True,
+    **machine: Any,
+) -> Path:
+    """Trains, or goes on training, a predictor.
+
+    Args:
+        experiment: What to train and how.
+        train: Store to learn from, at 8000 Hz, or several, drawn from as each is long.
+        validation: Store to choose the best weights by, or several, whose frames count together.
+        folder: The run; made when missing.
+        resume: Goes on from the folder's ``last.ckpt`` when there is one.
+        machine: ``accelerator``, ``devices``, ``num_nodes``, ``precision`` and ``progress``, as of
+            :func:`audiocx.engine.loop.run`.
+
+    Returns:
+        The checkpoint with the lowest validation error.
+
+    Raises:
+        ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices, or the
+            network to start from is another.
+        CheckpointError: The network to start from cannot be loaded.
+        DataError: A store has another sample rate, or nothing in it.
+    """
+    corpora = _Speech(experiment, train, validation)
+    return run(PredictorTask, corpora, folder, resume, clip_norm=experiment.train.clip_norm, **machine)

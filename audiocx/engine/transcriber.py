@@ -1,0 +1,139 @@
+"""Training of transcribers: binary cross-entropy of random windows, average precision of all validation frames."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..data.datasets import StoreFrames
+from ..data.store import Store
+from ..data.windows import Sampler, mixed
+from ..errors import ConfigError
+from ..experiment import Experiment, TrainConfig
+from ..metrics import average_precision
+from ..models import TranscriberNetwork
+from ..models.frames import BATCH_FRAMES
+from ..runs import windows_in
+from .loop import Corpora, Place, Task, run
+
+__all__ = ["TranscriberTask", "fit"]
+
+
+class TranscriberTask(Task):
+    """A transcriber, its loss and its optimiser.
+
+    Args:
+        experiment: What to train and how.
+        compile: Compiles the network's layers, forward and backward, before the first step.
+    """
+
+    monitor, mode = "val/ap", "max"
+    settings: TrainConfig
+    network: TranscriberNetwork
+
+    def __init__(self, experiment: Experiment, compile: bool = False) -> None:
+        super().__init__(experiment)
+        if compile:
+            # The front end stays outside: the compiler has no complex FFT.
+            self.network.body.compile(fullgraph=True, dynamic=False)
+        self._frames: list[tuple[np.ndarray, np.ndarray]] = []
+        self._windows_seen = 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Records how many windows all devices together have seen."""
+        checkpoint["windows_seen"] = self._windows_seen
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on counting the windows."""
+        self._windows_seen = windows_in(checkpoint, self.settings)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """Gives the binary cross-entropy of a batch of windows."""
+        windows, labels = batch
+        self._windows_seen += len(windows) * self.trainer.world_size
+        loss = F.binary_cross_entropy_with_logits(self.network(windows).float(), labels)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """Collects the probabilities of a batch of frames."""
+        windows, labels = batch
+        logits = self.network(windows).float()
+        self.log("val/loss", F.binary_cross_entropy_with_logits(logits, labels), sync_dist=True)
+        self._frames.append((logits.sigmoid().cpu().numpy(), labels.bool().cpu().numpy()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Scores all the frames together; of several devices, the mean of their scores counts."""
+        probabilities, labels = (np.concatenate(part) for part in zip(*self._frames, strict=True))
+        self._frames.clear()
+        self.log("val/ap", average_precision(probabilities, labels), prog_bar=True, sync_dist=True)
+
+
+class _Music(Corpora):
+    experiment: Experiment
+
+    def sampler(self, batch_size: int, place: Place) -> Sampler:
+        settings = self.experiment.train
+        return mixed(
+            self.train,
+            settings.shares,
+            batch_size,
+            place.rank,
+            place.ranks,
+            window_samples=self.experiment.model.window_samples,
+            order=settings.order,
+            augmentation=self.experiment.augmentation,
+            seed=settings.seed,
+            device=place.device,
+        )
+
+    def validated(self, place: Place) -> Iterator[StoreFrames]:
+        window_samples, hop_samples = (
+            self.experiment.model.window_samples,
+            self.experiment.train.validation_hop_samples,
+        )
+        for store in self.validation:
+            yield StoreFrames(store, window_samples, hop_samples, BATCH_FRAMES, place.rank, place.ranks)
+
+
+def fit(
+    experiment: Experiment,
+    train: Store | Sequence[Store],
+    validation: Store | Sequence[Store],
+    folder: str | Path,
+    resume: bool = True,
+    compile: bool = True,
+    **machine: Any,
+) -> Path:
+    """Trains, or goes on training, a transcriber.
+
+    Args:
+        experiment: What to train and how.
+        train: Store to learn from, or several, each with its share of ``experiment.train.shares``.
+        validation: Store to choose the best weights by, or several, whose frames count together.
+        folder: The run; made when missing.
+        resume: Goes on from the folder's ``last.ckpt`` when there is one.
+        compile: Compiles the network (needs a C++ compiler on the CPU).
+        machine: ``accelerator``, ``devices``, ``num_nodes``, ``precision`` and ``progress``, as of
+            :func:`audiocx.engine.loop.run`.
+
+    Returns:
+        The checkpoint with the highest validation AP.
+
+    Raises:
+        ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices or the
+            corpora, the network to start from is another, or there is no C++ compiler to compile with.
+        CheckpointError: The network to start from cannot be loaded.
+    """
+    if compile and not any(
+        shutil.which(name) for name in (os.environ.get("CXX", "c++"), "c++", "g++", "clang++", "cl")
+    ):
+        raise ConfigError("Compiling the network needs a C++ compiler; install g++, or pass --no-compile.")
+    return run(TranscriberTask, _Music(experiment, train, validation), folder, resume, compile=compile, **machine)

@@ -1,0 +1,253 @@
+"""The command that lays scored predictors beside the paper's Table 4 and draws its Figure 4."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import plots
+from ..config import to_dict
+from ..curves import read_curves
+from ..errors import DataError
+from ..files import replacing
+from ..models import PredictorConfig
+from ..spectrograms import Curve, plot_learning_curves
+from .speech_score import PADDINGS, SOUNDS, SPLITS, add_padding
+
+__all__ = ["Group", "grouped", "read_results", "table", "tabulate"]
+
+# Mean squared error on TIMIT, validation and test, in the paper's table 4, by architecture and complex or not.
+PUBLISHED = {("lstm", False): (16.59, 16.98), ("convlstm", False): (11.10, 12.18), ("convlstm", True): (10.78, 11.90)}
+PUBLISHED_BESIDES = {"full-capacity uRNN": (14.56, 14.66)}  # not among our networks
+PUBLISHED_CORPUS = "TIMIT"
+ARCHITECTURES = {"lstm": "LSTM", "convlstm": "ConvLSTM"}
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A network or a baseline, and all that was scored of it: runs that differ in nothing but their seed.
+
+    Attributes:
+        label: What it is.
+        members: What evaluate.py wrote of each.
+    """
+
+    label: str
+    members: list[dict[str, Any]]
+
+    def values(self, split: str, *keys: str) -> list[float]:
+        """Gives a score of every member that has it.
+
+        Args:
+            split: "validation" or "test".
+            keys: The way to the score within the split.
+
+        Returns:
+            The scores.
+        """
+        found: list[Any] = [member["splits"].get(split) for member in self.members]
+        for key in keys:
+            found = [value and value.get(key) for value in found]
+        return [value for value in found if value is not None]
+
+
+def tabulate(description: str) -> None:
+    """Tabulates as the command line says.
+
+    Args:
+        description: What ``--help`` says first.
+
+    Raises:
+        AudiocxError: The results cannot be read or do not belong together, or the table cannot be written.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, nargs="+", help="folders that evaluate.py wrote")
+    parser.add_argument("-o", "--output", type=Path, default=Path("table"), help="folder of table and picture")
+    add_padding(parser)
+    arguments = parser.parse_args()
+    scored = read_results(arguments.results)
+    groups = grouped(scored)
+    text = table(groups, arguments.padding)
+    with suppress(OSError):  # what is written there says why not
+        arguments.output.mkdir(parents=True, exist_ok=True)
+    with replacing(arguments.output / "table.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(text)
+    validation, training = _curves(groups)
+    if validation:
+        plots.save(plot_learning_curves(validation, training), arguments.output / "learning_curves.png")
+    else:
+        print("No learning curves: the logs of these runs are not there.")
+
+
+def read_results(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """Reads what evaluate.py wrote.
+
+    Args:
+        folders: Of the results.
+
+    Returns:
+        The scores of each, named by their folders: a run may have been scored more than once.
+
+    Raises:
+        DataError: A folder holds none, or they are not of the same utterances.
+    """
+    scored = []
+    for folder in folders:
+        try:
+            scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+            scores["name"], _ = folder.resolve().name, scores["splits"].items()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{folder} holds no scores of speech ({error}); name folders that evaluate.py wrote."
+            ) from None
+        scored.append(scores)
+    heard: dict[str, tuple[Any, str]] = {}
+    for scores in scored:
+        for split, found in scores["splits"].items():
+            what = scores["corpus"], [(row["name"], row["frames"]) for row in found["by_utterance"]]
+            before, first = heard.setdefault(split, (what, scores["name"]))
+            if what != before:
+                raise DataError(
+                    f"{first} and {scores['name']} were not scored on the same utterances for {split}; score them anew."
+                )
+    return scored
+
+
+def grouped(scored: Sequence[dict[str, Any]]) -> list[Group]:
+    """Puts together what differs in nothing but its seed.
+
+    Args:
+        scored: What :func:`read_results` gave.
+
+    Returns:
+        The groups, in the order of their first members.
+    """
+    groups: dict[str, Group] = {}
+    for scores in scored:
+        if scores["kind"] == "baseline":
+            key, label = scores["name"], scores["name"].replace("-", " ")
+        else:
+            training = {name: value for name, value in (scores["train"] or {}).items() if name != "seed"}
+            key, label = json.dumps([scores["model"], training], sort_keys=True), _label(scores["model"])
+        groups.setdefault(key, Group(label, [])).members.append(scores)
+    labels = [group.label for group in groups.values()]
+    # Networks alike that were trained in different ways go by the name of a run as well.
+    return [
+        Group(f"{group.label} ({group.members[0]['name']})", group.members) if labels.count(group.label) > 1 else group
+        for group in groups.values()
+    ]
+
+
+def _label(model: dict[str, Any]) -> str:
+    """What a network is, with all that the paper's is not."""
+    plain = to_dict(PredictorConfig())
+    changes = [f"{key} {value}" for key, value in model.items() if plain.get(key) != value]
+    said = [change for change in changes if change.split()[0] not in ("architecture", "complex")]
+    return ", ".join([_name(model["architecture"], model["complex"]), *said])
+
+
+def _name(architecture: str, complex_valued: bool) -> str:
+    name = ARCHITECTURES[architecture]
+    return name if architecture == "lstm" else f"{'complex' if complex_valued else 'real'} {name}"
+
+
+def table(groups: Sequence[Group], padding: str = "valid") -> str:
+    """Sets out the groups, the best last, and below them what the paper has besides.
+
+    Args:
+        groups: What :func:`grouped` gave.
+        padding: "valid" or "wisdom"; see :class:`audiocx.spectral.SpectralError`.
+
+    Returns:
+        Markdown that also reads as text: a row for each group, with the mean over its runs and, of several, the
+        standard deviation; each run alone below.
+    """
+
+    def error(group: Group) -> float:
+        found = [np.mean(values) for split in SPLITS if (values := group.values(split, "mse", padding))]
+        return float(found[-1])
+
+    head = [
+        "| predictor | runs | parameters | validation | test | published validation | test | SNR, dB | PESQ | STOI |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines = [*head, *(_row(group, padding) for group in sorted(groups, key=error, reverse=True))]
+    models = [group.members[0].get("model") or {} for group in groups]
+    ours = {(model.get("architecture"), model.get("complex")) for model in models}
+    theirs = {_name(*kind): figures for kind, figures in PUBLISHED.items() if kind not in ours} | PUBLISHED_BESIDES
+    lines += [f"| {name} |  |  |  |  | {one:.2f} | {other:.2f} |  |  |  |" for name, (one, other) in theirs.items()]
+    lines += ["", _legend(groups, padding)]
+    several = [group for group in groups if len(group.members) > 1]
+    if several:
+        lines += ["", "| run | seed | validation | test |", "|---|---:|---:|---:|"]
+        lines += [_run_row(member, padding) for group in several for member in group.members]
+    return "\n".join(lines) + "\n"
+
+
+def _row(group: Group, padding: str) -> str:
+    model = group.members[0].get("model")
+    published = PUBLISHED.get((model["architecture"], model["complex"])) if model else None
+    sounds = [
+        next((told for split in SPLITS[::-1] if (told := _mean(group.values(split, sound, "mean"), digits))), "")
+        for sound, digits in zip(SOUNDS, (2, 2, 3), strict=True)
+    ]
+    cells = [
+        group.label,
+        str(len(group.members)),
+        f"{group.members[0]['parameters']:,}",
+        *(_mean(group.values(split, "mse", padding), 2) for split in SPLITS),
+        *([f"{figure:.2f}" for figure in published] if published else ["", ""]),
+        *sounds,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _run_row(scores: dict[str, Any], padding: str) -> str:
+    alone = Group("", [scores])
+    seed = (scores.get("train") or {}).get("seed", "")
+    errors = [_mean(alone.values(split, "mse", padding), 2) for split in SPLITS]
+    return f"| {scores['name']} | {seed} | {' | '.join(errors)} |"
+
+
+def _mean(values: Sequence[float], digits: int) -> str:
+    """Their mean, and their standard deviation where there are several."""
+    if not values:
+        return ""
+    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{spread}"
+
+
+def _legend(groups: Sequence[Group], padding: str) -> str:
+    first: dict[str, dict[str, Any]] = {}
+    for member in (member for group in groups for member in group.members):
+        first = {**member["splits"], **first}
+    corpus = groups[0].members[0]["corpus"]
+    counts = ", ".join(f"{first[split]['utterances']} utterances for {split}" for split in SPLITS if split in first)
+    said = [f"MSE of 10 log10(1e-5 + |X|^2) in dB^2, {PADDINGS[padding]}, on {corpus}: {counts}."]
+    if corpus != PUBLISHED_CORPUS:
+        said.append(f"The published figures are of {PUBLISHED_CORPUS} and cannot be compared with those on {corpus}.")
+    said.append("SNR (segmental), PESQ and STOI: of the predicted magnitudes with the true phases.")
+    if any(len(group.members) > 1 for group in groups):
+        said.append("Of several runs: mean ± standard deviation.")
+    return " ".join(said)
+
+
+def _curves(groups: Sequence[Group]) -> tuple[dict[str, list[Curve]], dict[str, list[Curve]]]:
+    """The learning curves of the runs whose logs are there."""
+    validation: dict[str, list[Curve]] = {}
+    training: dict[str, list[Curve]] = {}
+    for group in groups:
+        for run in (member["run"] for member in group.members if member.get("run")):
+            if (Path(run) / "log").is_dir():
+                validating, learning = read_curves(run)
+                validation.setdefault(group.label, []).append(validating)
+                training.setdefault(group.label, []).append(learning)
+    return validation, training

@@ -1,0 +1,127 @@
+"""Pictures of spectra predicted: the levels beside the true ones, and how the error fell while a network learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .plots import FAINT, INK, LINE_COLOURS, colour_bar, new_figure, time_axis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Curve", "plot_learning_curves", "plot_spectrograms"]
+
+# Steps trained [N], and the mean squared error after each in dB^2 [N].
+Curve = tuple[np.ndarray, np.ndarray]
+
+# No screen shows more; an hour of speech has 225 000.
+MOST_COLUMNS = 4000
+LEVEL_COLOURS, DIFFERENCE_COLOURS = "magma", "RdBu_r"
+# What lies further below the loudest is drawn as silence.
+SHOWN_RANGE_DB = 80.0
+# Of the differences, this part is within the colour scale.
+SHOWN_PER_CENT = 99.0
+INCHES_PER_SECOND = 1.2
+WIDTH_RANGE_INCHES = (8.0, 20.0)
+
+
+def plot_spectrograms(
+    true_db: np.ndarray,
+    predicted_db: np.ndarray,
+    hop_s: float,
+    highest_hz: float,
+    start_s: float = 0.0,
+    title: str = "",
+) -> Figure:
+    """Draws true levels above predicted ones above their difference.
+
+    Args:
+        true_db: Float [T, F].
+        predicted_db: What was predicted of these very frames, [T, F].
+        hop_s: Distance of the frames, in seconds.
+        highest_hz: Frequency of the last bin; the first is at 0 Hz.
+        start_s: Time of the first frame, in seconds.
+        title: What to write above.
+
+    Returns:
+        The figure; where there are more than 4000 frames, a column is the mean of several.
+
+    Raises:
+        ValueError: There are no frames, or the shapes differ.
+    """
+    if true_db.shape != predicted_db.shape or true_db.ndim != 2 or not true_db.size:
+        raise ValueError(f"levels must be [T, F], twice, not {true_db.shape} and {predicted_db.shape}.")
+    true, predicted = _thinned(true_db), _thinned(predicted_db)
+    difference = predicted - true
+    edges_s = start_s - hop_s / 2, start_s + (len(true_db) - 0.5) * hop_s
+    bin_khz = highest_hz / 1000 / max(1, true.shape[1] - 1)
+    extent = (*edges_s, -bin_khz / 2, highest_hz / 1000 + bin_khz / 2)
+    figure = new_figure(float(np.clip(2.0 + INCHES_PER_SECOND * len(true_db) * hop_s, *WIDTH_RANGE_INCHES)), 7.5)
+    rows = figure.subplots(3, 1, sharex=True, sharey=True)
+    loudest_db = float(true.max())
+    most_db = max(1.0, float(np.percentile(np.abs(difference), SHOWN_PER_CENT)))
+    levels = {"cmap": LEVEL_COLOURS, "vmin": max(float(true.min()), loudest_db - SHOWN_RANGE_DB), "vmax": loudest_db}
+    apart = {"cmap": DIFFERENCE_COLOURS, "vmin": -most_db, "vmax": most_db}
+    drawn = (("true", true, levels), ("predicted", predicted, levels), ("predicted - true", difference, apart))
+    for axes, (name, matrix, colours) in zip(rows, drawn, strict=True):
+        axes.imshow(matrix.T, origin="lower", aspect="auto", interpolation="nearest", extent=extent, **colours)
+        axes.set_title(name, loc="left", color=INK)
+        axes.set_ylabel("frequency (kHz)")
+        axes.tick_params(length=3, color=FAINT)
+        axes.spines[:].set_visible(False)
+    time_axis(rows[-1], *edges_s)
+    # At a fixed distance, however wide the picture.
+    colour_bar(figure, rows[0].images[0], rows[:2], "level (dB)", pad=0.01, fraction=0.04, aspect=40)
+    colour_bar(figure, rows[2].images[0], rows[2:], "difference (dB)", pad=0.01, fraction=0.04, aspect=20)
+    if title:
+        figure.suptitle(title, color=INK)
+    return figure
+
+
+def _thinned(levels_db: np.ndarray) -> np.ndarray:
+    """At most so many rows as are drawn, each the mean of its share."""
+    frames = len(levels_db)
+    if frames <= MOST_COLUMNS:
+        return levels_db
+    starts = np.arange(MOST_COLUMNS) * frames // MOST_COLUMNS
+    counts = np.diff(starts, append=frames)
+    return np.add.reduceat(levels_db, starts, axis=0) / counts[:, None]
+
+
+def plot_learning_curves(
+    validation: Mapping[str, Sequence[Curve]], training: Mapping[str, Sequence[Curve]] | None = None
+) -> Figure:
+    """Draws how the error fell, a colour for each network, a line for each of its runs.
+
+    Args:
+        validation: The curves of each network's runs.
+        training: Those on what was trained on, for networks of which they are known: paler, broken lines.
+
+    Returns:
+        The figure.
+
+    Source: Figure 4 of C. Trabelsi et al., "Deep complex networks", ICLR 2018, draws complex against real so.
+    """
+    from matplotlib.ticker import FuncFormatter
+
+    figure = new_figure(7.2, 4.8)
+    axes = figure.add_subplot()
+    for index, (label, curves) in enumerate(validation.items()):
+        colour = LINE_COLOURS[index % len(LINE_COLOURS)]
+        for steps, mse in (training or {}).get(label, ()):
+            axes.plot(steps, mse, color=colour, linewidth=0.8, linestyle="--", alpha=0.5)
+        for number, (steps, mse) in enumerate(curves):
+            lowest = min(float(np.min(own)) for _, own in curves if len(own))
+            text = f"{label}  (lowest {lowest:.2f})"
+            axes.plot(steps, mse, color=colour, linewidth=1.8, label=text if number == 0 else "_")
+    axes.set(xlabel="steps", ylabel="mean squared error (dB²)", yscale="log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.grid(color=FAINT, linewidth=0.6, which="both")
+    axes.spines[["top", "right"]].set_visible(False)
+    if validation:
+        axes.legend(loc="upper right", frameon=False)
+    return figure

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from audiocx.models import PredictorConfig, PredictorNetwork, build
+from audiocx.models.predictor import _compressed, _expanded
+from audiocx.signal import BINS, log_power_db
+
+SMALL = [
+    PredictorConfig(hidden=4),
+    PredictorConfig(hidden=4, complex=False),
+    PredictorConfig("lstm", complex=False, hidden=5),
+    PredictorConfig(hidden=3, layers=2, kernel=5, front_end="compressed", level=True, position=2, forget_bias=1.0),
+    PredictorConfig(complex=False, hidden=3, layers=2, front_end="compressed", level=True, position=1),
+    PredictorConfig("lstm", complex=False, hidden=5, layers=2, front_end="compressed"),
+]
+
+
+def spectra(*shape: int) -> Tensor:
+    return torch.randn(*shape, BINS, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+
+
+def network(config: PredictorConfig) -> PredictorNetwork:
+    torch.manual_seed(0)
+    return build(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [
+        (PredictorConfig(), 88_442),
+        (PredictorConfig(complex=False), 87_194),
+        (PredictorConfig("lstm", complex=False), 135_548),
+    ],
+)
+def test_the_papers_sizes(config: PredictorConfig, parameters: int) -> None:
+    assert sum(parameter.numel() for parameter in network(config).parameters()) == parameters
+
+
+@pytest.mark.parametrize("config", SMALL)
+def test_step_by_step_is_the_whole(config: PredictorConfig) -> None:
+    predictor, x = network(config), spectra(2, 7)
+    with torch.no_grad():
+        whole, last = predictor(x)
+        state, frames = None, []
+        for frame in x.unbind(1):
+            prediction, state = predictor.step(frame, state)
+            frames.append(prediction)
+    torch.testing.assert_close(torch.stack(frames, 1), whole)
+    torch.testing.assert_close(state, last)
+
+
+@pytest.mark.parametrize("config", SMALL)
+def test_the_future_does_not_matter(config: PredictorConfig) -> None:
+    predictor, x = network(config), spectra(1, 6)
+    other = x.clone()
+    other[:, 4:] = 0
+    before, after = predictor(x)[0], predictor(other)[0]
+    assert torch.equal(before[:, :4], after[:, :4])
+    assert not torch.equal(before[:, 4:], after[:, 4:])
+
+
+@pytest.mark.parametrize("config", SMALL)
+def test_every_parameter_learns(config: PredictorConfig) -> None:
+    predictor, x = network(config), spectra(2, 5)
+    loss = (log_power_db(predictor(x)[0][:, :-1]) - log_power_db(x[:, 1:])).square().mean()
+    loss.backward()
+    for name, parameter in predictor.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("config", SMALL)
+def test_silence_gives_finite_numbers_both_ways(config: PredictorConfig) -> None:
+    predictor = network(config)
+    prediction = log_power_db(predictor(torch.zeros(1, 4, BINS, dtype=torch.complex64))[0])
+    prediction.square().mean().backward()
+    assert prediction.isfinite().all()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in predictor.parameters())
+
+
+def test_compressing_and_back() -> None:
+    x = spectra(20) * torch.logspace(-4, 2, 20).unsqueeze(1)
+    pairs = torch.view_as_real(x)
+    torch.testing.assert_close(_expanded(_compressed(pairs)), pairs, rtol=1e-3, atol=1e-6)
+    packed = torch.view_as_complex(_compressed(pairs))
+    # The phase stays; magnitudes from silence to the loudest come to lie in 0 to about 2.
+    torch.testing.assert_close(packed.angle(), x.angle(), rtol=0, atol=1e-4)
+    assert float(packed.abs().max()) < 2.5
+
+
+def test_compressed_extremes_are_finite() -> None:
+    assert _expanded(torch.full((3, 2), 1e6)).isfinite().all()
+    assert _compressed(torch.zeros(3, 2)).eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"architecture": "gru"}, "architecture is one of 'convlstm', 'lstm'"),
+        ({"architecture": "lstm"}, "set complex = false"),
+        ({"architecture": "lstm", "complex": False, "level": True}, "belong to the ConvLSTM"),
+        ({"kernel": 4}, "kernel must be odd"),
+        ({"hidden": 0}, "positive"),
+        ({"position": -1}, "0 or more"),
+    ],
+)
+def test_settings_that_make_no_network(settings: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        PredictorConfig(**settings)  # type: ignore[arg-type]

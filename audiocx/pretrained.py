@@ -37,7 +37,7 @@ __all__ = [
     "read_config",
 ]
 
-DEFAULT = "maps-deep-complex"
+DEFAULT = "musicnetem-deep-complex"
 DEFAULT_PREDICTOR = "librispeech-complex-convlstm"
 _HOMES = (Path(__file__).parent / "checkpoints", Path(__file__).parents[1] / "pretrained")
 

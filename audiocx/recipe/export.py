@@ -73,7 +73,7 @@ class Facts:
         data: What was trained on.
         validation: What was held out to choose by.
         licence: Of the data, and so of the weights.
-        commands: How to make the checkpoint again.
+        commands: How to make the checkpoint again, with {run}, {name} and {config} (the configuration) to be filled in.
     """
 
     corpora: str
@@ -151,7 +151,12 @@ def export(arguments: argparse.Namespace, validation: dict[str, Sequence[Piece]]
     rows = [f"| {name} | {' | '.join(f'{overall[key]:.3f}' for key in SCORES)} |" for name, overall in scores.items()]
     date = datetime.date.today().isoformat()
     card = CARD.format(
-        **vars(facts) | {"commands": facts.commands.format(run=arguments.run.name, name=arguments.checkpoint.name)},
+        **vars(facts)
+        | {
+            "commands": facts.commands.format(
+                run=arguments.run.name, name=arguments.checkpoint.name, config=kind.replace(" ", "-")
+            )
+        },
         name=arguments.checkpoint.name,
         description=description,
         network=f"{kind}, {parameters:,} parameters, front end: {experiment.model.front_end}",

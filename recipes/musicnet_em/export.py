@@ -23,7 +23,7 @@ FACTS = Facts(
     "so the weights are non-commercial too",
     commands="""\
 python recipes/musicnet_em/render.py MIDI FOLDER
-python recipes/musicnet_em/train.py recipes/musicnet_em/conf/{run}.toml FOLDER MAPS
+python recipes/musicnet_em/train.py recipes/musicnet_em/conf/{config}.toml FOLDER MAPS -o runs/{run}
 python recipes/musicnet_em/export.py runs/{run} pretrained/{name} FOLDER MAPS
 # MIDI is MusicNetEM, MAPS that corpus. Scored again by:
 python recipes/musicnet/evaluate.py {name} FOLDER --split validation

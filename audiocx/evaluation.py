@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +99,11 @@ def scorable(heard: Heard, settings: DecodeSettings, lowest_note: int) -> Piece:
 
 
 def tune_decoding(
-    heard: Iterable[Heard], lowest_note: int = 21, start: DecodeSettings | None = None, rounds: int = 2
+    heard: Iterable[Heard],
+    lowest_note: int = 21,
+    start: DecodeSettings | None = None,
+    rounds: int = 2,
+    workers: int = 1,
 ) -> tuple[DecodeSettings, float]:
     """Chooses the decoding settings on validation recordings, one setting at a time.
 
@@ -107,37 +115,59 @@ def tune_decoding(
         lowest_note: MIDI number of the first pitch.
         start: Settings to begin with; the defaults when None.
         rounds: How often to go through all the settings.
+        workers: Processes that share the recordings.
 
     Returns:
         The settings, and the figure they reach.
     """
     recordings = list(heard)
     best = start or DecodeSettings()
-    score = _note_figure(recordings, best, lowest_note)
-    for _ in range(rounds):
-        before = best
-        for name, values in GRID.items():
-            for value in values:
-                if value == getattr(best, name):
-                    continue
-                change: dict[str, Any] = {name: value}
-                candidate = dataclasses.replace(best, **change)
-                figure = _note_figure(recordings, candidate, lowest_note)
-                if figure > score:
-                    best, score = candidate, figure
-        if best == before:
-            break
+    with _figures(recordings, lowest_note, workers) as figures:
+        score = float(np.mean(figures(best)))
+        for _ in range(rounds):
+            before = best
+            for name, values in GRID.items():
+                for value in values:
+                    if value == getattr(best, name):
+                        continue
+                    change: dict[str, Any] = {name: value}
+                    candidate = dataclasses.replace(best, **change)
+                    figure = float(np.mean(figures(candidate)))
+                    if figure > score:
+                        best, score = candidate, figure
+            if best == before:
+                break
     return dataclasses.replace(best, frame_threshold=_frame_threshold(recordings, best, lowest_note)), score
 
 
-def _note_figure(recordings: list[Heard], settings: DecodeSettings, lowest_note: int) -> float:
-    figures = []
-    for heard in recordings:
-        evidence = heard.evidence
-        found = decode(evidence.probabilities, evidence.frame_rate, settings, lowest_note, onsets=evidence.onsets)
-        scores = note_scores(heard.reference, found)
-        figures.append((scores.f1 + scores.offset_f1) / 2)
-    return float(np.mean(figures))
+@contextmanager
+def _figures(
+    recordings: list[Heard], lowest_note: int, workers: int
+) -> Iterator[Callable[[DecodeSettings], list[float]]]:
+    """Gives what scores settings on all recordings; these go to each process once, and not with every call."""
+    if workers == 1:
+        yield lambda settings: [_figure(settings, lowest_note, heard) for heard in recordings]
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _share, (recordings,)) as pool:
+        yield lambda settings: list(pool.map(partial(_shared_figure, settings, lowest_note), range(len(recordings))))
+
+
+_shared: list[Heard] = []
+
+
+def _share(recordings: list[Heard]) -> None:
+    _shared[:] = recordings
+
+
+def _shared_figure(settings: DecodeSettings, lowest_note: int, index: int) -> float:
+    return _figure(settings, lowest_note, _shared[index])
+
+
+def _figure(settings: DecodeSettings, lowest_note: int, heard: Heard) -> float:
+    evidence = heard.evidence
+    found = decode(evidence.probabilities, evidence.frame_rate, settings, lowest_note, onsets=evidence.onsets)
+    scores = note_scores(heard.reference, found)
+    return (scores.f1 + scores.offset_f1) / 2
 
 
 def _frame_threshold(recordings: list[Heard], settings: DecodeSettings, lowest_note: int) -> float:

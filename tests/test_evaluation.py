@@ -37,6 +37,11 @@ def test_tuning_finds_a_threshold_between_the_true_and_the_false_notes() -> None
     assert 0.08 < settings.frame_threshold <= 0.24 and scores["frame_f1"] > 0.99
 
 
+def test_several_processes_tune_alike() -> None:
+    recordings = [heard(peak=0.24), heard(peak=0.3), heard(peak=0.5)]
+    assert tune_decoding(recordings, rounds=1, workers=2) == tune_decoding(recordings, rounds=1)
+
+
 def test_tuning_keeps_what_it_cannot_better() -> None:
     start = DecodeSettings(threshold=0.37)
     settings, figure = tune_decoding([heard(peak=0.9)], start=start)

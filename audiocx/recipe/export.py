@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -192,6 +193,8 @@ def _hear_and_tune(
         untuned = pretrained.export(network, Path(draft) / "untuned", DecodeSettings(), HOP_SAMPLES, "not tuned yet")
         transcriber = load_transcriber(untuned)
     shipped = {name: hear_pieces(transcriber, pieces, SHIPPED_HOP_SAMPLES) for name, pieces in validation.items()}
-    settings, _ = tune_decoding([heard for part in shipped.values() for heard in part], network.config.lowest_note)
+    recordings = [heard for part in shipped.values() for heard in part]
+    workers = min(os.cpu_count() or 1, len(recordings))
+    settings, _ = tune_decoding(recordings, network.config.lowest_note, workers=workers)
     fine = {name: hear_pieces(transcriber, pieces, HOP_SAMPLES) for name, pieces in validation.items()}
     return settings, shipped, fine

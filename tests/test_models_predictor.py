@@ -12,8 +12,11 @@ SMALL = [
     PredictorConfig(hidden=4),
     PredictorConfig(hidden=4, complex=False),
     PredictorConfig("lstm", complex=False, hidden=5),
-    PredictorConfig(hidden=3, layers=2, kernel=5, front_end="compressed", level=True, position=2, forget_bias=1.0),
+    PredictorConfig(
+        hidden=3, layers=2, kernel=5, front_end="compressed", level=True, position=2, skip=True, forget_bias=1.0
+    ),
     PredictorConfig(complex=False, hidden=3, layers=2, front_end="compressed", level=True, position=1),
+    PredictorConfig(complex=False, hidden=3, front_end="compressed", level=True, skip=True),
     PredictorConfig("lstm", complex=False, hidden=5, layers=2, front_end="compressed"),
 ]
 

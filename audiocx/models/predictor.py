@@ -45,6 +45,7 @@ class PredictorConfig:
             logarithm of their magnitude over the floor of the score, phase kept.
         level: Gives the ConvLSTM the magnitude as one more channel.
         position: Channels that are learnt for each bin, for the ConvLSTM to know where in the spectrum it is.
+        skip: Lets the ConvLSTM's readout see the input too; that the next frame is much like the last it then knows.
         forget_bias: What the forget gates' biases start at.
         scheme: Initialisation: "unitary" (real: orthogonal) or "rayleigh" (real: normal), under Glorot's criterion.
     """
@@ -57,6 +58,7 @@ class PredictorConfig:
     front_end: Literal["linear", "compressed"] = "linear"
     level: bool = False
     position: int = 0
+    skip: bool = False
     forget_bias: float = 0.0
     scheme: Scheme = "unitary"
 
@@ -68,8 +70,8 @@ class PredictorConfig:
                 raise ValueError(f"{name} is one of {options}, not {getattr(self, name)!r}")
         if self.architecture == "lstm" and self.complex:
             raise ValueError("the plain LSTM is real; set complex = false")
-        if self.architecture == "lstm" and (self.level or self.position):
-            raise ValueError("level and position belong to the ConvLSTM")
+        if self.architecture == "lstm" and (self.level or self.position or self.skip):
+            raise ValueError("level, position and skip belong to the ConvLSTM")
         if self.kernel % 2 == 0 or min(self.kernel, self.layers, self.units) < 1 or self.position < 0:
             raise ValueError("kernel must be odd, layers and hidden positive, position 0 or more")
 
@@ -140,21 +142,25 @@ class _ConvCore(nn.Module):
         self.layers = nn.ModuleList(
             ConvLSTM(count, config.units, config.kernel, config.complex, **options) for count in inputs
         )
-        self.parts = parts
+        self.parts, self.skip = parts, config.skip
+        seen = config.units + channels * config.skip
         self.readout: nn.Module
         if config.complex:
-            self.readout = ComplexLinear(config.units, 1, scheme=config.scheme, criterion="glorot")
+            self.readout = ComplexLinear(seen, 1, scheme=config.scheme, criterion="glorot")
         else:
-            self.readout = _linear(config.units, 2, config.scheme)
+            self.readout = _linear(seen, 2, config.scheme)
         if self.position is not None and not self.position.is_meta:
             nn.init.normal_(self.position, std=0.1)
 
     def forward(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        y = self._channels(x)
+        y = inputs = self._channels(x)
         states = []
         for index, layer in enumerate(self.layers):
             y, last = layer(y, None if state is None else state[index])
             states.append(last)
+        if self.skip:
+            both = zip(y.chunk(self.parts, 2), inputs.chunk(self.parts, 2), strict=True)
+            y = torch.cat([part for pair in both for part in pair], 2)
         return self.readout(y.transpose(2, 3)), tuple(states)
 
     def _channels(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
 RECORDING ?= $(firstword $(wildcard examples/*.flac examples/*.wav))
+SPEECH ?= $(firstword $(wildcard examples/librispeech*))
 OUTPUT ?= output
 # What make bench transcribes: a folder of recordings with label files beside them.
 LABELLED ?= examples
@@ -24,8 +25,9 @@ REQUIREMENTS := pyproject.toml constraints.txt
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(VENV)/.installed  ## transcribe the recording in examples/ with the bundled network
+demo: $(VENV)/.installed  ## transcribe and predict the recordings in examples/ with the bundled networks
 	$(BIN)/audiocx transcribe $(RECORDING) -o $(OUTPUT) --overwrite --format midi,csv,png --list
+	$(BIN)/audiocx predict $(SPEECH) -o $(OUTPUT) --overwrite --format png,wav
 
 test: $(VENV)/.installed-dev lint  ## check style and types, run the tests
 	$(BIN)/python -m pytest

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 DEFAULT = "musicnetem-deep-complex"
-DEFAULT_PREDICTOR = "librispeech-complex-convlstm"
+DEFAULT_PREDICTOR = "librispeech-tuned-complex"
 _HOMES = (Path(__file__).parent / "checkpoints", Path(__file__).parents[1] / "pretrained")
 
 

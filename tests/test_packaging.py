@@ -58,9 +58,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def test_a_wheel_carries_the_default_network_and_nothing_else(installed: Path) -> None:
-    carried = [path.name for path in (installed / "audiocx" / "checkpoints").iterdir()]
-    assert carried == [pretrained.DEFAULT]
+def test_a_wheel_carries_the_default_networks_and_nothing_else(installed: Path) -> None:
+    carried = {path.name for path in (installed / "audiocx" / "checkpoints").iterdir()}
+    assert carried == {pretrained.DEFAULT, pretrained.DEFAULT_PREDICTOR}
     tops = {path.name for path in installed.iterdir()}
     assert tops == {"audiocx", f"audiocx-{audiocx.__version__}.dist-info"}
 

@@ -26,8 +26,8 @@ class ConvLSTM(nn.Module):
     real part with real part, imaginary with imaginary.
 
     The convolution of the inputs is one call for all the time there is; only that of the state steps, with a gradient
-    of its own which also gathers the weights' in one call. This trains more than twice as fast as letting autograd
-    follow the steps.
+    of its own which also gathers the weights' in one call. This trains several times as fast as letting autograd
+    follow the steps (benchmarks/predictor_step.py).
 
     Shape: input [B, T, 2I, F] real, real parts first, or [B, T, I, F] complex (of the real layer: [B, T, I, F] real);
     output [B, T, 2H, F] or [B, T, H, F], of the input's kind; states [B, 2H, F] (or [B, H, F]), always real.

@@ -21,6 +21,7 @@ from training_runs import (
     assert_same,
     assert_same_training,
     checkpoint,
+    killed_at,
     logged,
     train,
     with_train,
@@ -122,18 +123,8 @@ def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: SimpleNam
 def test_a_run_that_was_killed_and_resumed_is_the_whole_run(
     stores: Stores, whole_run: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, calls: int
 ) -> None:
-    step, left = getattr(TranscriberTask, method), [calls]
-
-    def fatal(task: TranscriberTask, batch: Any, index: int) -> Any:
-        left[0] -= 1
-        if left[0] == 0:
-            raise Killed
-        return step(task, batch, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TranscriberTask, method, fatal)
-        with pytest.raises(Killed):
-            train(stores, tmp_path / "run")
+    with killed_at(TranscriberTask, method, calls, monkeypatch):
+        train(stores, tmp_path / "run")
     torch.manual_seed(99)
     train(stores, tmp_path / "run")
     assert_same_training(tmp_path / "run", whole_run.folder)

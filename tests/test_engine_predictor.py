@@ -19,6 +19,7 @@ from training_runs import (
     assert_same,
     assert_same_training,
     checkpoint,
+    killed_at,
     logged,
     train_predictor,
     with_predictor_training,
@@ -92,18 +93,8 @@ def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: SimpleNam
 def test_a_run_that_was_killed_and_resumed_is_the_whole_run(
     stores: Stores, whole_run: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, calls: int
 ) -> None:
-    step, left = getattr(PredictorTask, method), [calls]
-
-    def fatal(task: PredictorTask, batch: Any, index: int) -> Any:
-        left[0] -= 1
-        if left[0] == 0:
-            raise Killed
-        return step(task, batch, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PredictorTask, method, fatal)
-        with pytest.raises(Killed):
-            train_predictor(stores, tmp_path / "run")
+    with killed_at(PredictorTask, method, calls, monkeypatch):
+        train_predictor(stores, tmp_path / "run")
     torch.manual_seed(99)
     train_predictor(stores, tmp_path / "run")
     assert_same_training(tmp_path / "run", whole_run.folder)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from speech_lookalike import write_librispeech
 from tiny_corpus import write_corpus
@@ -56,6 +59,22 @@ QUICK: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "progress": False}
 
 class Killed(Exception):
     """Stands for a kill."""
+
+
+@contextmanager
+def killed_at(task: type[Any], method: str, calls: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Expects what is run within to be killed when a method of its task is called for the so many'th time."""
+    step, left = getattr(task, method), [calls]
+
+    def fatal(*arguments: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Killed
+        return step(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(task, method, fatal)
+        yield
 
 
 def train(stores: tuple[Any, Any], folder: Path, experiment: Experiment = EXPERIMENT, **options: Any) -> Path:

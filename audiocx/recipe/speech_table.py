@@ -180,8 +180,7 @@ def table(groups: Sequence[Group], padding: str = "valid") -> str:
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     lines = [*head, *(_row(group, padding) for group in sorted(groups, key=error, reverse=True))]
-    models = [group.members[0].get("model") or {} for group in groups]
-    ours = {(model.get("architecture"), model.get("complex")) for model in models}
+    ours = {_in_paper(group) for group in groups}
     theirs = {_name(*kind): figures for kind, figures in PUBLISHED.items() if kind not in ours} | PUBLISHED_BESIDES
     lines += [f"| {name} |  |  |  |  | {one:.2f} | {other:.2f} |  |  |  |" for name, (one, other) in theirs.items()]
     lines += ["", _legend(groups, padding)]
@@ -193,8 +192,8 @@ def table(groups: Sequence[Group], padding: str = "valid") -> str:
 
 
 def _row(group: Group, padding: str) -> str:
-    model = group.members[0].get("model")
-    published = PUBLISHED.get((model["architecture"], model["complex"])) if model else None
+    kind = _in_paper(group)
+    published = PUBLISHED[kind] if kind else None
     sounds = [
         next((told for split in SPLITS[::-1] if (told := _mean(group.values(split, sound, "mean"), digits))), "")
         for sound, digits in zip(SOUNDS, (2, 2, 3), strict=True)
@@ -208,6 +207,15 @@ def _row(group: Group, padding: str) -> str:
         *sounds,
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _in_paper(group: Group) -> tuple[str, bool] | None:
+    """Architecture, and complex or not, of a network that is the paper's; None of any other, and of a baseline."""
+    model = group.members[0].get("model")
+    if model is None:
+        return None
+    kind = model["architecture"], model["complex"]
+    return kind if model == to_dict(PredictorConfig(*kind)) else None
 
 
 def _run_row(scores: dict[str, Any], padding: str) -> str:

@@ -119,6 +119,8 @@ class PredictorTraining:
         patience: Epochs without a lower validation error after which training stops; 0 for never.
         start: Checkpoint whose weights are trained on, by name or path; fresh weights when empty.
         seed: Of weights and draws.
+        phase_weight: How much a phase counts that is off by a quarter turn, in dB^2, where it is as loud as the mean;
+            0 for levels alone, as the score has it.
     """
 
     steps: int
@@ -134,6 +136,7 @@ class PredictorTraining:
     patience: int = 0
     start: str = ""
     seed: int = 0
+    phase_weight: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -142,8 +145,8 @@ class PredictorTraining:
         _check_learning(self)
         if self.segment_frames != 0 and self.segment_frames < 2:
             raise ValueError("segment_frames is 0 for whole utterances, or 2 and more: one frame predicts another")
-        if min(self.warmup_steps, self.clip_norm, self.seed) < 0:
-            raise ValueError("warmup_steps, clip_norm and seed must be 0 or more")
+        if min(self.warmup_steps, self.clip_norm, self.seed, self.phase_weight) < 0:
+            raise ValueError("warmup_steps, clip_norm, seed and phase_weight must be 0 or more")
 
     @property
     def epochs(self) -> int:

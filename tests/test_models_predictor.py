@@ -6,7 +6,7 @@ from torch import Tensor
 
 from audiocx.models import PredictorConfig, PredictorNetwork, build
 from audiocx.models.predictor import _compressed, _expanded
-from audiocx.signal import BINS, log_power_db
+from audiocx.signal import BINS, log_power_db, stft
 
 SMALL = [
     PredictorConfig(hidden=4),
@@ -18,6 +18,9 @@ SMALL = [
     PredictorConfig(complex=False, hidden=3, layers=2, front_end="compressed", level=True, position=1),
     PredictorConfig(complex=False, hidden=3, front_end="compressed", level=True, skip=True),
     PredictorConfig("lstm", complex=False, hidden=5, layers=2, front_end="compressed"),
+    PredictorConfig(hidden=3, front_end="advance", level=True, skip=True, ahead=3),
+    PredictorConfig(complex=False, hidden=3, front_end="advance", skip=True, ahead=2),
+    PredictorConfig("lstm", complex=False, hidden=5, front_end="advance", ahead=2),
 ]
 
 
@@ -96,6 +99,32 @@ def test_compressing_and_back() -> None:
 def test_compressed_extremes_are_finite() -> None:
     assert _expanded(torch.full((3, 2), 1e6)).isfinite().all()
     assert _compressed(torch.zeros(3, 2)).eq(0).all()
+
+
+@pytest.mark.parametrize("frequency_hz", [500.0, 1012.3, 3000.0])
+def test_what_repeats_its_advance_foretells_a_tone(frequency_hz: float) -> None:
+    config = PredictorConfig(hidden=2, front_end="advance", skip=True, ahead=4)
+    repeats = network(config)
+    with torch.no_grad():
+        for parameter in repeats.core.parameters():
+            parameter.zero_()
+        readout = repeats.core.readout.weight_real  # type: ignore[union-attr]
+        readout[:, -1] = 1.0  # the input, after the hidden maps
+    tone = stft(0.5 * torch.sin(2 * torch.pi * frequency_hz * torch.arange(4000) / 8000)[None])[:, 3:-3]
+    forecast, _ = repeats.forecast(tone)
+    for ahead in range(4):
+        true = tone[:, 2 + ahead :]
+        # The first frame's advance is not known yet.
+        predicted = forecast[:, 1 : 1 + true.shape[1], ahead]
+        assert (predicted - true).abs().max() < 1e-2 * true.abs().max()
+
+
+def test_the_first_of_the_frames_ahead_is_the_next() -> None:
+    several = network(PredictorConfig(hidden=3, ahead=3))
+    x = spectra(2, 6)
+    forecast, _ = several.forecast(x)
+    assert forecast.shape == (2, 6, 3, 129) and forecast.dtype == torch.complex64
+    assert torch.equal(several(x)[0], forecast[:, :, 0])
 
 
 @pytest.mark.parametrize(

@@ -50,13 +50,15 @@ class PredictorTask(Task):
         self._frames_seen = checkpoint["frames_seen"]
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        """Gives the mean squared error of a batch of spectra, in dB^2."""
+        """Gives the loss of a batch of spectra, in dB^2."""
         # Summed where it lies: reading it at every step would wait for the device.
         self._frames_of_epoch = self._frames_of_epoch.to(self.device) + batch[1].sum()
-        total, count = self._squared_error(*batch)
-        loss = total / count
-        self.log("train/mse", loss, prog_bar=True)
-        return loss
+        level, phase = self._errors(*batch)
+        self.log("train/mse", level, prog_bar=True)
+        if not self.settings.phase_weight:
+            return level
+        self.log("train/phase", phase, prog_bar=True)
+        return level + self.settings.phase_weight * phase
 
     def on_train_epoch_end(self) -> None:
         """Counts the frames of all devices, whose utterances differ in length."""
@@ -74,13 +76,46 @@ class PredictorTask(Task):
         self._error = [0.0, 0]
         self.log("val/mse", total / count, prog_bar=True, sync_dist=True)
 
+    def _errors(self, spectra: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The errors in level and in phase, in the mean over all frames predicted, however far ahead."""
+        forecast, _ = self.network.forecast(spectra[:, :-1])
+        valid = _valid(spectra, lengths)
+        level = phase = count = spectra.new_zeros((), dtype=torch.float32)
+        for ahead, predicted in enumerate(forecast.unbind(2)):
+            true, there = spectra[:, 1 + ahead :], valid[:, ahead:]
+            predicted = predicted[:, : true.shape[1]]
+            level = level + _sum(_squared_db(predicted, true), there)
+            if self.settings.phase_weight:
+                phase = phase + _sum(_phase_error(predicted, true), there)
+            count = count + there.sum() * spectra.shape[-1]
+        return level / count, phase / count
+
     def _squared_error(self, spectra: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The sum over the frames that are predicted and no padding, and the number of its terms."""
         predicted, _ = self.network(spectra[:, :-1])
-        squared = (log_power_db(predicted) - log_power_db(spectra[:, 1:])).square().sum(-1)
-        valid = torch.arange(1, spectra.shape[1], device=lengths.device) < lengths[:, None]
-        # A choice and no product: not even an infinite value comes through from the padding.
-        return torch.where(valid, squared, 0).sum(), valid.sum() * spectra.shape[-1]
+        valid = _valid(spectra, lengths)
+        return _sum(_squared_db(predicted, spectra[:, 1:]), valid), valid.sum() * spectra.shape[-1]
+
+
+def _valid(spectra: Tensor, lengths: Tensor) -> Tensor:
+    """Which frames from the second on are no padding, bool [B, T - 1]."""
+    return torch.arange(1, spectra.shape[1], device=lengths.device) < lengths[:, None]
+
+
+def _squared_db(predicted: Tensor, true: Tensor) -> Tensor:
+    return (log_power_db(predicted) - log_power_db(true)).square()
+
+
+def _phase_error(predicted: Tensor, true: Tensor) -> Tensor:
+    """1 - cos of the angle between spectra, weighted by the true one's level over the floor, about 1 in the mean."""
+    louder = log_power_db(true) - log_power_db(torch.zeros((), device=true.device))
+    lengths = (predicted.abs() * true.abs()).clamp_min(1e-12)
+    return louder / louder.mean().clamp_min(1e-3) * (1 - (predicted * true.conj()).real / lengths)
+
+
+def _sum(error: Tensor, valid: Tensor) -> Tensor:
+    # A choice and no product: not even an infinite value comes through from the padding.
+    return torch.where(valid, error.sum(-1), 0).sum()
 
 
 class _Speech(Corpora):

@@ -42,12 +42,15 @@ class PredictorConfig:
         layers: Recurrent layers, one above the other.
         kernel: Taps of the ConvLSTM over frequency.
         front_end: "linear" takes and gives spectra as they are, as the paper does; "compressed" takes and gives the
-            logarithm of their magnitude over the floor of the score, phase kept.
+            logarithm of their magnitude over the floor of the score, phase kept; "advance" does the same, but phases
+            are by how much more each bin turned, since the frame before, than a tone in its middle does: a steady
+            tone then stays the same number, whatever its frequency.
         level: Gives the ConvLSTM the magnitude as one more channel.
         position: Channels that are learnt for each bin, for the ConvLSTM to know where in the spectrum it is.
         skip: Lets the ConvLSTM's readout see the input too; that the next frame is much like the last it then knows.
         forget_bias: What the forget gates' biases start at.
         scheme: Initialisation: "unitary" (real: orthogonal) or "rayleigh" (real: normal), under Glorot's criterion.
+        ahead: How many frames are predicted at once, from the next on.
     """
 
     architecture: Literal["convlstm", "lstm"] = "convlstm"
@@ -55,12 +58,13 @@ class PredictorConfig:
     hidden: int | None = None
     layers: int = 1
     kernel: int = 3
-    front_end: Literal["linear", "compressed"] = "linear"
+    front_end: Literal["linear", "compressed", "advance"] = "linear"
     level: bool = False
     position: int = 0
     skip: bool = False
     forget_bias: float = 0.0
     scheme: Scheme = "unitary"
+    ahead: int = 1
 
     def __post_init__(self) -> None:
         """Checks the names and the ranges."""
@@ -72,8 +76,8 @@ class PredictorConfig:
             raise ValueError("the plain LSTM is real; set complex = false")
         if self.architecture == "lstm" and (self.level or self.position or self.skip):
             raise ValueError("level, position and skip belong to the ConvLSTM")
-        if self.kernel % 2 == 0 or min(self.kernel, self.layers, self.units) < 1 or self.position < 0:
-            raise ValueError("kernel must be odd, layers and hidden positive, position 0 or more")
+        if self.kernel % 2 == 0 or min(self.kernel, self.layers, self.units, self.ahead) < 1 or self.position < 0:
+            raise ValueError("kernel must be odd, layers, hidden and ahead positive, position 0 or more")
 
     @property
     def units(self) -> int:
@@ -106,13 +110,43 @@ class PredictorNetwork(nn.Module):
         Returns:
             The predictions, and the state after the last frame.
         """
+        ahead, state = self.forecast(spectra, state)
+        return ahead[:, :, 0], state
+
+    def forecast(self, spectra: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Predicts from all frames, as far ahead as the network was built for.
+
+        Args:
+            spectra: See the class for shapes.
+            state: What an earlier call gave, to go on from there.
+
+        Returns:
+            Complex64 [B, T, A, F], where [:, t, a] is the prediction of frame t + 1 + a, and the state after the last
+            frame.
+        """
         x = torch.view_as_real(spectra)
+        if self.config.front_end == "advance":
+            return self._by_advance(x, state)
         if self.config.front_end == "compressed":
             x = _compressed(x)
         y, state = self.core(x, state)
         if self.config.front_end == "compressed":
             y = _expanded(y)
         return torch.view_as_complex(y.contiguous()), state
+
+    def _by_advance(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Predicts by how much each bin turns; the state's last pair is where it stood in the frame before."""
+        turns = _phasors(x)
+        if state is None:
+            before, core_state = torch.ones_like(turns[:, :1]), None
+        else:
+            before, core_state = torch.complex(*state[-1]).unsqueeze(1), state[:-1]
+        # A hop is half a frame: a tone in the middle of bin k turns by k half turns.
+        steady = 1.0 - 2.0 * (torch.arange(x.shape[2], device=x.device) % 2)
+        since = torch.cat([before, turns[:, :-1]], 1).conj() * steady
+        y, states = self.core(torch.view_as_real(torch.view_as_complex(_compressed(x)) * since), core_state)
+        phases = turns.unsqueeze(2) * (_phasors(y) * steady).cumprod(2)
+        return phases * magnitude(_expanded(y), -1).squeeze(-1), (*states, (turns[:, -1].real, turns[:, -1].imag))
 
     def step(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Predicts from one frame more, on a live stream.
@@ -129,7 +163,7 @@ class PredictorNetwork(nn.Module):
 
 
 class _ConvCore(nn.Module):
-    """ConvLSTM layers and the readout: [B, T, F, 2] to the same."""
+    """ConvLSTM layers and the readout: [B, T, F, 2] to [B, T, A, F, 2]."""
 
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()
@@ -146,9 +180,9 @@ class _ConvCore(nn.Module):
         seen = config.units + channels * config.skip
         self.readout: nn.Module
         if config.complex:
-            self.readout = ComplexLinear(seen, 1, scheme=config.scheme, criterion="glorot")
+            self.readout = ComplexLinear(seen, config.ahead, scheme=config.scheme, criterion="glorot")
         else:
-            self.readout = _linear(seen, 2, config.scheme)
+            self.readout = _linear(seen, 2 * config.ahead, config.scheme)
         if self.position is not None and not self.position.is_meta:
             nn.init.normal_(self.position, std=0.1)
 
@@ -161,7 +195,8 @@ class _ConvCore(nn.Module):
         if self.skip:
             both = zip(y.chunk(self.parts, 2), inputs.chunk(self.parts, 2), strict=True)
             y = torch.cat([part for pair in both for part in pair], 2)
-        return self.readout(y.transpose(2, 3)), tuple(states)
+        ahead = self.readout(y.transpose(2, 3)).unflatten(-1, (2, -1))
+        return ahead.permute(0, 1, 4, 2, 3), tuple(states)
 
     def _channels(self, x: Tensor) -> Tensor:
         """[B, T, F, 2] as feature maps [B, T, C, F], real parts first where the network is complex."""
@@ -177,7 +212,7 @@ class _ConvCore(nn.Module):
 
 
 class _PlainCore(nn.Module):
-    """LSTM layers over all bins at once, and the readout: [B, T, F, 2] to the same."""
+    """LSTM layers over all bins at once, and the readout: [B, T, F, 2] to [B, T, A, F, 2]."""
 
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()
@@ -188,11 +223,11 @@ class _PlainCore(nn.Module):
                     init_real_(gate, config.scheme, "glorot")
             else:
                 nn.init.zeros_(parameter)
-        self.readout = _linear(config.units, 2 * BINS, config.scheme)
+        self.readout = _linear(config.units, 2 * BINS * config.ahead, config.scheme)
 
     def forward(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         y, last = self.lstm(x.flatten(2), None if state is None else state[0])
-        return self.readout(y).view_as(x), (last,)
+        return self.readout(y).unflatten(-1, (-1, *x.shape[2:])), (last,)
 
 
 def _linear(inputs: int, outputs: int, scheme: Scheme) -> nn.Linear:
@@ -216,3 +251,11 @@ def _expanded(y: Tensor) -> Tensor:
     # Beyond 10 octaves over the loudest speech nothing more is to be said, and nothing to overflow.
     length = magnitude(y, -1).clamp(1e-6, 5.0)
     return y * (FLOOR_POWER**0.5 * torch.expm1(_SPAN * length) / length)
+
+
+def _phasors(x: Tensor) -> Tensor:
+    """Directions of [..., 2], complex [...]; 1 where there is none."""
+    length = magnitude(x, -1)
+    there = length > 1e-12
+    directions = torch.view_as_complex((x / torch.where(there, length, 1)).contiguous())
+    return torch.where(there.squeeze(-1), directions, 1)

@@ -180,7 +180,7 @@ def pesq_mos(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> f
         sample_rate: 8000 or 16000 Hz.
 
     Returns:
-        MOS-LQO, about 1 to 4.6; NaN where no speech is found or the recording is too short.
+        MOS-LQO, about 1 to 4.6; NaN where no speech is found in either, or they are too short.
 
     Raises:
         ConfigError: The package pesq is missing.

@@ -97,5 +97,5 @@ def _triangles(freq_hz: Tensor, sample_rate: int, size: int, ratio: float) -> Te
 
 
 def _directions(z: Tensor) -> Tensor:
-    """z / |z|; 1 where there is nothing."""
+    """Directions, of magnitude 1; 1 where there is nothing."""
     return torch.where(z == 0, 1, torch.sgn(z))

@@ -1,4 +1,4 @@
-"""The note network: recordings in, for every pitch and frame where notes begin, sound and end, and how hard they are struck.
+"""The note network: recordings in, where notes begin, sound and end, and how hard they are struck, frame by frame.
 
 A complex network over time and log frequency, or its real twin. It sees complex spectra of two window lengths, whose
 phases are advances from frame to frame (:class:`audiocx.models.log_spectrum.LogSpectrum`), the harmonics of each pitch

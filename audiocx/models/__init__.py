@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import overload
 
+from .note_network import NoteConfig, NoteNetwork
 from .predictor import PredictorConfig, PredictorNetwork
 from .transcriber import TranscriberConfig, TranscriberNetwork, folded
 
 __all__ = [
+    "AnyConfig",
+    "AnyNetwork",
+    "NoteConfig",
+    "NoteNetwork",
     "PredictorConfig",
     "PredictorNetwork",
     "TranscriberConfig",
@@ -17,11 +22,17 @@ __all__ = [
 ]
 
 
+AnyConfig = TranscriberConfig | PredictorConfig | NoteConfig
+AnyNetwork = TranscriberNetwork | PredictorNetwork | NoteNetwork
+
+
 @overload
 def build(config: TranscriberConfig) -> TranscriberNetwork: ...
 @overload
 def build(config: PredictorConfig) -> PredictorNetwork: ...
-def build(config: TranscriberConfig | PredictorConfig) -> TranscriberNetwork | PredictorNetwork:
+@overload
+def build(config: NoteConfig) -> NoteNetwork: ...
+def build(config: AnyConfig) -> AnyNetwork:
     """Builds a network with fresh weights.
 
     Args:
@@ -30,4 +41,6 @@ def build(config: TranscriberConfig | PredictorConfig) -> TranscriberNetwork | P
     Returns:
         The network, in training mode, float32 on the CPU.
     """
+    if isinstance(config, NoteConfig):
+        return NoteNetwork(config)
     return TranscriberNetwork(config) if isinstance(config, TranscriberConfig) else PredictorNetwork(config)

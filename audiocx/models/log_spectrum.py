@@ -39,6 +39,8 @@ class LogSpectrum(nn.Module):
         ValueError: A window is odd or longer than the first, or bins_per_semitone is even.
     """
 
+    steady: Tensor
+
     def __init__(
         self,
         sample_rate: int,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
@@ -16,7 +16,15 @@ Norm = Literal["whitening", "naive", "none"]
 
 
 def conv(
-    complex: bool, channels: int, maps: int, *sizes: Any, scheme: Scheme = "unitary", bias: bool = True
+    complex: bool,
+    channels: int,
+    maps: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    bias: bool = True,
+    scheme: Scheme = "unitary",
 ) -> nn.Module:
     """Makes a convolution over two axes, complex or real, initialised by He's criterion.
 
@@ -24,16 +32,19 @@ def conv(
         complex: Which of the twins.
         channels: Of the input, complex ones where it is.
         maps: Of the output, likewise.
-        sizes: Kernel size, stride, padding and dilation, as of ``torch.nn.Conv2d``.
-        scheme: "unitary" (real: orthogonal) or "rayleigh" (real: normal).
+        kernel: Its size.
+        stride: Step.
+        padding: Zeros on either side.
+        dilation: Distance of the taps.
         bias: Adds a learnt bias, 0 at first.
+        scheme: "unitary" (real: orthogonal) or "rayleigh" (real: normal).
 
     Returns:
         The layer.
     """
     if complex:
-        return ComplexConv2d(channels, maps, *sizes, bias=bias, scheme=scheme)
-    layer = nn.Conv2d(channels, maps, *sizes, bias=bias)
+        return ComplexConv2d(channels, maps, kernel, stride, padding, dilation, bias=bias, scheme=scheme)
+    layer = nn.Conv2d(channels, maps, kernel, stride, padding, dilation, bias=bias)
     init_real_(layer.weight, scheme)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

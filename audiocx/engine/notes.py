@@ -39,8 +39,7 @@ class NoteTask(Task):
         super().__init__(experiment)
         if compile:
             # The front end stays outside: the compiler has no complex FFT.
-            for part in (self.network.stem, self.network.blocks):
-                part.compile(fullgraph=True, dynamic=False)
+            self.network.body.compile(fullgraph=True, dynamic=False)
         self._heard: list[tuple[np.ndarray, ...]] = []
         self._frames_seen = 0
 

@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .log_spectrum import LogSpectrum
-from .twin import Activation, Norm, activation, conv, norm
+from .twin import Activation, Layers, Norm, activation, conv, norm
 
 __all__ = ["NoteConfig", "NoteLogits", "NoteNetwork"]
 
 # Notes begin and end in few frames: starting there saves the network from learning it first.
-_RARE, _USUAL = -5.0, -3.0
+_RARE, _USUAL, _MEDIUM = -5.0, -3.0, 0.5
 _KERNEL = 3
 
 
@@ -129,19 +129,18 @@ class NoteNetwork(nn.Module):
         complex, parts = config.complex, 2 if config.complex else 1
         seen, stem, maps = len(config.windows) * len(config.harmonics), config.stem_channels, config.channels
         per_note = config.bins_per_semitone
-        self.stem = nn.Sequential(
+        heads = nn.Conv2d(parts * maps, 4, (3, 1), padding=(1, 0))
+        with torch.no_grad():
+            heads.bias.copy_(torch.tensor([_RARE, _USUAL, _RARE, _MEDIUM]))  # type: ignore[union-attr]
+        self.body = Layers(
             *_unit(config, seen if complex else 2 * seen, stem, (3, 3), padding=(1, 1)),
             *_unit(config, stem, stem, (3, 3), padding=(1, 1)),
-            # One bin a note: the kernel is as wide as it steps, or the middle bin would not be the middle.
+            # One bin a note: the kernel is as wide as it steps, for the middle bin to stay in the middle.
             *_unit(config, stem, maps, (3, per_note), (1, per_note), padding=(1, 0)),
             *_unit(config, maps, maps, (1, config.octave), padding=(0, config.octave // 2)),
+            *(_Block(config, step) for step in config.dilations),
+            heads,
         )
-        self.blocks = nn.Sequential(*(_Block(config, step) for step in config.dilations))
-        self.heads = nn.Conv2d(parts * maps, 4, (3, 1), padding=(1, 0))
-        # Whether a note sounds depends on whether one has begun, and whether one ends on both.
-        nn.init.zeros_(self.heads.bias)  # type: ignore[arg-type]
-        with torch.no_grad():
-            self.heads.bias += torch.tensor([_RARE, _USUAL, _RARE, 0.5])  # type: ignore[operator]
 
     def forward(self, samples: Tensor) -> NoteLogits:
         """Listens; see the class for shapes."""
@@ -157,7 +156,7 @@ class NoteNetwork(nn.Module):
             Logits [B, T, P] each.
         """
         x = self._stacked(spectra).contiguous(memory_format=torch.channels_last)
-        return NoteLogits(*self.heads(self.blocks(self.stem(x))).unbind(1))
+        return NoteLogits(*self.body(x).unbind(1))
 
     def _stacked(self, spectra: Tensor) -> Tensor:
         """Lays the harmonics of each pitch upon it: [B, 2W, T, F] to [B, 2WH, T, P * bins_per_semitone]."""
@@ -175,7 +174,7 @@ class _Block(nn.Module):
     def __init__(self, config: NoteConfig, dilation: int) -> None:
         super().__init__()
         maps = config.channels
-        self.body = nn.Sequential(
+        self.body = Layers(
             *_unit(config, maps, maps, (_KERNEL, 1), padding=(dilation, 0), dilation=(dilation, 1)),
             *_unit(config, maps, maps, (1, _KERNEL), padding=(0, 1)),
         )

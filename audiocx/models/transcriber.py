@@ -21,7 +21,7 @@ from ..nn import ComplexAvgPool, ComplexLinear, fold_sequence
 from ..nn.functional import split
 from ..nn.init import Scheme, init_real_
 from .frontend import FrontEnd, FrontEndName
-from .twin import Activation, Norm, activation, conv, norm
+from .twin import Activation, Layers, Norm, activation, conv, norm
 
 __all__ = ["TranscriberConfig", "TranscriberNetwork", "folded"]
 
@@ -189,15 +189,6 @@ _ARCHITECTURES: dict[str, Callable[[TranscriberConfig, int, int], list[nn.Module
 }
 
 
-class _Layers(nn.Sequential):
-    """A chain of layers with a forward of its own, which the compiler takes as one graph; nn.Sequential's it splits."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self:
-            x = layer(x)
-        return x
-
-
 class TranscriberNetwork(nn.Module):
     """A front end and the layers behind it.
 
@@ -213,7 +204,7 @@ class TranscriberNetwork(nn.Module):
         bins = config.bins or (config.window_samples // 2 if config.complex else config.window_samples)
         self.front_end = FrontEnd(config.front_end, config.window_samples, bins, config.complex)
         channels = self.front_end.channels // 2 if config.complex else self.front_end.channels
-        self.body = _Layers(*_ARCHITECTURES[config.architecture](config, channels, self.front_end.length))
+        self.body = Layers(*_ARCHITECTURES[config.architecture](config, channels, self.front_end.length))
 
     def forward(self, windows: Tensor) -> Tensor:
         """Gives the logits of the notes that sound at the windows' centres."""
@@ -233,6 +224,6 @@ def folded(network: TranscriberNetwork) -> TranscriberNetwork:
     """
     light = copy.copy(network)
     light._modules = dict(network._modules)
-    light.body = _Layers(*fold_sequence(list(network.body)))
+    light.body = Layers(*fold_sequence(list(network.body)))
     light.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return light.eval()

@@ -1,15 +1,15 @@
-"""Layers that a complex network and its real twin have in each other's place."""
+"""What a complex network and its real twin have in each other's place, and the chain that holds it."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..nn import ComplexBatchNorm, ComplexConv2d, CReLU, ModReLU, ZReLU
 from ..nn.init import Scheme, init_real_
 
-__all__ = ["Activation", "Norm", "activation", "conv", "norm"]
+__all__ = ["Activation", "Layers", "Norm", "activation", "conv", "norm"]
 
 Activation = Literal["crelu", "zrelu", "modrelu"]
 Norm = Literal["whitening", "naive", "none"]
@@ -65,3 +65,13 @@ def norm(complex: bool, channels: int, name: Norm = "whitening") -> nn.Module:
     if name == "none":
         return nn.Identity()
     return ComplexBatchNorm(channels, variant=name) if complex else nn.BatchNorm2d(channels, eps=1e-4)
+
+
+class Layers(nn.Sequential):
+    """A chain of layers with a forward of its own, which the compiler takes as one graph; nn.Sequential's it splits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies one after the other."""
+        for layer in self:
+            x = layer(x)
+        return x

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -88,13 +89,25 @@ class DecodeSettings:
         Raises:
             ConfigError: If a value is out of its range or not a number.
         """
-        for name in (field.name for field in fields(self)):
-            low, high = 0.0, 1.0 if name in ("frame_threshold", "threshold", "sustain_ratio", "split_dip") else math.inf
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-                raise ConfigError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}.")
+        check_ranges(self, ("frame_threshold", "threshold", "sustain_ratio", "split_dip"))
         if self.threshold * self.sustain_ratio == 0.0:
             raise ConfigError("threshold and sustain_ratio must be greater than 0, or every frame would sound.")
+
+
+def check_ranges(settings: Any, up_to_one: Collection[str]) -> None:
+    """Refuse settings that are not numbers from 0 on.
+
+    Args:
+        settings: A dataclass of numbers.
+        up_to_one: The names of those that may not exceed 1.
+
+    Raises:
+        ConfigError: If a value is out of its range or not a number.
+    """
+    for name in (field.name for field in fields(settings)):
+        high, value = 1.0 if name in up_to_one else math.inf, getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= high:
+            raise ConfigError(f"{name} must be a number from 0 to {high:g}, not {value!r}.")
 
 
 def notes_to_roll(

@@ -16,7 +16,7 @@ PACKAGE = Path(audiocx.__file__).parent
 # From the bottom up: a module may import what stands on its own floor or below. A package stands for its modules.
 FLOORS = [
     {"errors", "files", "config"},
-    {"nn", "audio", "sphere", "signal", "levels", "notes", "decoding"},
+    {"nn", "audio", "sphere", "signal", "levels", "notes", "decoding", "note_decoding"},
     {"midi", "sonify", "plots", "spectrograms", "running"},
     {"models", "data", "metrics", "spectral", "baselines", "breakdown", "download", "archive"},
     {"pretrained", "shipping", "experiment", "runs", "curves", "engine"},

@@ -130,16 +130,14 @@ def decode_notes(
     if settings.lone_threshold < 1.0:
         starts = _with_lone(starts, onsets, frames, gap, settings.lone_s * frame_rate, settings)
     ends = _ends(starts, frames, _peaks(offsets, settings.offset_threshold, apart), gap, stride, settings)
-    pitch, frame = np.divmod(starts.at, stride)
-    begin = pitch * stride + pad
-    onset_s = np.maximum(0.0, starts.at + starts.shift - begin) / frame_rate
-    offset_s = (ends - begin) / frame_rate
-    velocity = np.clip(np.rint(127 * evidence.velocities[frame - pad, pitch]), 1, 127)
+    pitch, at = np.divmod(starts.at, stride)
+    onset_s = np.maximum(0.0, at + starts.shift - pad) / frame_rate
+    offset_s = (ends - pitch * stride - pad) / frame_rate
+    velocity = np.clip(np.rint(127 * evidence.velocities[at - pad, pitch]), 1, 127).astype(int)
     kept = np.flatnonzero(offset_s - onset_s >= settings.min_note_s)
     kept = kept[np.lexsort((pitch[kept], onset_s[kept]))]
-    columns = (onset_s, pitch + lowest_note, offset_s, velocity.astype(int))
-    notes = [Note(*values) for values in zip(*(column[kept].tolist() for column in columns), strict=True)]
-    return Decoded(notes, starts.height[kept].astype(np.float32))
+    columns = (column[kept].tolist() for column in (onset_s, pitch + lowest_note, offset_s, velocity))
+    return Decoded([Note(*values) for values in zip(*columns, strict=True)], starts.height[kept].astype(np.float32))
 
 
 def _validate(evidence: NoteEvidence, frame_rate: float) -> None:

@@ -16,7 +16,7 @@ from audiocx.config import from_dict, to_dict
 from audiocx.data import segments
 from audiocx.errors import ConfigError
 from audiocx.evaluation import tune_note_decoding
-from audiocx.note_decoding import HALF_WIDTH_FRAMES, Decoded, NoteDecodeSettings, NoteEvidence, decode_notes
+from audiocx.note_decoding import Decoded, NoteDecodeSettings, NoteEvidence, decode_notes
 from audiocx.notes import Note
 
 RATE = 11025 / 128
@@ -58,10 +58,6 @@ def spans(decoded: Decoded) -> list[tuple[float, float]]:
 
 # At 100 frames a second.
 PLAIN = NoteDecodeSettings(0.5, 0.5, 0.5, bridge_gap_s=0.0, min_note_s=0.0, min_repeat_s=0.02)
-
-
-def test_what_is_taught_is_what_is_read() -> None:
-    assert segments.WIDTH_FRAMES == HALF_WIDTH_FRAMES
 
 
 def test_notes_survive_the_round_trip() -> None:

@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from audiocx.data.augment import AugmentConfig
-from audiocx.data.segments import WIDTH_FRAMES, NoteSegmentSampler, NoteTargets, StoreRecordings, targets
+from audiocx.data.segments import NoteSegmentSampler, NoteTargets, StoreRecordings, targets
 from audiocx.data.store import Store, prepare
 from audiocx.data.windows import MixedSampler, mixed
 from audiocx.errors import DataError
 from audiocx.models.note_network import NoteConfig
+from audiocx.note_decoding import HALF_WIDTH_FRAMES
 from audiocx.notes import Note, notes_to_roll
 
 HOP = 32
@@ -70,7 +71,7 @@ def worked(notes: list[Note], times_s: np.ndarray, length: int, config: NoteConf
         pitch = note.midi_note - config.lowest_note
         if note.onset_s >= end_s or not 0 <= pitch < config.outputs:
             continue
-        width_s = WIDTH_FRAMES * config.hop_samples / RATE
+        width_s = HALF_WIDTH_FRAMES * config.hop_samples / RATE
         begun, ended = (np.maximum(1 - abs(times_s - time_s) / width_s, 0) for time_s in (note.onset_s, end_s))
         velocities[:, pitch] = np.where(begun > onsets[:, pitch], note.velocity / 127, velocities[:, pitch])
         onsets[:, pitch], offsets[:, pitch] = np.maximum(onsets[:, pitch], begun), np.maximum(offsets[:, pitch], ended)
@@ -204,8 +205,8 @@ def test_clicks_lie_where_the_onsets_peak(clicks: Store, semitones: int) -> None
         heard = segment.unfold(0, 9, 1)
         peaks = ((heard.argmax(1) == 4) & (heard[:, 4] > 0.1)).nonzero().flatten() + 4
         place = (peaks - CONFIG.margin_samples) / HOP
-        expected = (1 - (torch.arange(FRAMES)[:, None] - place).abs() / WIDTH_FRAMES).clamp(min=0).amax(1)
-        assert len(peaks) >= 1 and (onsets.amax(1) - expected).abs().max() < 1.01 / HOP / WIDTH_FRAMES
+        expected = (1 - (torch.arange(FRAMES)[:, None] - place).abs() / HALF_WIDTH_FRAMES).clamp(min=0).amax(1)
+        assert len(peaks) >= 1 and (onsets.amax(1) - expected).abs().max() < 1.01 / HOP / HALF_WIDTH_FRAMES
         if len(peaks) > 1:
             # As much higher as it is faster.
             steps = 12 * np.log2(PERIOD * (len(peaks) - 1) / int(peaks[-1] - peaks[0]))

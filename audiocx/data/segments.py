@@ -14,22 +14,19 @@ from torch.utils.data import IterableDataset
 
 from ..errors import DataError
 from ..models.note_network import NoteConfig
+from ..note_decoding import HALF_WIDTH_FRAMES
 from .augment import draw_steps
 from .store import Store
 from .windows import StoreSampler
 
-__all__ = ["WIDTH_FRAMES", "NoteSegmentSampler", "NoteTargets", "StoreRecordings", "targets"]
-
-# From an onset's peak to nothing. Three frames see an onset wherever it lies between them (two when midway), and the
-# heights tell where; struck again after three frames (35 ms) it still has a peak of its own.
-WIDTH_FRAMES = 1.5
+__all__ = ["NoteSegmentSampler", "NoteTargets", "StoreRecordings", "targets"]
 
 
 class NoteTargets(NamedTuple):
     """What a note network should say, each float32 [B, T, P].
 
     Attributes:
-        onsets: 1 where a note begins at the frame's centre, falling to 0 at ``WIDTH_FRAMES`` from it.
+        onsets: 1 where a note begins at the frame's centre, falling to 0 at ``HALF_WIDTH_FRAMES`` from it.
         frames: 1 where a note sounds at the frame's centre: onset <= centre < offset.
         offsets: As onsets, of the ends.
         velocities: How hard the note was struck whose onset is the nearest, 0 to 1; 0 where there is no onset.
@@ -73,9 +70,9 @@ def targets(
 
 def _peaks(rows: Tensor, times: Tensor, pitches: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
     """Gives the highest triangle in every cell, [B * T * P]; the triangles, [M, frames near], and their cells."""
-    reach = math.ceil(WIDTH_FRAMES)
+    reach = math.ceil(HALF_WIDTH_FRAMES)
     near = times.floor().long()[:, None] + torch.arange(1 - reach, reach + 1, device=times.device)
-    heights = F.relu(1 - (near - times[:, None]).abs() / WIDTH_FRAMES).float() * ((near >= 0) & (near < shape[1]))
+    heights = F.relu(1 - (near - times[:, None]).abs() / HALF_WIDTH_FRAMES).float() * ((near >= 0) & (near < shape[1]))
     cells = (rows[:, None] * shape[1] + near.clamp(0, shape[1] - 1)) * shape[2] + pitches[:, None]
     roll = torch.zeros(math.prod(shape), device=times.device)
     return roll.scatter_reduce(0, cells.flatten(), heights.flatten(), "amax"), heights, cells
@@ -172,7 +169,7 @@ class NoteSegmentSampler(StoreSampler):
     def _near(self, centres: Tensor) -> tuple[Tensor, Tensor]:
         """Gives the notes that may touch each segment, however far it is transposed: rows and notes, int64 [M]."""
         widest = 2 ** (self.augmentation.most_semitones / 12) if self.augmentation else 1.0
-        reach = (self.frames / 2 + WIDTH_FRAMES + 1) * self.config.hop_samples * widest
+        reach = (self.frames / 2 + HALF_WIDTH_FRAMES + 1) * self.config.hop_samples * widest
         first = torch.bucketize(centres.double() - reach, self._held, right=True)
         counts = torch.bucketize(centres.double() + reach, self._notes.onsets) - first
         rows = torch.arange(len(centres), device=self.device).repeat_interleave(counts)

@@ -17,6 +17,7 @@ from ..experiment import NoteExperiment, NoteTraining
 from ..metrics import average_precision
 from ..models import NoteNetwork
 from ..models.note_frames import note_evidence
+from ..note_decoding import HALF_WIDTH_FRAMES
 from .loop import Corpora, Place, Task, check_compiler, run
 
 __all__ = ["NoteTask", "fit_notes"]
@@ -74,13 +75,13 @@ class NoteTask(Task):
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: tuple[np.ndarray, NoteTargets, Any], _: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, NoteTargets, Any], _: int) -> None:
         """Collects what is heard in a recording."""
         samples, targets, _ = batch
-        heard = note_evidence(self.network, samples)
+        heard = note_evidence(self.network, samples.cpu().numpy())
         onsets, frames = (part.cpu().numpy() for part in (targets.onsets, targets.frames))
-        # An onset is right in the frame nearest to it, where its triangle is over half as high.
-        self._heard.append((heard.onsets, onsets > 0.5, heard.frames, frames > 0.5))
+        # An onset is right in the frame nearest to it, which is at most half a frame away.
+        self._heard.append((heard.onsets, onsets >= 1 - 0.5 / HALF_WIDTH_FRAMES, heard.frames, frames > 0.5))
 
     def on_validation_epoch_end(self) -> None:
         """Scores all recordings together; of several devices, the mean of their scores counts."""

@@ -241,6 +241,11 @@ class NoteExperiment:
     augmentation: AugmentConfig = field(default_factory=AugmentConfig)
     kind: Literal["notes"] = "notes"
 
+    def __post_init__(self) -> None:
+        """Checks that both fit together."""
+        if self.train.segment_frames % self.model.time_stride:
+            raise ValueError(f"segment_frames must be a multiple of time_stride={self.model.time_stride}")
+
 
 AnyExperiment = Experiment | PredictorExperiment | NoteExperiment
 _KINDS: dict[str, type[Experiment | PredictorExperiment | NoteExperiment]] = {

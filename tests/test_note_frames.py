@@ -18,16 +18,16 @@ HOP = 64
 LOOSE = NoteDecodeSettings(0.5, 0.5, 0.5, bridge_gap_s=0.0, min_note_s=0.0)
 
 
-def small(complex: bool = True) -> NoteNetwork:
-    """An untrained network that looks 9 frames to either side and is in no doubt of anything."""
-    config = NoteConfig(
-        complex, 2, 3, [1, 4], 3, [1.0, 2.0], 12, 60, sample_rate=RATE, hop_samples=HOP, windows=[512, 128]
-    )
+def small(complex: bool = True, time_stride: int = 1) -> NoteNetwork:
+    """An untrained network that looks 9 strides to either side and is in no doubt of anything."""
+    sizes = {"stem_channels": 2, "channels": 3, "dilations": [1, 4], "octave": 3, "harmonics": [1.0, 2.0]}
+    grid = {"sample_rate": RATE, "hop_samples": HOP, "windows": [512, 128], "time_stride": time_stride}
+    config = NoteConfig(complex, outputs=12, lowest_note=60, **sizes, **grid)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = NoteNetwork(config).eval()
     heads = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)][-1]
-    assert heads.out_channels == 4 and heads.bias is not None
+    assert heads.out_channels == 4 * time_stride and heads.bias is not None
     with torch.no_grad():
         heads.bias.zero_()
         heads.weight.mul_(8)
@@ -62,6 +62,7 @@ def in_one(network: NoteNetwork, samples: np.ndarray) -> NoteEvidence:
     silence = np.zeros(2 * RATE - network.config.margin_samples, np.float32)
     padded = np.concatenate([silence, samples, np.zeros(2 * RATE, np.float32)])
     whole = len(padded) // HOP - network.config.windows[0] // HOP
+    whole -= whole % network.config.time_stride
     with torch.inference_mode():
         onsets, sounds, offsets, velocities = network(
             torch.from_numpy(padded[None, : whole * HOP + network.config.windows[0]])
@@ -72,10 +73,10 @@ def in_one(network: NoteNetwork, samples: np.ndarray) -> NoteEvidence:
     return NoteEvidence(*(part[0, first : first + frames].numpy() for part in parts))
 
 
-@pytest.mark.parametrize("complex", [True, False])
+@pytest.mark.parametrize(("complex", "time_stride"), [(True, 1), (True, 2), (False, 3)])
 @pytest.mark.parametrize("samples", [64 * 500, 64 * 480 + 1])
-def test_blocks_do_not_matter(complex: bool, samples: int) -> None:
-    network, sound, done = small(complex), recording(samples), []
+def test_blocks_do_not_matter(complex: bool, time_stride: int, samples: int) -> None:
+    network, sound, done = small(complex, time_stride), recording(samples), []
     expected = in_one(network, sound)
     assert len(expected.frames) == -(-samples // HOP)
     for block in (50, 333, 4096):
@@ -86,7 +87,7 @@ def test_blocks_do_not_matter(complex: bool, samples: int) -> None:
 
 @pytest.mark.parametrize("sizes", [[1, 700, 63, 64, 65, 5000, 0, 7], [20000]])
 def test_a_stream_gives_the_whole(sizes: Sequence[int]) -> None:
-    network, sound = small(), recording(64 * 400 + 13)
+    network, sound = small(time_stride=2), recording(64 * 400 + 13)
     edges = np.cumsum(np.resize(sizes, 200))
     chunks = np.split(sound, edges[edges < len(sound)])
     blocks = list(stream_evidence(network, chunks, 100))
@@ -125,7 +126,7 @@ def test_what_is_final_does_not_hang_on_what_follows() -> None:
 
 @pytest.mark.parametrize("samples", [0, 1, 63, 64, 65])
 def test_short_recordings(samples: int) -> None:
-    evidence = note_evidence(small(), recording(samples))
+    evidence = note_evidence(small(time_stride=2), recording(samples))
     assert all(part.shape == (-(-samples // HOP), 12) for part in evidence)
 
 

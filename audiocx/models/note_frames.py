@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..note_decoding import NoteEvidence
 from .note_network import NoteConfig, NoteNetwork
@@ -28,7 +27,7 @@ def note_evidence(
     Args:
         network: In evaluation mode.
         samples: float32 [N], at the network's sample rate; silence before and behind.
-        block_frames: Frames at a time; the network sees ``reach_frames`` more on either side.
+        block_frames: Frames at a time, about; the network sees ``reach_frames`` more on either side.
         report: Called with the number of frames done since the last call.
 
     Returns:
@@ -65,14 +64,32 @@ def stream_evidence(
         The next frames, float32 [1 to block_frames, P] each; all together are what :func:`note_evidence` gives.
     """
     config = network.config
-    held = np.empty(0, np.float32)
-    for chunk in _within_silence(chunks, config):
+    held, length, done = np.empty(0, np.float32), 0, 0
+
+    def counted() -> Iterator[np.ndarray]:
+        nonlocal length
+        for chunk in chunks:
+            length += len(chunk)
+            yield chunk
+
+    for chunk in _within_silence(counted(), config):
         held = np.concatenate([held, chunk])
-        while (frames := (len(held) - config.windows[0]) // config.hop_samples - 2 * config.reach_frames) > 0:
-            frames = min(frames, block_frames)
+        while (frames := _ready(len(held), block_frames, config)) > 0:
             seen = (frames + 2 * config.reach_frames) * config.hop_samples + config.windows[0]
-            yield _evidence(network, torch.from_numpy(held[:seen]))
-            held = held[frames * config.hop_samples :]
+            # The last may have been rounded up.
+            block = NoteEvidence(
+                *(part[: -(-length // config.hop_samples) - done] for part in _evidence(network, held[:seen]))
+            )
+            if len(block.frames):
+                yield block
+            held, done = held[frames * config.hop_samples :], done + frames
+
+
+def _ready(samples: int, most: int, config: NoteConfig) -> int:
+    """How many frames so many samples are enough for, a multiple of those answered for together."""
+    frames = (samples - config.windows[0]) // config.hop_samples - 2 * config.reach_frames
+    step = config.time_stride
+    return min(frames // step, max(most // step, 1)) * step
 
 
 def _within_silence(chunks: Iterable[np.ndarray], config: NoteConfig) -> Iterator[np.ndarray]:
@@ -83,14 +100,14 @@ def _within_silence(chunks: Iterable[np.ndarray], config: NoteConfig) -> Iterato
     for chunk in chunks:
         length += len(chunk)
         yield chunk.astype(np.float32, copy=False)
-    yield np.zeros(-length % hop + reach + config.windows[0] - config.margin_samples, np.float32)
+    yield np.zeros(-length % (hop * config.time_stride) + reach + config.windows[0] - config.margin_samples, np.float32)
 
 
 @torch.inference_mode()
-def _evidence(network: NoteNetwork, samples: Tensor) -> NoteEvidence:
+def _evidence(network: NoteNetwork, samples: np.ndarray) -> NoteEvidence:
     """Of all frames but the outer ``reach_frames``, which see beyond the samples [N]."""
     reach = network.config.reach_frames
-    logits = network(samples[None].to(next(network.parameters()).device))
+    logits = network(torch.from_numpy(samples)[None].to(next(network.parameters()).device))
     onsets, frames, offsets, velocities = (part[0, reach : part.shape[1] - reach].float() for part in logits)
     parts = (onsets.sigmoid(), frames.sigmoid(), offsets.sigmoid(), velocities.clamp(0, 1))
     return NoteEvidence(*(part.cpu().numpy() for part in parts))

@@ -44,6 +44,8 @@ class NoteConfig:
         hop_samples: Samples from frame to frame.
         windows: Lengths of the windows in samples, the longest first.
         bins_per_semitone: An odd number.
+        time_stride: Frames that are looked at, and answered for, together: behind the first convolution all the others
+            take as much less work.
         activation: Of the complex network: "crelu", "zrelu" or "modrelu". The real one has ReLU.
         norm: "whitening", "naive" or "none". The real one has batch norm or "none".
     """
@@ -60,13 +62,17 @@ class NoteConfig:
     hop_samples: int = 128
     windows: list[int] = field(default_factory=lambda: [4096, 1024])
     bins_per_semitone: int = 3
+    time_stride: int = 2
     activation: Activation = "crelu"
     norm: Norm = "whitening"
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        if min(self.stem_channels, self.channels, *self.dilations, *self.windows, self.hop_samples) < 1:
-            raise ValueError("channels, dilations, windows and hop_samples must be positive")
+        if (
+            min(self.stem_channels, self.channels, *self.dilations, *self.windows, self.hop_samples, self.time_stride)
+            < 1
+        ):
+            raise ValueError("channels, dilations, windows, hop_samples and time_stride must be positive")
         if self.octave % 2 == 0 or not self.harmonics or min(self.harmonics) <= 0:
             raise ValueError("octave must be odd and harmonics positive")
         if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
@@ -80,7 +86,7 @@ class NoteConfig:
     @property
     def reach_frames(self) -> int:
         """Frames that the network looks at on either side of one."""
-        return 3 + sum(self.dilations) + 1
+        return self.time_stride * (4 + sum(self.dilations))
 
 
 class NoteLogits(NamedTuple):
@@ -102,8 +108,8 @@ class NoteLogits(NamedTuple):
 class NoteNetwork(nn.Module):
     """A front end over log frequency, convolutions, and a head for each question.
 
-    Shape: input [B, N] float32 samples in +-1, N = T * hop_samples + windows[0]; output [B, T, P] each. Frame t is
-    centred at sample ``margin_samples + t * hop_samples``.
+    Shape: input [B, N] float32 samples in +-1, N = T * hop_samples + windows[0], T a multiple of ``time_stride``;
+    output [B, T, P] each. Frame t is centred at sample ``margin_samples + t * hop_samples``.
 
     Args:
         config: What to build.
@@ -129,16 +135,17 @@ class NoteNetwork(nn.Module):
         complex, parts = config.complex, 2 if config.complex else 1
         seen, stem, maps = len(config.windows) * len(config.harmonics), config.stem_channels, config.channels
         per_note = config.bins_per_semitone
-        heads = nn.Conv2d(parts * maps, 4, (3, 1), padding=(1, 0))
+        step, answers = config.time_stride, len(NoteLogits._fields)
+        heads = nn.Conv2d(parts * maps, answers * step, (_KERNEL, 1), padding=(1, 0))
         with torch.no_grad():
-            heads.bias.copy_(torch.tensor([_RARE, _USUAL, _RARE, _MEDIUM]))  # type: ignore[union-attr]
+            heads.bias.copy_(torch.tensor([_RARE, _USUAL, _RARE, _MEDIUM]).repeat_interleave(step))  # type: ignore[union-attr]
         self.body = Layers(
-            *_unit(config, seen if complex else 2 * seen, stem, (3, 3), padding=(1, 1)),
+            *_unit(config, seen if complex else 2 * seen, stem, (2 + step, 3), (step, 1), padding=(1, 1)),
             *_unit(config, stem, stem, (3, 3), padding=(1, 1)),
             # One bin a note: the kernel is as wide as it steps, for the middle bin to stay in the middle.
             *_unit(config, stem, maps, (3, per_note), (1, per_note), padding=(1, 0)),
             *_unit(config, maps, maps, (1, config.octave), padding=(0, config.octave // 2)),
-            *(_Block(config, step) for step in config.dilations),
+            *(_Block(config, dilation) for dilation in config.dilations),
             heads,
         )
 
@@ -156,7 +163,9 @@ class NoteNetwork(nn.Module):
             Logits [B, T, P] each.
         """
         x = self._stacked(spectra).contiguous(memory_format=torch.channels_last)
-        return NoteLogits(*self.body(x).unbind(1))
+        # Each position answers for time_stride frames.
+        y = self.body(x).unflatten(1, (len(NoteLogits._fields), -1)).movedim(2, 3)
+        return NoteLogits(*y.flatten(2, 3).unbind(1))
 
     def _stacked(self, spectra: Tensor) -> Tensor:
         """Lays the harmonics of each pitch upon it: [B, 2W, T, F] to [B, 2WH, T, P * bins_per_semitone]."""

@@ -4,6 +4,7 @@
 >>> transcription = audiocx.transcribe("song.wav")  # doctest: +SKIP
 >>> transcription.to_midi("song.mid")  # doctest: +SKIP
 >>> audiocx.predict("speech.wav").to_png("speech.png")  # doctest: +SKIP
+>>> samples = audiocx.conceal("call.wav")  # doctest: +SKIP
 
 The public names are loaded when they are first used, so that ``import audiocx`` costs nothing.
 """
@@ -14,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .concealment import conceal
     from .inference import load, transcribe
     from .notes import Note
     from .predictor import predict
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Note", "__version__", "available", "load", "predict", "transcribe"]
+__all__ = ["Note", "__version__", "available", "conceal", "load", "predict", "transcribe"]
 
 _HOMES = {
     "Note": "notes",
     "available": "pretrained",
+    "conceal": "concealment",
     "load": "inference",
     "predict": "predictor",
     "transcribe": "inference",

@@ -1,6 +1,6 @@
 """Audio files in and out: any file soundfile reads becomes float32 mono at the rate asked for, in bounded memory.
 
-Nothing but the mono output is ever held whole: channels are averaged and the rate is changed block by block, so an
+Nothing but the output is ever held whole: channels are averaged and the rate is changed block by block, so an
 hour of 8 channels at 192 kHz costs no more memory than its result.
 """
 
@@ -76,17 +76,18 @@ def info(path: str | Path) -> AudioInfo:
 
 
 def read(
-    path: str | Path, sample_rate: int | None = None, block_frames: int = BLOCK_FRAMES
+    path: str | Path, sample_rate: int | None = None, block_frames: int = BLOCK_FRAMES, *, mono: bool = True
 ) -> tuple[NDArray[np.float32], int]:
-    """Read an audio file as mono: the mean over its channels, resampled where a rate is asked for.
+    """Read an audio file: the mean over its channels, or each of them, resampled where a rate is asked for.
 
     Args:
         path: A WAV, FLAC, Ogg, MP3, AIFF or other file that soundfile reads.
         sample_rate: Rate wanted, in Hz; None keeps the file's own.
         block_frames: Frames decoded at a time; it bounds the memory and does not change the result.
+        mono: Give the mean over the channels; else all of them.
 
     Returns:
-        The samples, float32 [N] with N = ceil(frames * sample_rate / own rate), full scale at 1; and their rate in Hz.
+        Float32 [N] or [N, C], N = ceil(frames * sample_rate / own rate), full scale at 1; and their rate in Hz.
 
     Raises:
         AudioError: The file is missing, empty, cut short, not audio, or holds NaN or infinite samples.
@@ -95,22 +96,24 @@ def read(
     path = Path(path)
     with _open(path) as source:
         rate_in, rate_out = source.samplerate, source.samplerate if sample_rate is None else sample_rate
-        samples = np.zeros(resampled_length(source.frames, rate_in, rate_out), dtype=np.float32)
-        filled = 0
-        for block in _resampled(_mono_blocks(source, path, block_frames), rate_in, rate_out):
+        shape = () if mono else (source.channels,)
+        samples = np.zeros((resampled_length(source.frames, rate_in, rate_out), *shape), dtype=np.float32)
+        filled, blocks = 0, _blocks(source, path, block_frames)
+        for block in _resampled((block.mean(axis=1) for block in blocks) if mono else blocks, rate_in, rate_out, shape):
             kept = block[: len(samples) - filled]
             samples[filled : filled + len(kept)] = kept
             filled += len(kept)
     return samples, rate_out
 
 
-def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> None:
-    """Write mono samples to an audio file whose format the suffix names; nothing half-written is ever left.
+def write(path: str | Path, samples: np.ndarray, sample_rate: int, subtype: str | None = None) -> None:
+    """Write samples to an audio file whose format the suffix names; nothing half-written is ever left.
 
     Args:
         path: File to write, such as ``song.wav`` (16-bit) or ``song.flac``.
-        samples: Float [N], full scale at 1; what lies beyond is clipped.
+        samples: Float [N] or [N, C], full scale at 1; what lies beyond is clipped, but for the subtype ``FLOAT``.
         sample_rate: Rate in Hz.
+        subtype: Encoding of the samples, such as ``PCM_24``; None for the format's usual one.
 
     Raises:
         OutputError: The folder cannot be written, or no audio format has that suffix.
@@ -119,7 +122,8 @@ def write(path: str | Path, samples: np.ndarray, sample_rate: int) -> None:
 
     try:
         with replacing(path) as temporary:
-            soundfile.write(temporary, np.clip(samples, -1.0, 1.0), sample_rate)
+            within = samples if subtype == "FLOAT" else np.clip(samples, -1.0, 1.0)
+            soundfile.write(temporary, within, sample_rate, subtype)
     except (soundfile.SoundFileError, TypeError, ValueError) as error:
         raise OutputError(f"{path}: cannot be written as audio ({error}); use the suffix .wav or .flac.") from error
 
@@ -161,8 +165,7 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> NDArray[np.flo
         ConfigError: A rate is not positive.
     """
     length = resampled_length(len(samples), rate_in, rate_out)
-    blocks = list(_resampled([np.asarray(samples, dtype=np.float32)], rate_in, rate_out))
-    return np.concatenate(blocks)[:length]
+    return np.concatenate([*_resampled([np.asarray(samples, dtype=np.float32)], rate_in, rate_out)])[:length]
 
 
 def resample_torch(samples: torch.Tensor, rate_in: int, rate_out: int) -> torch.Tensor:
@@ -248,8 +251,8 @@ def _check_length(source: soundfile.SoundFile, path: Path, promised: int, presen
         )
 
 
-def _mono_blocks(source: soundfile.SoundFile, path: Path, block_frames: int) -> Iterator[np.ndarray]:
-    """Decode a file block by block, each the mean over channels, float32 [<= block_frames]."""
+def _blocks(source: soundfile.SoundFile, path: Path, block_frames: int) -> Iterator[np.ndarray]:
+    """Decode a file block by block, float32 [<= block_frames, C]."""
     import soundfile
 
     present = 0
@@ -266,7 +269,7 @@ def _mono_blocks(source: soundfile.SoundFile, path: Path, block_frames: int) -> 
         if not np.isfinite(block).all():
             raise AudioError(f"{path}: holds NaN or infinite samples; export it again as 16- or 24-bit PCM.")
         present += len(block)
-        yield block.mean(axis=1)
+        yield block
     if source.format != "MP3" or _states_length(path):
         _check_length(source, path, source.frames, present)
 
@@ -281,15 +284,17 @@ def _states_length(path: Path) -> bool:
     return b"Xing" in first_frame or b"Info" in first_frame
 
 
-def _resampled(blocks: Iterable[np.ndarray], rate_in: int, rate_out: int) -> Iterator[np.ndarray]:
-    """Change the rate of a stream of blocks; what comes out is at least ceil(N * rate_out / rate_in) long."""
+def _resampled(
+    blocks: Iterable[np.ndarray], rate_in: int, rate_out: int, shape: tuple[int, ...] = ()
+) -> Iterator[np.ndarray]:
+    """Change the rate of blocks [*, shape]; what comes out is at least ceil(N * rate_out / rate_in) long."""
     if rate_in == rate_out:
         yield from blocks
         return
     import soxr
 
-    stream = soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32")
+    stream = soxr.ResampleStream(rate_in, rate_out, math.prod(shape), dtype="float32")
     for block in blocks:
         yield stream.resample_chunk(block)
     # soxr rounds the length; silence worth one more output sample makes it round up
-    yield stream.resample_chunk(np.zeros(math.ceil(rate_in / rate_out), dtype=np.float32), last=True)
+    yield stream.resample_chunk(np.zeros((math.ceil(rate_in / rate_out), *shape), dtype=np.float32), last=True)

@@ -1,4 +1,4 @@
-"""What running any network takes: a device that works, and sound at the network's rate."""
+"""What running any network takes: a device that works, and sound, at the network's rate or its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import AudioError, ConfigError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["choose_device", "read_samples"]
+__all__ = ["choose_device", "read_channels", "read_samples"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -58,10 +58,44 @@ def read_samples(
     """
     if not isinstance(source, np.ndarray):
         return audio.read(source, wanted_rate)[0], Path(source).name
+    rate = _checked_rate(source, sample_rate)
+    if source.ndim != 1:
+        raise AudioError(f"Samples must be mono, [N]; these are {list(source.shape)}.")
+    return audio.resample(source, rate, wanted_rate), "samples"
+
+
+def read_channels(
+    source: str | Path | NDArray[np.floating], sample_rate: int | None
+) -> tuple[NDArray[np.float32], int, str]:
+    """Bring a file or samples into memory as they are, with all their channels.
+
+    Args:
+        source: An audio file, or samples, float [N] or [N, C].
+        sample_rate: Rate of the samples, in Hz; only for samples.
+
+    Returns:
+        Samples, float32 [N] or, of more than one channel, [N, C]; their rate in Hz, and the recording's name.
+
+    Raises:
+        AudioError: The file cannot be used, or the samples are empty, of another shape or not finite.
+        ConfigError: Samples came without their rate, or it is not positive.
+    """
+    if not isinstance(source, np.ndarray):
+        samples, rate = audio.read(source, mono=False)
+        return samples[:, 0] if samples.shape[1] == 1 else samples, rate, Path(source).name
+    rate = _checked_rate(source, sample_rate)
+    if source.ndim not in (1, 2):
+        raise AudioError(f"Samples must be [N] or [N, C]; these are {list(source.shape)}.")
+    return source.astype(np.float32), rate, "samples"
+
+
+def _checked_rate(samples: NDArray[np.floating], sample_rate: int | None) -> int:
+    """The rate of samples, having refused those that are none."""
     if sample_rate is None:
         raise ConfigError("Samples need their rate: give sample_rate in Hz.")
-    if source.ndim != 1 or len(source) == 0:
-        raise AudioError(f"Samples must be mono, [N], and not empty; these are {list(source.shape)}.")
-    if not np.isfinite(source).all():
+    if samples.size == 0:
+        raise AudioError(f"Samples must not be empty; these are {list(samples.shape)}.")
+    if not np.isfinite(samples).all():
         raise AudioError("The samples hold NaN or infinite values; remove them first.")
-    return audio.resample(source, sample_rate, wanted_rate), "samples"
+    audio.resampled_length(samples.size, sample_rate, sample_rate)  # refuses what is no rate
+    return sample_rate

@@ -180,7 +180,7 @@ def pesq_mos(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> f
         sample_rate: 8000 or 16000 Hz.
 
     Returns:
-        MOS-LQO, about 1 to 4.6; NaN where no speech is found or the recording is too short.
+        MOS-LQO, about 1 to 4.6; NaN where no speech is found in either, or they are too short.
 
     Raises:
         ConfigError: The package pesq is missing.
@@ -196,7 +196,7 @@ def pesq_mos(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> f
     parts = math.ceil(len(reference) / (PESQ_LONGEST_S * sample_rate)) or 1
     scores = []
     for true, heard in zip(np.array_split(reference, parts), np.array_split(estimate, parts), strict=True):
-        if not true.any() or not np.isfinite(heard).all():
+        if not true.any() or not heard.any() or not np.isfinite(heard).all():
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

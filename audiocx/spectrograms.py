@@ -1,18 +1,19 @@
-"""Pictures of spectra predicted: the levels beside the true ones, and how the error fell while a network learned."""
+"""Pictures of spectra predicted: the levels beside the true ones, gaps concealed, and how the error fell."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .plots import FAINT, INK, LINE_COLOURS, colour_bar, new_figure, time_axis
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Curve", "plot_learning_curves", "plot_spectrograms"]
+__all__ = ["Curve", "plot_concealment", "plot_learning_curves", "plot_spectrograms"]
 
 # Steps trained [N], and the mean squared error after each in dB^2 [N].
 Curve = tuple[np.ndarray, np.ndarray]
@@ -25,6 +26,7 @@ SHOWN_RANGE_DB = 80.0
 # Of the differences, this part is within the colour scale.
 SHOWN_PER_CENT = 99.0
 INCHES_PER_SECOND = 1.2
+INCHES_PER_ROW = 2.5
 WIDTH_RANGE_INCHES = (8.0, 20.0)
 
 
@@ -52,20 +54,83 @@ def plot_spectrograms(
     Raises:
         ValueError: There are no frames, or the shapes differ.
     """
-    if true_db.shape != predicted_db.shape or true_db.ndim != 2 or not true_db.size:
-        raise ValueError(f"levels must be [T, F], twice, not {true_db.shape} and {predicted_db.shape}.")
-    true, predicted = _thinned(true_db), _thinned(predicted_db)
+    true, predicted = _alike(true_db, predicted_db)
     difference = predicted - true
-    edges_s = start_s - hop_s / 2, start_s + (len(true_db) - 0.5) * hop_s
-    bin_khz = highest_hz / 1000 / max(1, true.shape[1] - 1)
-    extent = (*edges_s, -bin_khz / 2, highest_hz / 1000 + bin_khz / 2)
-    figure = new_figure(float(np.clip(2.0 + INCHES_PER_SECOND * len(true_db) * hop_s, *WIDTH_RANGE_INCHES)), 7.5)
-    rows = figure.subplots(3, 1, sharex=True, sharey=True)
-    loudest_db = float(true.max())
     most_db = max(1.0, float(np.percentile(np.abs(difference), SHOWN_PER_CENT)))
-    levels = {"cmap": LEVEL_COLOURS, "vmin": max(float(true.min()), loudest_db - SHOWN_RANGE_DB), "vmax": loudest_db}
-    apart = {"cmap": DIFFERENCE_COLOURS, "vmin": -most_db, "vmax": most_db}
+    levels, apart = _level_colours(true), {"cmap": DIFFERENCE_COLOURS, "vmin": -most_db, "vmax": most_db}
     drawn = (("true", true, levels), ("predicted", predicted, levels), ("predicted - true", difference, apart))
+    figure, rows = _stacked(drawn, hop_s * len(true_db) / len(true), highest_hz, start_s - hop_s / 2, title)
+    # At a fixed distance, however wide the picture.
+    colour_bar(figure, rows[0].images[0], rows[:2], "level (dB)", pad=0.01, fraction=0.04, aspect=40)
+    colour_bar(figure, rows[2].images[0], rows[2:], "difference (dB)", pad=0.01, fraction=0.04, aspect=20)
+    return figure
+
+
+def plot_concealment(
+    lost_db: np.ndarray,
+    concealed_db: np.ndarray,
+    hop_s: float,
+    highest_hz: float,
+    gaps: Sequence[tuple[float, float]],
+    start_s: float = 0.0,
+    title: str = "",
+) -> Figure:
+    """Draws the levels of a recording with gaps above those of the concealed one, a bar over every gap.
+
+    Args:
+        lost_db: Float [T, F].
+        concealed_db: Of these very frames, [T, F].
+        hop_s: Distance of the frames, in seconds.
+        highest_hz: Frequency of the last bin; the first is at 0 Hz.
+        gaps: Start and end of each, in seconds.
+        start_s: Time of the first frame, in seconds.
+        title: What to write above.
+
+    Returns:
+        The figure; where there are more than 4000 frames, a column is the mean of several.
+
+    Raises:
+        ValueError: There are no frames, or the shapes differ.
+    """
+    lost, concealed = _alike(lost_db, concealed_db)
+    colours = _level_colours(concealed)
+    drawn = (("with gaps", lost, colours), ("concealed", concealed, colours))
+    figure, rows = _stacked(drawn, hop_s * len(lost_db) / len(lost), highest_hz, start_s - hop_s / 2, title)
+    for axes in rows:
+        for first_s, last_s in gaps:
+            # Above the picture, to hide nothing of it; the line is seen where the gap would be too narrow.
+            axes.axvspan(first_s, last_s, 1.01, 1.03, color=LINE_COLOURS[1], linewidth=0.5, clip_on=False)
+    colour_bar(figure, rows[0].images[0], rows, "level (dB)", pad=0.01, fraction=0.04, aspect=40)
+    return figure
+
+
+def _alike(first_db: np.ndarray, second_db: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both, thinned, having seen that they are of the same frames."""
+    if first_db.shape != second_db.shape or first_db.ndim != 2 or not first_db.size:
+        raise ValueError(f"levels must be [T, F], twice, not {first_db.shape} and {second_db.shape}.")
+    return _thinned(first_db), _thinned(second_db)
+
+
+def _level_colours(levels_db: np.ndarray) -> dict[str, Any]:
+    loudest_db = float(levels_db.max())
+    return {"cmap": LEVEL_COLOURS, "vmin": max(float(levels_db.min()), loudest_db - SHOWN_RANGE_DB), "vmax": loudest_db}
+
+
+def _stacked(
+    drawn: Sequence[tuple[str, np.ndarray, dict[str, Any]]],
+    column_s: float,
+    highest_hz: float,
+    start_s: float,
+    title: str,
+) -> tuple[Figure, list[Axes]]:
+    """Draws matrices [T, F] of the same frames one above the other: name, matrix and colours of each."""
+    _, first, _ = drawn[0]
+    edges_s = start_s, start_s + len(first) * column_s
+    bin_khz = highest_hz / 1000 / max(1, first.shape[1] - 1)
+    extent = (*edges_s, -bin_khz / 2, highest_hz / 1000 + bin_khz / 2)
+    width = float(np.clip(2.0 + INCHES_PER_SECOND * (edges_s[1] - edges_s[0]), *WIDTH_RANGE_INCHES))
+    figure = new_figure(width, INCHES_PER_ROW * len(drawn))
+    rows = list(figure.subplots(len(drawn), 1, sharex=True, sharey=True))
     for axes, (name, matrix, colours) in zip(rows, drawn, strict=True):
         axes.imshow(matrix.T, origin="lower", aspect="auto", interpolation="nearest", extent=extent, **colours)
         axes.set_title(name, loc="left", color=INK)
@@ -73,12 +138,9 @@ def plot_spectrograms(
         axes.tick_params(length=3, color=FAINT)
         axes.spines[:].set_visible(False)
     time_axis(rows[-1], *edges_s)
-    # At a fixed distance, however wide the picture.
-    colour_bar(figure, rows[0].images[0], rows[:2], "level (dB)", pad=0.01, fraction=0.04, aspect=40)
-    colour_bar(figure, rows[2].images[0], rows[2:], "difference (dB)", pad=0.01, fraction=0.04, aspect=20)
     if title:
         figure.suptitle(title, color=INK)
-    return figure
+    return figure, rows
 
 
 def _thinned(levels_db: np.ndarray) -> np.ndarray:

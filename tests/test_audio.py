@@ -104,6 +104,18 @@ def test_reading_without_a_rate_is_exact(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples * 32768, [2.0, 1.0, -0.5])
 
 
+@pytest.mark.parametrize("rate", [8000, 11025, 44100])
+def test_channels_are_what_each_is_alone(tmp_path: Path, rate: int) -> None:
+    both = np.random.default_rng(0).uniform(-0.5, 0.5, (22050, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "both.wav", both, 22050, subtype="FLOAT")
+    samples, _ = audio.read(tmp_path / "both.wav", rate, block_frames=999, mono=False)
+    for channel in (0, 1):
+        alone = audio.resample(both[:, channel], 22050, rate)
+        np.testing.assert_allclose(samples[:, channel], alone, atol=1e-5)
+    soundfile.write(tmp_path / "one.wav", both[:, 0], 22050, subtype="FLOAT")
+    np.testing.assert_array_equal(audio.read(tmp_path / "one.wav", mono=False)[0], both[:, :1])
+
+
 def test_memory_is_bounded_by_the_result(tmp_path: Path) -> None:
     frames = 192_000 * 4  # 24.6 MB as float32, 8 channels
     with soundfile.SoundFile(tmp_path / "a.wav", "w", 192_000, 8, "PCM_16") as file:
@@ -133,6 +145,15 @@ def test_write_then_read(tmp_path: Path, suffix: str, step: float) -> None:
     assert rate == 11025
     np.testing.assert_allclose(read, np.clip(samples, -1, 1), atol=step)
     assert [file.name for file in tmp_path.iterdir()] == [f"a.{suffix}"]
+
+
+@pytest.mark.parametrize(("subtype", "bits"), [("PCM_16", 16), ("PCM_24", 24), ("FLOAT", 24)])
+def test_channels_are_written_in_an_encoding_bit_for_bit(tmp_path: Path, subtype: str, bits: int) -> None:
+    steps = np.random.default_rng(0).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (999, 3))
+    samples = (steps / 2 ** (bits - 1)).astype(np.float32) * (3 if subtype == "FLOAT" else 1)
+    audio.write(tmp_path / "a.wav", samples, 11025, subtype)
+    assert audio.info(tmp_path / "a.wav").subtype == subtype
+    np.testing.assert_array_equal(audio.read(tmp_path / "a.wav", mono=False)[0], samples)
 
 
 @pytest.mark.parametrize("suffix", ["xyz", "", "raw"])

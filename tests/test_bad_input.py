@@ -70,7 +70,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("command", "formats"), [("transcribe", "midi,csv,json,npz,wav"), ("predict", "json,npz,wav")])
+@pytest.mark.parametrize(
+    ("command", "formats"),
+    [("transcribe", "midi,csv,json,npz,wav"), ("predict", "json,npz,wav"), ("conceal", "wav,png")],
+)
 @pytest.mark.parametrize(("name", "make", "said"), BAD)
 def test_a_bad_recording_is_named_and_leaves_nothing(
     tmp_path: Path,

@@ -17,10 +17,10 @@ PACKAGE = Path(audiocx.__file__).parent
 FLOORS = [
     {"errors", "files", "config"},
     {"nn", "audio", "sphere", "signal", "levels", "notes", "decoding", "note_decoding"},
-    {"midi", "sonify", "plots", "spectrograms", "running"},
+    {"midi", "sonify", "plots", "spectrograms", "running", "gaps"},
     {"models", "data", "metrics", "spectral", "baselines", "breakdown", "download", "archive"},
     {"pretrained", "shipping", "experiment", "runs", "curves", "engine"},
-    {"transcription", "inference", "prediction", "predictor", "evaluation", "recipe"},
+    {"transcription", "inference", "prediction", "predictor", "concealment", "evaluation", "recipe"},
     {"cli"},
 ]
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

@@ -183,11 +183,12 @@ def test_the_table_gives_mean_and_spread_of_seeds_beside_the_published(results: 
     parameters = f"{scores_of(results[0])['parameters']:,}"
     told = f"{(first + second) / 2:.2f} ± {abs(first - second) / 2**0.5:.2f}"
     assert rows["complex ConvLSTM, hidden 2"].startswith(
-        f"| complex ConvLSTM, hidden 2 | 2 | {parameters} | {told} |  | 10.78 | 11.90 |"
+        f"| complex ConvLSTM, hidden 2 | 2 | {parameters} | {told} |  |  |  |"
     )
     assert rows["repeat"].startswith(f"| repeat | 1 | 0 | {repeat:.2f} |  |  |  |")
     assert "| 14.56 | 14.66 |" in rows["full-capacity uRNN"] and "| 16.59 | 16.98 |" in rows["LSTM"]
-    assert "| 11.10 | 12.18 |" in rows["real ConvLSTM"] and "complex ConvLSTM" not in rows
+    # Published figures stand beside networks that are the paper's, and this one is smaller.
+    assert "| 11.10 | 12.18 |" in rows["real ConvLSTM"] and "| 10.78 | 11.90 |" in rows["complex ConvLSTM"]
     assert rows["seed-1"] == f"| seed-1 | 1 | {second:.2f} |  |" and "repeat | " not in printed.partition("seed-0")[2]
     assert "on LibriSpeech: 2 utterances for validation." in printed
     assert "The published figures are of TIMIT and cannot be compared with those on LibriSpeech." in printed

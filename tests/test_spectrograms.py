@@ -12,7 +12,7 @@ import pytest
 from audiocx import plots, spectrograms
 from audiocx.curves import read_curves
 from audiocx.errors import DataError
-from audiocx.spectrograms import plot_learning_curves, plot_spectrograms
+from audiocx.spectrograms import plot_concealment, plot_learning_curves, plot_spectrograms
 
 RNG = np.random.default_rng(0)
 
@@ -33,6 +33,22 @@ def test_true_above_predicted_above_their_difference(tmp_path: Path) -> None:
     assert limits[0] == limits[1] == (true_db.min(), true_db.max()) and limits[2][0] == -limits[2][1]
     assert rows[2].get_xlabel() == "time (s)"
     assert [axes.get_ylabel() for axes in figure.axes[3:]] == ["level (dB)", "difference (dB)"]
+    plots.save(figure, tmp_path / "a.png")
+
+
+def test_gaps_are_marked_above_what_they_were_filled_with(tmp_path: Path) -> None:
+    lost_db, concealed_db = RNG.uniform(-50, 20, (2, 60, 129)).astype(np.float32)
+    figure = plot_concealment(lost_db, concealed_db, 0.016, 4000, [(0.6, 0.632), (0.9, 0.95)], start_s=0.5)
+    rows = figure.axes[:2]
+    figure.canvas.draw()
+    assert [axes.get_title(loc="left") for axes in rows] == ["with gaps", "concealed"]
+    for axes, levels in zip(rows, (lost_db, concealed_db), strict=True):
+        np.testing.assert_allclose(axes.images[0].get_array(), levels.T, atol=1e-5)
+        np.testing.assert_allclose(axes.images[0].get_extent(), [0.492, 1.452, -4 / 256, 4 + 4 / 256])
+        spans_s = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
+        np.testing.assert_allclose(spans_s, [(0.6, 0.632), (0.9, 0.95)])
+        assert all(bar.get_y() > 1 for bar in axes.patches)  # above the picture
+    assert rows[0].images[0].get_clim() == rows[1].images[0].get_clim()
     plots.save(figure, tmp_path / "a.png")
 
 

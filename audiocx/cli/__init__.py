@@ -16,7 +16,7 @@ from importlib import import_module
 from .. import __version__
 from ..errors import AudiocxError
 
-__all__ = ["FORMATS", "PREDICTION_FORMATS", "main", "report"]
+__all__ = ["CONCEAL_FORMATS", "FORMATS", "PREDICTION_FORMATS", "main", "report"]
 
 FORMATS = {  # what --format takes, and how the file's name ends; the recording itself may be STEM.wav
     "midi": ".mid",
@@ -27,6 +27,7 @@ FORMATS = {  # what --format takes, and how the file's name ends; the recording 
     "wav": ".notes.wav",
 }
 PREDICTION_FORMATS = {name: f".prediction.{name}" for name in ("json", "npz", "png", "wav")}
+CONCEAL_FORMATS = {name: f".concealed.{name}" for name in ("wav", "png")}
 INTERRUPTED = 130  # what a shell gives for Ctrl-C: 128 + SIGINT
 
 DESCRIPTION = "Transcribe music and predict the spectra of speech with complex-valued neural networks."
@@ -35,6 +36,7 @@ examples:
   audiocx transcribe song.wav                          song.mid, in the current folder
   audiocx transcribe *.flac -o notes --format midi,csv both, for every recording
   audiocx predict speech.wav --format png              how well speech is foretold, and a picture of it
+  audiocx conceal call.wav                             fills the gaps that lost packets left in it
   audiocx models                                       the networks at hand
   audiocx COMMAND --help                               all options of a command
 """
@@ -67,6 +69,28 @@ formats:
   wav   the predicted magnitudes with the phases of the recording
 
 The exit code is 0 if every file was predicted, 1 if one was not, 2 for a wrong command line.
+"""
+CONCEAL = """\
+Fill the gaps that lost packets left in speech with what a network says would have followed, each channel by itself.
+All else stays as it was, but for 4 ms on either side of a gap. The network hears and speaks at 8 kHz: in the gaps there
+is nothing above 4 kHz. Meant for gaps of up to 100 ms; longer ones fade out and are silent after 150 ms.
+"""
+CONCEAL_EXAMPLES = """\
+examples:
+  audiocx conceal call.wav                             writes call.concealed.wav; gaps are wherever there are 5 ms or
+                                                       more of zeros, in all channels, but at the very beginning
+  audiocx conceal call.wav --gaps 1.20-1.25,3.0-3.06   gaps from 1.20 to 1.25 s and from 3.0 to 3.06 s, and no others
+  audiocx conceal call.wav --gaps gaps.txt             the same from a file: a start and an end in each line, such as
+                                                       1.20 1.25, and comments after #
+  audiocx conceal *.flac -o whole --format wav,png     also a picture: spectrograms before and after, gaps marked
+
+formats:
+  wav  the recording, concealed: its rate and its channels; 24 bits and floating point are kept, else it is 16 bits
+  png  the spectrogram with gaps above the concealed one
+
+A recording that was muted or cut to exact silence has zeros too: name the gaps of such a one with --gaps.
+
+The exit code is 0 if every file was concealed (or had no gaps), 1 if one was not, 2 for a wrong command line.
 """
 EVALUATE = "Score a network on a folder of recordings, each with its notes (.tsv, .txt, .csv or .mid) beside it."
 
@@ -114,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_transcribe(_command(commands, "transcribe", "transcribe", "find the notes of recordings", TRANSCRIBE))
     _add_predict(_command(commands, "predict", "predict", "predict the spectra of speech", PREDICT))
+    _add_conceal(_command(commands, "conceal", "conceal", "fill the gaps of lost packets in speech", CONCEAL))
     _command(commands, "models", "describe", "list the networks at hand", "List the networks at hand and their scores.")
     _add_evaluate(_command(commands, "evaluate", "evaluate", "score a network on labelled recordings", EVALUATE))
     about = "Show rate, channels, length and encoding of audio files."
@@ -174,6 +199,21 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     _add_files(parser)
     _add_model(parser)
     _add_outputs(parser, PREDICTION_FORMATS, [])
+
+
+def _add_conceal(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = CONCEAL_EXAMPLES
+    _add_files(parser)
+    about = "where sound is missing, in seconds, or a file that tells; of every FILE (default: where there are zeros)"
+    parser.add_argument("--gaps", type=_gaps, metavar="START-END,...|FILE.txt", help=about)
+    _add_model(parser)
+    _add_outputs(parser, CONCEAL_FORMATS, ["wav"])
+
+
+def _gaps(text: str) -> list[tuple[float, float]]:
+    from .conceal import read_gaps
+
+    return read_gaps(text)
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:

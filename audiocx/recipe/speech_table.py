@@ -103,12 +103,16 @@ def read_results(folders: Sequence[Path]) -> list[dict[str, Any]]:
     for folder in folders:
         try:
             scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+            if scores.get("kind") == "concealment":  # conceal.py's, beside the others
+                continue
             scores["name"], _ = folder.resolve().name, scores["splits"].items()
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{folder} holds no scores of speech ({error}); name folders that evaluate.py wrote."
             ) from None
         scored.append(scores)
+    if not scored:
+        raise DataError(f"{folders[0]} holds scores of concealment alone; name folders that evaluate.py wrote.")
     heard: dict[str, tuple[Any, str]] = {}
     for scores in scored:
         for split, found in scores["splits"].items():

@@ -15,14 +15,15 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .data.labels import read_labels
-from .inference import Evidence, Transcriber
-from .metrics import Piece, note_scores, precision_recall_curve
-from .note_decoding import NoteDecodeSettings, NoteEvidence, decode_notes
-from .notes import DecodeSettings, Note, decode, notes_to_roll
+from .metrics import Piece, precision_recall_curve
+from .note_decoding import NoteDecodeSettings
+from .note_metrics import note_scores
+from .notes import DecodeSettings, Note, notes_to_roll
+from .transcriber import Evidence, Transcriber
 
-__all__ = ["Heard", "hear", "scorable", "tune_decoding", "tune_note_decoding"]
+__all__ = ["Heard", "hear", "scorable", "tune_decoding"]
 
-Settings = TypeVar("Settings", DecodeSettings, NoteDecodeSettings)
+Settings = TypeVar("Settings", bound=DecodeSettings | NoteDecodeSettings)
 
 # What is tried for each setting, one after the other, the others staying as they are.
 GRID: dict[str, tuple[float, ...]] = {
@@ -45,6 +46,27 @@ NOTE_GRID: dict[str, tuple[float, ...]] = {
     "min_repeat_s": (0.03, 0.05, 0.08),
     "lone_threshold": (0.6, 0.7, 0.8, 0.9, 0.95, 1.0),
     "lone_s": (0.05, 0.1, 0.2, 0.4),
+}
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """How a kind of settings is tuned.
+
+    Attributes:
+        grid: What is tried for each setting.
+        weights: Of note F1 and of note-with-offset F1, in the figure that is maximised.
+        by_frames: Whether the frame threshold takes no part in decoding, and is chosen afterwards by the frames.
+    """
+
+    grid: Mapping[str, Sequence[float]]
+    weights: tuple[float, float]
+    by_frames: bool = False
+
+
+_TUNINGS: dict[type, _Tuning] = {
+    DecodeSettings: _Tuning(GRID, (0.5, 0.5), by_frames=True),
+    NoteDecodeSettings: _Tuning(NOTE_GRID, (1.0, 0.5)),
 }
 
 
@@ -87,117 +109,68 @@ def hear(
     return Heard(audio.stem, transcriber.listen(samples, hop_samples, progress), reference)
 
 
-def scorable(heard: Heard, settings: DecodeSettings, lowest_note: int) -> Piece:
+def scorable(heard: Heard, settings: DecodeSettings | NoteDecodeSettings) -> Piece:
     """Decodes a heard recording and lays it beside what was played.
 
     Args:
         heard: Evidence and reference.
-        settings: Thresholds and durations.
-        lowest_note: MIDI number of the first pitch.
+        settings: Thresholds and durations, of the kind that the transcriber's checkpoint has.
 
     Returns:
         What :func:`audiocx.metrics.evaluate` takes.
     """
-    probabilities, rate = heard.evidence.probabilities, heard.evidence.frame_rate
-    roll = notes_to_roll(heard.reference, np.arange(len(probabilities)) / rate, lowest_note, probabilities.shape[1])
-    found = decode(
-        probabilities,
-        rate,
-        settings,
-        lowest_note,
-        onsets=heard.evidence.onsets,
-        loudness_db=heard.evidence.loudness_db,
-    )
-    return Piece(heard.name, probabilities, roll, heard.reference, found, settings.frame_threshold)
+    evidence = heard.evidence
+    frames, pitches = evidence.probabilities.shape
+    times_s = np.arange(frames) / evidence.frame_rate
+    roll = notes_to_roll(heard.reference, times_s, evidence.lowest_note, pitches)
+    found = evidence.decode(settings)
+    return Piece(heard.name, evidence.probabilities, roll, heard.reference, found, settings.frame_threshold)
 
 
-def tune_decoding(
-    heard: Iterable[Heard],
-    lowest_note: int = 21,
-    start: DecodeSettings | None = None,
-    rounds: int = 2,
-    workers: int = 1,
-) -> tuple[DecodeSettings, float]:
+def tune_decoding(heard: Iterable[Heard], start: Settings, rounds: int = 2, workers: int = 1) -> tuple[Settings, float]:
     """Chooses the decoding settings on validation recordings, one setting at a time.
 
-    What is maximised is the mean over recordings of (note F1 + note-with-offset F1) / 2; the frame threshold is
-    that of the highest pooled frame F1.
+    What is maximised is the mean over recordings of (note F1 + note-with-offset F1) / 2 or, of a note network, of note
+    F1 + note-with-offset F1 / 2. A frame threshold that takes no part in that is the one of the highest pooled frame
+    F1.
 
     Args:
         heard: Validation recordings; never test ones.
-        lowest_note: MIDI number of the first pitch.
-        start: Settings to begin with; the defaults when None.
+        start: Settings to begin with, of the kind that the transcriber's checkpoint has.
         rounds: How often to go through all the settings.
         workers: Processes that share the recordings.
 
     Returns:
         The settings, and the figure they reach.
     """
-    recordings = list(heard)
-    figure = partial(_figure, lowest_note)
-    best, score = _tuned(start or DecodeSettings(), GRID, recordings, figure, rounds, workers)
-    return dataclasses.replace(best, frame_threshold=_frame_threshold(recordings, best, lowest_note)), score
-
-
-def tune_note_decoding(
-    pieces: Iterable[tuple[NoteEvidence, Sequence[Note]]],
-    frame_rate: float,
-    lowest_note: int = 21,
-    start: NoteDecodeSettings | None = None,
-    rounds: int = 2,
-    workers: int = 1,
-) -> tuple[NoteDecodeSettings, float]:
-    """Chooses a note network's decoding settings on validation recordings, one setting at a time.
-
-    What is maximised is the mean over recordings of note F1 + note-with-offset F1 / 2.
-
-    Args:
-        pieces: What the network gave for validation recordings, never test ones, and the notes played in each.
-        frame_rate: Frames per second.
-        lowest_note: MIDI number of the first pitch.
-        start: Settings to begin with; the defaults when None.
-        rounds: How often to go through all the settings.
-        workers: Processes that share the recordings.
-
-    Returns:
-        The settings, and the figure they reach.
-    """
-    figure = partial(_note_figure, frame_rate, lowest_note)
-    return _tuned(start or NoteDecodeSettings(), NOTE_GRID, list(pieces), figure, rounds, workers)
-
-
-def _tuned(
-    start: Settings,
-    grid: Mapping[str, Sequence[float]],
-    recordings: list[Any],
-    figure: Callable[[Settings, Any], float],
-    rounds: int,
-    workers: int,
-) -> tuple[Settings, float]:
-    """Settings of the highest mean figure, as far as changes of one at a time lead, and that mean."""
+    recordings, how = list(heard), _TUNINGS[type(start)]
     best = start
-    with _figures(figure, recordings, workers) as figures:
+    with _figures(partial(_figure, how.weights), recordings, workers) as figures:
         score = float(np.mean(figures(best)))
         for _ in range(rounds):
             before = best
-            for name, values in grid.items():
+            for name, values in how.grid.items():
                 for value in values:
                     if value == getattr(best, name):
                         continue
-                    change: dict[str, Any] = {name: value}
-                    candidate = dataclasses.replace(best, **change)
+                    candidate = _changed(best, name, value)
                     reached = float(np.mean(figures(candidate)))
                     if reached > score:
                         best, score = candidate, reached
             if best == before:
                 break
-    return best, score
+    return _changed(best, "frame_threshold", _frame_threshold(recordings, best)) if how.by_frames else best, score
+
+
+def _changed(settings: Settings, name: str, value: float) -> Settings:
+    change: dict[str, Any] = {name: value}
+    return dataclasses.replace(settings, **change)
 
 
 @contextmanager
 def _figures(
-    figure: Callable[[Settings, Any], float], recordings: list[Any], workers: int
-) -> Iterator[Callable[[Settings], list[float]]]:
+    figure: Callable[[Any, Heard], float], recordings: list[Heard], workers: int
+) -> Iterator[Callable[[Any], list[float]]]:
     """Gives what scores settings on all recordings; these go to each process once, and not with every call."""
     if workers == 1:
         yield lambda settings: [figure(settings, recording) for recording in recordings]
@@ -206,34 +179,24 @@ def _figures(
         yield lambda settings: list(pool.map(partial(_shared_figure, figure, settings), range(len(recordings))))
 
 
-_shared: list[Any] = []
+_shared: list[Heard] = []
 
 
-def _share(recordings: list[Any]) -> None:
+def _share(recordings: list[Heard]) -> None:
     _shared[:] = recordings
 
 
-def _shared_figure(figure: Callable[[Settings, Any], float], settings: Settings, index: int) -> float:
+def _shared_figure(figure: Callable[[Any, Heard], float], settings: Any, index: int) -> float:
     return figure(settings, _shared[index])
 
 
-def _figure(lowest_note: int, settings: DecodeSettings, heard: Heard) -> float:
-    evidence = heard.evidence
-    found = decode(evidence.probabilities, evidence.frame_rate, settings, lowest_note, onsets=evidence.onsets)
-    scores = note_scores(heard.reference, found)
-    return (scores.f1 + scores.offset_f1) / 2
+def _figure(weights: tuple[float, float], settings: Any, heard: Heard) -> float:
+    scores = note_scores(heard.reference, heard.evidence.decode(settings))
+    return weights[0] * scores.f1 + weights[1] * scores.offset_f1
 
 
-def _note_figure(
-    frame_rate: float, lowest_note: int, settings: NoteDecodeSettings, piece: tuple[NoteEvidence, Sequence[Note]]
-) -> float:
-    evidence, reference = piece
-    scores = note_scores(reference, decode_notes(evidence, frame_rate, settings, lowest_note).notes)
-    return scores.f1 + scores.offset_f1 / 2
-
-
-def _frame_threshold(recordings: list[Heard], settings: DecodeSettings, lowest_note: int) -> float:
-    pieces = [scorable(heard, settings, lowest_note) for heard in recordings]
+def _frame_threshold(recordings: list[Heard], settings: DecodeSettings | NoteDecodeSettings) -> float:
+    pieces = [scorable(heard, settings) for heard in recordings]
     precision, recall, thresholds = precision_recall_curve(
         np.concatenate([piece.probabilities for piece in pieces]), np.concatenate([piece.roll for piece in pieces])
     )

@@ -215,7 +215,7 @@ def _check_learning(settings: TrainConfig | StepTraining) -> None:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One training run of a transcriber: network, variations, schedule."""
+    """One training run of a transcriber of single windows: network, variations, schedule."""
 
     model: TranscriberConfig = field(default_factory=TranscriberConfig)
     augmentation: AugmentConfig = field(default_factory=AugmentConfig)

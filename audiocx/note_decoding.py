@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .errors import ConfigError
 from .notes import LOWEST_PIANO_NOTE, Note, check_ranges
 
-__all__ = ["HALF_WIDTH_FRAMES", "Decoded", "NoteDecodeSettings", "NoteEvidence", "decode_notes"]
+__all__ = ["HALF_WIDTH_FRAMES", "NoteDecodeSettings", "NoteEvidence", "decode_notes"]
 
 # Of the triangles that onsets and offsets are taught as: with 1.5, two or three frames see each event.
 HALF_WIDTH_FRAMES = 1.5
@@ -40,18 +40,6 @@ class NoteEvidence(NamedTuple):
     frames: NDArray[np.float32]
     offsets: NDArray[np.float32]
     velocities: NDArray[np.float32]
-
-
-class Decoded(NamedTuple):
-    """Notes found.
-
-    Attributes:
-        notes: Sorted by onset, then pitch.
-        confidences: How probable each note's onset is, float32 [N], in 0 to 1.
-    """
-
-    notes: list[Note]
-    confidences: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -97,7 +85,7 @@ def decode_notes(
     frame_rate: float,
     settings: NoteDecodeSettings | None = None,
     lowest_note: int = LOWEST_PIANO_NOTE,
-) -> Decoded:
+) -> list[Note]:
     """Turn evidence into notes.
 
     A note begins at a peak of its pitch's onsets, timed between the frames. It ends where its frames have fallen below
@@ -111,7 +99,8 @@ def decode_notes(
         lowest_note: MIDI number of the first pitch.
 
     Returns:
-        The notes and how sure they are.
+        The notes, sorted by onset, then pitch. The confidence of each is its onset's height or, without an onset, that
+        of its frames.
 
     Raises:
         ValueError: If an array's shape differs or is not [T, P], one holds NaN, or frame_rate is not positive.
@@ -128,7 +117,7 @@ def decode_notes(
     onsets[pad - 1 :: stride] = np.maximum(0, (onsets[pad::stride] - onsets[pad + 1 :: stride]) / 2)
     starts = _peaks(onsets, settings.onset_threshold, apart)
     if settings.lone_threshold < 1.0:
-        starts = _with_lone(starts, onsets, frames, gap, settings.lone_s * frame_rate, settings)
+        starts = _with_lone(starts, frames, gap, settings.lone_s * frame_rate, settings)
     ends = _ends(starts, frames, _peaks(offsets, settings.offset_threshold, apart), gap, stride, settings)
     pitch, at = np.divmod(starts.at, stride)
     onset_s = np.maximum(0.0, at + starts.shift - pad) / frame_rate
@@ -136,8 +125,8 @@ def decode_notes(
     velocity = np.clip(np.rint(127 * evidence.velocities[at - pad, pitch]), 1, 127).astype(int)
     kept = np.flatnonzero(offset_s - onset_s >= settings.min_note_s)
     kept = kept[np.lexsort((pitch[kept], onset_s[kept]))]
-    columns = (column[kept].tolist() for column in (onset_s, pitch + lowest_note, offset_s, velocity))
-    return Decoded([Note(*values) for values in zip(*columns, strict=True)], starts.height[kept].astype(np.float32))
+    columns = (column[kept].tolist() for column in (onset_s, pitch + lowest_note, offset_s, velocity, starts.height))
+    return [Note(on, note, off, velo, confidence=height) for on, note, off, velo, height in zip(*columns, strict=True)]
 
 
 def _validate(evidence: NoteEvidence, frame_rate: float) -> None:
@@ -188,16 +177,19 @@ def _runs(line: np.ndarray, least: float, gap: int) -> tuple[np.ndarray, np.ndar
 
 
 def _with_lone(
-    starts: _Peaks, onsets: np.ndarray, frames: np.ndarray, gap: int, least_frames: float, settings: NoteDecodeSettings
+    starts: _Peaks, frames: np.ndarray, gap: int, least_frames: float, settings: NoteDecodeSettings
 ) -> _Peaks:
     """Adds the beginnings of stretches that sound surely and for long before any onset."""
     firsts, lasts = _runs(frames, settings.frame_threshold, gap)
     onset = np.append(starts.at, len(frames))[np.searchsorted(starts.at, firsts - gap - 1)]
+    until = np.clip(onset, firsts, lasts + 1)
     sure = np.append(0, np.cumsum(frames > settings.lone_threshold))
-    sure_frames = sure[np.clip(onset, firsts, lasts + 1)] - sure[firsts]
-    at = firsts[(sure_frames > 0) & (sure_frames >= least_frames)]
+    sure_frames = sure[until] - sure[firsts]
+    lone = (sure_frames > 0) & (sure_frames >= least_frames)
+    at, until = firsts[lone], until[lone]
     shift = _crossings(frames, at - 1, settings.frame_threshold) - at
-    both = _Peaks(*(np.append(*pair) for pair in zip(starts, (at, shift, onsets[at]), strict=True)))
+    height = np.maximum.reduceat(frames, np.stack([at, until], axis=1).ravel())[::2]
+    both = _Peaks(*(np.append(*pair) for pair in zip(starts, (at, shift, height), strict=True)))
     order = np.argsort(both.at, kind="stable")
     return _Peaks(*(values[order] for values in both))
 

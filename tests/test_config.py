@@ -227,7 +227,7 @@ def test_an_experiment_is_of_the_kind_that_it_names() -> None:
     with pytest.raises(ConfigError, match="here: train: unknown key 'epoch_steps'"):
         experiment_of(predictor, "here")
     for kind in ("predicter", ["predictor"], 1):
-        with pytest.raises(ConfigError, match="here: kind is one of 'transcriber', 'predictor', not "):
+        with pytest.raises(ConfigError, match="here: kind is one of 'transcriber', 'predictor', 'notes', not "):
             experiment_of({"kind": kind, **predictor}, "here")
     with pytest.raises(ConfigError, match="here: please set model, train"):
         experiment_of({"kind": "predictor"}, "here")

@@ -7,39 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 import torch
+from tiny_notes import HOP, LOOSE, RATE, recording, small
 
 from audiocx.models.note_frames import NoteEvidence, note_evidence, stream_evidence
-from audiocx.models.note_network import NoteConfig, NoteNetwork
-from audiocx.note_decoding import NoteDecodeSettings, decode_notes
-
-RATE = 8000
-HOP = 64
-# Some of the network's guesses, untrained as it is, must make notes.
-LOOSE = NoteDecodeSettings(0.5, 0.5, 0.5, bridge_gap_s=0.0, min_note_s=0.0)
-
-
-def small(complex: bool = True, time_stride: int = 1) -> NoteNetwork:
-    """An untrained network that looks 9 strides to either side and is in no doubt of anything."""
-    sizes = {"stem_channels": 2, "channels": 3, "dilations": [1, 4], "octave": 3, "harmonics": [1.0, 2.0]}
-    grid = {"sample_rate": RATE, "hop_samples": HOP, "windows": [512, 128], "time_stride": time_stride}
-    config = NoteConfig(complex, outputs=12, lowest_note=60, **sizes, **grid)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = NoteNetwork(config).eval()
-    heads = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)][-1]
-    assert heads.out_channels == 4 * time_stride and heads.bias is not None
-    with torch.no_grad():
-        heads.bias.zero_()
-        heads.weight.mul_(8)
-    return network
-
-
-def recording(samples: int) -> np.ndarray:
-    """Decaying tones in a little noise, loud up to the last sample."""
-    rng = np.random.default_rng(0)
-    t = np.arange(samples) / RATE
-    tones = [np.sin(2 * np.pi * hz * t) * np.exp(-4 * (t % period)) for hz, period in ((262, 0.31), (440, 0.47))]
-    return (0.2 * sum(tones) + 0.05 * rng.normal(size=samples)).astype(np.float32)
+from audiocx.models.note_network import NoteNetwork
+from audiocx.note_decoding import decode_notes
 
 
 def joined(blocks: Iterator[NoteEvidence]) -> NoteEvidence:
@@ -50,7 +22,7 @@ def assert_same(found: NoteEvidence, expected: NoteEvidence) -> None:
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == np.float32
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    ours, theirs = (decode_notes(evidence, RATE / HOP, LOOSE, 60).notes for evidence in (found, expected))
+    ours, theirs = (decode_notes(evidence, RATE / HOP, LOOSE, 60) for evidence in (found, expected))
     assert [note.midi_note for note in ours] == [note.midi_note for note in theirs] and len(ours) > 10
     times = [[(note.onset_s, note.offset_s) for note in notes] for notes in (ours, theirs)]
     np.testing.assert_allclose(*times, atol=1e-4)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from audiocx.models import NoteConfig, NoteNetwork, build
+from audiocx.models import NoteConfig, NoteNetwork, build, folded
+from audiocx.nn import ComplexBatchNorm, ComplexConv2d
 
 GRID = {"sample_rate": 8000, "hop_samples": 64, "windows": [512, 128], "outputs": 24, "lowest_note": 60}
 SMALL = {**GRID, "stem_channels": 2, "channels": 3, "dilations": [1, 3], "octave": 5, "harmonics": [0.5, 1.0, 2.0]}
@@ -44,6 +45,25 @@ def test_every_parameter_learns(settings: dict[str, object]) -> None:
     sum(part.square().sum() for part in learning(noise(12, batch=2))).backward()  # type: ignore[union-attr]
     for name, parameter in learning.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_folding_leaves_the_answers_and_takes_the_normalisation(settings: dict[str, object]) -> None:
+    full, samples = network(**settings).double(), noise(12, batch=2).double()
+    for _ in range(3):
+        full(samples)  # moves the running statistics off their start
+    for norm in full.modules():
+        if isinstance(norm, (nn.BatchNorm2d, ComplexBatchNorm)):
+            for parameter in norm.parameters():
+                nn.init.normal_(parameter)
+    full.eval()
+    state = {name: value.clone() for name, value in full.state_dict().items()}
+    light = folded(full)
+    kinds = {type(layer) for layer in light.modules()}
+    assert nn.Conv2d in kinds and not {ComplexConv2d, ComplexBatchNorm, nn.BatchNorm2d} & kinds
+    with torch.inference_mode():
+        torch.testing.assert_close(light(samples), full(samples), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(dict(full.state_dict()), state, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("settings", VARIANTS)

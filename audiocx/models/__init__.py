@@ -6,11 +6,15 @@ from typing import overload
 
 from .note_network import NoteConfig, NoteNetwork
 from .predictor import PredictorConfig, PredictorNetwork
-from .transcriber import TranscriberConfig, TranscriberNetwork, folded
+from .transcriber import TranscriberConfig, TranscriberNetwork
+from .twin import folded
 
 __all__ = [
+    "KINDS",
     "AnyConfig",
     "AnyNetwork",
+    "MusicConfig",
+    "MusicNetwork",
     "NoteConfig",
     "NoteNetwork",
     "PredictorConfig",
@@ -22,8 +26,17 @@ __all__ = [
 ]
 
 
-AnyConfig = TranscriberConfig | PredictorConfig | NoteConfig
-AnyNetwork = TranscriberNetwork | PredictorNetwork | NoteNetwork
+MusicConfig = TranscriberConfig | NoteConfig
+MusicNetwork = TranscriberNetwork | NoteNetwork
+AnyConfig = MusicConfig | PredictorConfig
+AnyNetwork = MusicNetwork | PredictorNetwork
+
+# What checkpoints and experiments call each kind of network, and its configuration.
+KINDS: dict[str, type[TranscriberConfig | PredictorConfig | NoteConfig]] = {
+    TranscriberNetwork.kind: TranscriberConfig,
+    PredictorNetwork.kind: PredictorConfig,
+    NoteNetwork.kind: NoteConfig,
+}
 
 
 @overload

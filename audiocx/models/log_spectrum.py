@@ -54,13 +54,16 @@ class LogSpectrum(nn.Module):
         if not windows or any(size % 2 or size > windows[0] for size in windows) or bins_per_semitone % 2 == 0:
             raise ValueError("windows are even, the longest first, and bins_per_semitone is odd")
         self.hop_samples, self.windows = hop_samples, tuple(windows)
-        offsets = torch.arange(semitones * bins_per_semitone, dtype=torch.float64) - bins_per_semitone // 2
+        # Made on the CPU even where a network is built on "meta", to be given its weights later.
+        bins = torch.arange(semitones * bins_per_semitone, dtype=torch.float64, device="cpu")
+        offsets = bins - bins_per_semitone // 2
         freq_hz = 440 * 2 ** ((lowest_note - 69 + offsets / bins_per_semitone) / 12)
         turn = 2 * torch.pi * freq_hz * hop_samples / sample_rate
         # None of these is saved: they follow from the settings.
         self.register_buffer("steady", torch.polar(torch.ones_like(turn), -turn).to(torch.complex64), persistent=False)
         for index, size in enumerate(windows):
-            self.register_buffer(f"hann_{index}", torch.hann_window(size) * (2 / size), persistent=False)
+            hann = torch.hann_window(size, device="cpu") * (2 / size)
+            self.register_buffer(f"hann_{index}", hann, persistent=False)
             filters = _triangles(freq_hz, sample_rate, size, 2 ** (1 / (12 * bins_per_semitone)))
             self.register_buffer(f"filters_{index}", filters, persistent=False)
 
@@ -92,7 +95,7 @@ def _triangles(freq_hz: Tensor, sample_rate: int, size: int, ratio: float) -> Te
     """Weights [size / 2 + 1, F] of a window's spectrum in each bin of log frequency, signs that centre the phase in."""
     places = freq_hz * size / sample_rate
     reach = (places * (ratio - 1)).clamp_min(1.0)
-    lines = torch.arange(size // 2 + 1, dtype=torch.float64)
+    lines = torch.arange(size // 2 + 1, dtype=torch.float64, device=places.device)
     weights = F.relu(1 - (lines[:, None] - places).abs() / reach)
     # Wider triangles gather more lines of the same partial.
     return (weights / reach * (1.0 - 2.0 * (lines % 2))[:, None]).float()

@@ -10,7 +10,7 @@ import torch
 from ..note_decoding import NoteEvidence
 from .note_network import NoteConfig, NoteNetwork
 
-__all__ = ["BLOCK_FRAMES", "NoteEvidence", "note_evidence", "stream_evidence"]
+__all__ = ["BLOCK_FRAMES", "NoteEvidence", "note_evidence", "probabilities_at", "stream_evidence"]
 
 # Long beside the overlap of the blocks, and a few hundred megabytes of feature maps.
 BLOCK_FRAMES = 512
@@ -44,6 +44,33 @@ def note_evidence(
             report(after - done)
         done = after
     return result
+
+
+def probabilities_at(
+    network: NoteNetwork, samples: np.ndarray, centres: np.ndarray, report: Callable[[int], object] | None = None
+) -> np.ndarray:
+    """Runs a note network at chosen moments of a recording: its frames are moved for the first to be one of them.
+
+    Args:
+        network: In evaluation mode.
+        samples: float32 [N], at the network's sample rate.
+        centres: Samples at which the frames are centred, whole hops apart, int64 [T].
+        report: Called with the number of frames when they are done.
+
+    Returns:
+        The probabilities that notes sound, float32 [T, P].
+
+    Raises:
+        ValueError: The moments lie otherwise.
+    """
+    silence = -centres[0] % network.config.hop_samples if len(centres) else 0
+    frames, beside = np.divmod(centres + silence, network.config.hop_samples)
+    if beside.any():
+        raise ValueError(f"the moments must lie whole hops apart, multiples of {network.config.hop_samples} samples.")
+    heard = note_evidence(network, np.concatenate([np.zeros(silence, np.float32), samples]))
+    if report:
+        report(len(frames))
+    return heard.frames[frames]
 
 
 def stream_evidence(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -79,6 +79,11 @@ class NoteConfig:
             raise ValueError(f"notes {self.lowest_note} to {self.lowest_note + self.outputs - 1} leave MIDI's 0 to 127")
 
     @property
+    def window_samples(self) -> int:
+        """Length of the longest window."""
+        return self.windows[0]
+
+    @property
     def margin_samples(self) -> int:
         """Samples from the centre of a frame that its spectrum needs, on either side, and the frame's before it."""
         return self.windows[0] // 2 + self.hop_samples
@@ -114,6 +119,8 @@ class NoteNetwork(nn.Module):
     Args:
         config: What to build.
     """
+
+    kind: ClassVar[str] = "notes"
 
     def __init__(self, config: NoteConfig) -> None:
         super().__init__()

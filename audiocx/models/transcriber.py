@@ -8,22 +8,21 @@ Source: DCN, section 4.2 and its table 3.
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
-from ..nn import ComplexAvgPool, ComplexLinear, fold_sequence
+from ..nn import ComplexAvgPool, ComplexLinear
 from ..nn.functional import split
 from ..nn.init import Scheme, init_real_
 from .frontend import FrontEnd, FrontEndName
 from .twin import Activation, Layers, Norm, activation, conv, norm
 
-__all__ = ["TranscriberConfig", "TranscriberNetwork", "folded"]
+__all__ = ["TranscriberConfig", "TranscriberNetwork"]
 
 DENSE_UNITS = 2048
 # Most notes are silent most of the time; starting there saves the network from learning it first.
@@ -198,6 +197,8 @@ class TranscriberNetwork(nn.Module):
         config: What to build.
     """
 
+    kind: ClassVar[str] = "transcriber"
+
     def __init__(self, config: TranscriberConfig) -> None:
         super().__init__()
         self.config = config
@@ -211,19 +212,3 @@ class TranscriberNetwork(nn.Module):
         x = self.front_end(windows).unsqueeze(2)
         # The channels lie innermost in memory, a format PyTorch has for images alone: nearly twice as fast on a CPU.
         return self.body(x.contiguous(memory_format=torch.channels_last))
-
-
-def folded(network: TranscriberNetwork) -> TranscriberNetwork:
-    """Makes the same network for inference: normalisation folded into the convolutions.
-
-    Args:
-        network: In evaluation mode; it shares its other layers with the result and is not changed.
-
-    Returns:
-        A network that gives the same logits up to rounding, and does not train.
-    """
-    light = copy.copy(network)
-    light._modules = dict(network._modules)
-    light.body = Layers(*fold_sequence(list(network.body)))
-    light.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return light.eval()

@@ -1,15 +1,19 @@
-"""What a complex network and its real twin have in each other's place, and the chain that holds it."""
+"""What a complex network and its real twin have in each other's place, and the chain that holds it, light or not."""
 
 from __future__ import annotations
 
-from typing import Literal
+import copy
+from typing import Literal, TypeVar
 
+import torch
 from torch import Tensor, nn
 
-from ..nn import ComplexBatchNorm, ComplexConv2d, CReLU, ModReLU, ZReLU
+from ..nn import ComplexBatchNorm, ComplexConv2d, CReLU, ModReLU, ZReLU, fold_sequence
 from ..nn.init import Scheme, init_real_
 
-__all__ = ["Activation", "Layers", "Norm", "activation", "conv", "norm"]
+__all__ = ["Activation", "Layers", "Norm", "activation", "conv", "folded", "norm"]
+
+M = TypeVar("M", bound=nn.Module)
 
 Activation = Literal["crelu", "zrelu", "modrelu"]
 Norm = Literal["whitening", "naive", "none"]
@@ -75,3 +79,21 @@ class Layers(nn.Sequential):
         for layer in self:
             x = layer(x)
         return x
+
+
+def folded(module: M) -> M:
+    """Makes the same network for inference: normalisation folded into the convolutions.
+
+    Args:
+        module: In evaluation mode, its layers a chain, ``body``, as those of each block in it are. It shares with the
+            result what is not folded, and is not changed.
+
+    Returns:
+        A network that gives the same logits up to rounding, and does not train.
+    """
+    layers = [folded(layer) if hasattr(layer, "body") else layer for layer in module.body]  # type: ignore[union-attr]
+    light = copy.copy(module)
+    light._modules = dict(module._modules)
+    light.body = Layers(*fold_sequence(layers))
+    light.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return light.eval()

@@ -18,7 +18,7 @@ from audiocx.experiment import (
     AnyExperiment,
     Experiment,
     PredictorExperiment,
-    PredictorTraining,
+    StepTraining,
     experiment_of,
     read_experiment_toml,
 )
@@ -179,7 +179,7 @@ def test_every_shipped_experiment_is_valid_and_its_network_can_be_built(path: Pa
     train = experiment.train
     assert train.steps == train.epochs * train.epoch_steps
     assert size_of(experiment) > 0
-    if isinstance(train, PredictorTraining):
+    if isinstance(train, StepTraining):
         return
     assert train.windows == train.epochs * train.epoch_windows == train.steps * train.batch_size
     if train.start in pretrained.available():

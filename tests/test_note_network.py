@@ -26,6 +26,8 @@ VARIANTS = [
     {},
     {"complex": False},
     {"time_stride": 1},
+    {"phase": "centred"},
+    {"complex": False, "phase": "none"},
     {"complex": False, "time_stride": 3},
     {"norm": "whitening", "activation": "modrelu"},
     {"norm": "naive", "activation": "zrelu"},
@@ -119,6 +121,8 @@ def test_first_guesses_are_rare() -> None:
         ({"harmonics": []}, "harmonics positive"),
         ({"outputs": 100}, "leave MIDI's 0 to 127"),
         ({"windows": [511]}, "windows are even"),
+        ({"phase": "none"}, "needs phases"),
+        ({"phase": "wrapped"}, "phase is one of"),
     ],
 )
 def test_settings_that_make_no_network(settings: dict[str, object], sentence: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["LogSpectrum"]
+__all__ = ["LogSpectrum", "Phase"]
+
+Phase = Literal["advance", "centred", "none"]
 
 # log1p of so many times the amplitude: what lies 80 dB under full scale is not lost, and the loudest is at about 2.
 _GAIN = 1e4
@@ -20,12 +23,14 @@ class LogSpectrum(nn.Module):
 
     Each window's Fourier transform, its phase referred to the window's centre, is gathered into bins a fraction of a
     semitone apart by triangles as wide as the bins lie apart in either spectrum. Magnitudes are compressed by log1p.
-    A phase is the advance since the frame before beyond that of a tone at the bin's own frequency: of a steady partial
-    it tells how far from the bin it lies, whenever it began; where a note is struck it jumps.
+
+    The phase "advance" is that since the frame before beyond that of a tone at the bin's own frequency: of a steady
+    partial it tells how far from the bin it lies, whenever it began; where a note is struck it jumps. "centred" is the
+    phase itself, and "none" leaves magnitudes.
 
     Shape: input [B, N] float32, N = T * hop_samples + the longest window; output [B, 2W, T, F], real parts first, W
-    the number of windows. Frame t is centred at sample (t + 1) * hop_samples + longest window / 2: the first frame's
-    advance needs the one before.
+    the number of windows, or of magnitudes [B, W, T, F]. Frame t is centred at sample (t + 1) * hop_samples + longest
+    window / 2: the first frame's advance needs the one before.
 
     Args:
         sample_rate: Hz.
@@ -34,9 +39,10 @@ class LogSpectrum(nn.Module):
         lowest_note: MIDI number of the lowest semitone.
         semitones: How many; F = semitones * bins_per_semitone.
         bins_per_semitone: An odd number, the middle bin of each in tune.
+        phase: One of the above.
 
     Raises:
-        ValueError: A window is odd or longer than the first, or bins_per_semitone is even.
+        ValueError: A window is odd or longer than the first, bins_per_semitone is even, or the phase unknown.
     """
 
     steady: Tensor
@@ -49,11 +55,15 @@ class LogSpectrum(nn.Module):
         lowest_note: int,
         semitones: int,
         bins_per_semitone: int = 3,
+        phase: Phase = "advance",
     ) -> None:
         super().__init__()
+        if phase not in get_args(Phase):
+            raise ValueError(f"phase is one of {', '.join(map(repr, get_args(Phase)))}, not {phase!r}")
         if not windows or any(size % 2 or size > windows[0] for size in windows) or bins_per_semitone % 2 == 0:
             raise ValueError("windows are even, the longest first, and bins_per_semitone is odd")
-        self.hop_samples, self.windows = hop_samples, tuple(windows)
+        self.hop_samples, self.windows, self.phase = hop_samples, tuple(windows), phase
+        self.channels = len(windows) * (1 if phase == "none" else 2)
         # Made on the CPU even where a network is built on "meta", to be given its weights later.
         bins = torch.arange(semitones * bins_per_semitone, dtype=torch.float64, device="cpu")
         offsets = bins - bins_per_semitone // 2
@@ -72,10 +82,14 @@ class LogSpectrum(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         """Transforms; see the class for shapes."""
         x = torch.stack([self._gathered(samples, index) for index in range(len(self.windows))], 1)
-        turned = x[:, :, 1:] * _directions(x[:, :, :-1]).conj() * self.steady
-        length = x[:, :, 1:].abs()
-        turned = turned * (torch.log1p(_GAIN * length) / (_SPAN * length.clamp_min(1e-9)))
-        return torch.cat([turned.real, turned.imag], 1)
+        z, length = x[:, :, 1:], x[:, :, 1:].abs()
+        compressed = torch.log1p(_GAIN * length) / _SPAN
+        if self.phase == "none":
+            return compressed
+        if self.phase == "advance":
+            z = z * _directions(x[:, :, :-1]).conj() * self.steady
+        z = z * (compressed / length.clamp_min(1e-9))
+        return torch.cat([z.real, z.imag], 1)
 
     def _gathered(self, samples: Tensor, index: int) -> Tensor:
         """Complex [B, T + 1, F] by one of the windows."""
@@ -88,7 +102,7 @@ class LogSpectrum(nn.Module):
 
     def extra_repr(self) -> str:
         """Names the sizes."""
-        return f"hop_samples={self.hop_samples}, windows={self.windows}"
+        return f"hop_samples={self.hop_samples}, windows={self.windows}, phase={self.phase!r}"
 
 
 def _triangles(freq_hz: Tensor, sample_rate: int, size: int, ratio: float) -> Tensor:

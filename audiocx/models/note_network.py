@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .log_spectrum import LogSpectrum
+from .log_spectrum import LogSpectrum, Phase
 from .twin import Activation, Layers, Norm, activation, conv, norm
 
 __all__ = ["NoteConfig", "NoteLogits", "NoteNetwork"]
@@ -48,6 +48,8 @@ class NoteConfig:
         hop_samples: Samples from frame to frame.
         windows: Lengths of the windows in samples, the longest first.
         bins_per_semitone: An odd number.
+        phase: What the spectra tell beside magnitudes: "advance", "centred" or, of the real network, "none"; see
+            :class:`audiocx.models.log_spectrum.LogSpectrum`.
         time_stride: Frames that are looked at, and answered for, together: behind the first convolution all the others
             take as much less work.
         activation: Of the complex network: "crelu", "zrelu" or "modrelu". The real one has ReLU.
@@ -66,19 +68,20 @@ class NoteConfig:
     hop_samples: int = 128
     windows: list[int] = field(default_factory=lambda: [4096, 1024])
     bins_per_semitone: int = 3
+    phase: Phase = "advance"
     time_stride: int = 2
     activation: Activation = "crelu"
     norm: Norm = "none"
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        if (
-            min(self.stem_channels, self.channels, *self.dilations, *self.windows, self.hop_samples, self.time_stride)
-            < 1
-        ):
+        sizes = (self.stem_channels, self.channels, *self.dilations, *self.windows, self.hop_samples, self.time_stride)
+        if min(sizes) < 1:
             raise ValueError("channels, dilations, windows, hop_samples and time_stride must be positive")
         if self.octave % 2 == 0 or not self.harmonics or min(self.harmonics) <= 0:
             raise ValueError("octave must be odd and harmonics positive")
+        if self.complex and self.phase == "none":
+            raise ValueError("the complex network needs phases; set complex = false, or another phase")
         if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
             raise ValueError(f"notes {self.lowest_note} to {self.lowest_note + self.outputs - 1} leave MIDI's 0 to 127")
 
@@ -142,16 +145,18 @@ class NoteNetwork(nn.Module):
             config.lowest_note,
             semitones,
             config.bins_per_semitone,
+            config.phase,
         )
-        complex, parts = config.complex, 2 if config.complex else 1
-        seen, stem, maps = len(config.windows) * len(config.harmonics), config.stem_channels, config.channels
+        parts = 2 if config.complex else 1
+        seen = self.front_end.channels * len(config.harmonics) // parts
+        stem, maps = config.stem_channels, config.channels
         per_note = config.bins_per_semitone
         step, answers = config.time_stride, len(NoteLogits._fields)
         heads = nn.Conv2d(parts * maps, answers * step, (_KERNEL, 1), padding=(1, 0))
         with torch.no_grad():
             heads.bias.copy_(torch.tensor([_RARE, _USUAL, _RARE, _MEDIUM]).repeat_interleave(step))  # type: ignore[union-attr]
         self.body = Layers(
-            *_unit(config, seen if complex else 2 * seen, stem, (2 + step, 3), (step, 1), padding=(1, 1)),
+            *_unit(config, seen, stem, (2 + step, 3), (step, 1), padding=(1, 1)),
             *_unit(config, stem, stem, (3, 3), padding=(1, 1)),
             # One bin a note: the kernel is as wide as it steps, for the middle bin to stay in the middle.
             *_unit(config, stem, maps, (3, per_note), (1, per_note), padding=(1, 0)),

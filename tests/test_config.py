@@ -18,6 +18,7 @@ from audiocx.experiment import (
     AnyExperiment,
     Experiment,
     PredictorExperiment,
+    PredictorTraining,
     StepTraining,
     experiment_of,
     read_experiment_toml,

@@ -16,7 +16,14 @@ LOOSE = NoteDecodeSettings(0.5, 0.5, 0.5, bridge_gap_s=0.0, min_note_s=0.0)
 
 def small(complex: bool = True, time_stride: int = 1) -> NoteNetwork:
     """An untrained network that looks 9 strides to either side and is in no doubt of anything."""
-    sizes = {"stem_channels": 2, "channels": 3, "dilations": [1, 4], "octave": 3, "harmonics": [1.0, 2.0]}
+    sizes = {
+        "stem_channels": 2,
+        "channels": 3,
+        "dilations": [1, 4],
+        "octave": 3,
+        "harmonics": [1.0, 2.0],
+        "norm": "whitening",
+    }
     grid = {"sample_rate": RATE, "hop_samples": HOP, "windows": [512, 128], "time_stride": time_stride}
     config = NoteConfig(complex, outputs=12, lowest_note=60, **sizes, **grid)
     with torch.random.fork_rng():

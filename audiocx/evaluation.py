@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .data.labels import read_labels
-from .inference import Evidence, Transcriber
-from .metrics import Piece, note_scores, precision_recall_curve
-from .notes import DecodeSettings, Note, decode, notes_to_roll
+from .metrics import Piece, precision_recall_curve
+from .note_decoding import NoteDecodeSettings
+from .note_metrics import note_scores
+from .notes import DecodeSettings, Note, notes_to_roll
+from .transcriber import Evidence, Transcriber
 
 __all__ = ["Heard", "hear", "scorable", "tune_decoding"]
+
+Settings = TypeVar("Settings", bound=DecodeSettings | NoteDecodeSettings)
 
 # What is tried for each setting, one after the other, the others staying as they are.
 GRID: dict[str, tuple[float, ...]] = {
@@ -32,6 +36,37 @@ GRID: dict[str, tuple[float, ...]] = {
     "split_dip": (0.2, 0.4, 0.6, 1.0),
     "min_repeat_s": (0.05, 0.08, 0.12),
     "bridge_gap_s": (0.0, 0.03, 0.06),
+}
+NOTE_GRID: dict[str, tuple[float, ...]] = {
+    "onset_threshold": (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7),
+    "frame_threshold": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6),
+    "offset_threshold": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0),
+    "bridge_gap_s": (0.0, 0.02, 0.03, 0.05, 0.08),
+    "min_note_s": (0.0, 0.02, 0.03, 0.05),
+    "min_repeat_s": (0.03, 0.05, 0.08),
+    "lone_threshold": (0.6, 0.7, 0.8, 0.9, 0.95, 1.0),
+    "lone_s": (0.05, 0.1, 0.2, 0.4),
+}
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """How a kind of settings is tuned.
+
+    Attributes:
+        grid: What is tried for each setting.
+        weights: Of note F1 and of note-with-offset F1, in the figure that is maximised.
+        by_frames: Whether the frame threshold takes no part in decoding, and is chosen afterwards by the frames.
+    """
+
+    grid: Mapping[str, Sequence[float]]
+    weights: tuple[float, float]
+    by_frames: bool = False
+
+
+_TUNINGS: dict[type, _Tuning] = {
+    DecodeSettings: _Tuning(GRID, (0.5, 0.5), by_frames=True),
+    NoteDecodeSettings: _Tuning(NOTE_GRID, (1.0, 0.5)),
 }
 
 
@@ -74,82 +109,74 @@ def hear(
     return Heard(audio.stem, transcriber.listen(samples, hop_samples, progress), reference)
 
 
-def scorable(heard: Heard, settings: DecodeSettings, lowest_note: int) -> Piece:
+def scorable(heard: Heard, settings: DecodeSettings | NoteDecodeSettings) -> Piece:
     """Decodes a heard recording and lays it beside what was played.
 
     Args:
         heard: Evidence and reference.
-        settings: Thresholds and durations.
-        lowest_note: MIDI number of the first pitch.
+        settings: Thresholds and durations, of the kind that the transcriber's checkpoint has.
 
     Returns:
         What :func:`audiocx.metrics.evaluate` takes.
     """
-    probabilities, rate = heard.evidence.probabilities, heard.evidence.frame_rate
-    roll = notes_to_roll(heard.reference, np.arange(len(probabilities)) / rate, lowest_note, probabilities.shape[1])
-    found = decode(
-        probabilities,
-        rate,
-        settings,
-        lowest_note,
-        onsets=heard.evidence.onsets,
-        loudness_db=heard.evidence.loudness_db,
-    )
-    return Piece(heard.name, probabilities, roll, heard.reference, found, settings.frame_threshold)
+    evidence = heard.evidence
+    frames, pitches = evidence.probabilities.shape
+    times_s = np.arange(frames) / evidence.frame_rate
+    roll = notes_to_roll(heard.reference, times_s, evidence.lowest_note, pitches)
+    found = evidence.decode(settings)
+    return Piece(heard.name, evidence.probabilities, roll, heard.reference, found, settings.frame_threshold)
 
 
-def tune_decoding(
-    heard: Iterable[Heard],
-    lowest_note: int = 21,
-    start: DecodeSettings | None = None,
-    rounds: int = 2,
-    workers: int = 1,
-) -> tuple[DecodeSettings, float]:
+def tune_decoding(heard: Iterable[Heard], start: Settings, rounds: int = 2, workers: int = 1) -> tuple[Settings, float]:
     """Chooses the decoding settings on validation recordings, one setting at a time.
 
-    What is maximised is the mean over recordings of (note F1 + note-with-offset F1) / 2; the frame threshold is
-    that of the highest pooled frame F1.
+    What is maximised is the mean over recordings of (note F1 + note-with-offset F1) / 2 or, of a note network, of note
+    F1 + note-with-offset F1 / 2. A frame threshold that takes no part in that is the one of the highest pooled frame
+    F1.
 
     Args:
         heard: Validation recordings; never test ones.
-        lowest_note: MIDI number of the first pitch.
-        start: Settings to begin with; the defaults when None.
+        start: Settings to begin with, of the kind that the transcriber's checkpoint has.
         rounds: How often to go through all the settings.
         workers: Processes that share the recordings.
 
     Returns:
         The settings, and the figure they reach.
     """
-    recordings = list(heard)
-    best = start or DecodeSettings()
-    with _figures(recordings, lowest_note, workers) as figures:
+    recordings, how = list(heard), _TUNINGS[type(start)]
+    best = start
+    with _figures(partial(_figure, how.weights), recordings, workers) as figures:
         score = float(np.mean(figures(best)))
         for _ in range(rounds):
             before = best
-            for name, values in GRID.items():
+            for name, values in how.grid.items():
                 for value in values:
                     if value == getattr(best, name):
                         continue
-                    change: dict[str, Any] = {name: value}
-                    candidate = dataclasses.replace(best, **change)
-                    figure = float(np.mean(figures(candidate)))
-                    if figure > score:
-                        best, score = candidate, figure
+                    candidate = _changed(best, name, value)
+                    reached = float(np.mean(figures(candidate)))
+                    if reached > score:
+                        best, score = candidate, reached
             if best == before:
                 break
-    return dataclasses.replace(best, frame_threshold=_frame_threshold(recordings, best, lowest_note)), score
+    return _changed(best, "frame_threshold", _frame_threshold(recordings, best)) if how.by_frames else best, score
+
+
+def _changed(settings: Settings, name: str, value: float) -> Settings:
+    change: dict[str, Any] = {name: value}
+    return dataclasses.replace(settings, **change)
 
 
 @contextmanager
 def _figures(
-    recordings: list[Heard], lowest_note: int, workers: int
-) -> Iterator[Callable[[DecodeSettings], list[float]]]:
+    figure: Callable[[Any, Heard], float], recordings: list[Heard], workers: int
+) -> Iterator[Callable[[Any], list[float]]]:
     """Gives what scores settings on all recordings; these go to each process once, and not with every call."""
     if workers == 1:
-        yield lambda settings: [_figure(settings, lowest_note, heard) for heard in recordings]
+        yield lambda settings: [figure(settings, recording) for recording in recordings]
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), _share, (recordings,)) as pool:
-        yield lambda settings: list(pool.map(partial(_shared_figure, settings, lowest_note), range(len(recordings))))
+        yield lambda settings: list(pool.map(partial(_shared_figure, figure, settings), range(len(recordings))))
 
 
 _shared: list[Heard] = []
@@ -159,19 +186,17 @@ def _share(recordings: list[Heard]) -> None:
     _shared[:] = recordings
 
 
-def _shared_figure(settings: DecodeSettings, lowest_note: int, index: int) -> float:
-    return _figure(settings, lowest_note, _shared[index])
+def _shared_figure(figure: Callable[[Any, Heard], float], settings: Any, index: int) -> float:
+    return figure(settings, _shared[index])
 
 
-def _figure(settings: DecodeSettings, lowest_note: int, heard: Heard) -> float:
-    evidence = heard.evidence
-    found = decode(evidence.probabilities, evidence.frame_rate, settings, lowest_note, onsets=evidence.onsets)
-    scores = note_scores(heard.reference, found)
-    return (scores.f1 + scores.offset_f1) / 2
+def _figure(weights: tuple[float, float], settings: Any, heard: Heard) -> float:
+    scores = note_scores(heard.reference, heard.evidence.decode(settings))
+    return weights[0] * scores.f1 + weights[1] * scores.offset_f1
 
 
-def _frame_threshold(recordings: list[Heard], settings: DecodeSettings, lowest_note: int) -> float:
-    pieces = [scorable(heard, settings, lowest_note) for heard in recordings]
+def _frame_threshold(recordings: list[Heard], settings: DecodeSettings | NoteDecodeSettings) -> float:
+    pieces = [scorable(heard, settings) for heard in recordings]
     precision, recall, thresholds = precision_recall_curve(
         np.concatenate([piece.probabilities for piece in pieces]), np.concatenate([piece.roll for piece in pieces])
     )

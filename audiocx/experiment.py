@@ -1,6 +1,7 @@
 """What a training run is: the network, how its data vary, how it learns. One TOML file says it all.
 
-At its top stands ``kind = "predictor"`` where it is a predictor's; without, it is a transcriber's.
+At its top stands ``kind = "predictor"`` where it is a predictor's, ``kind = "notes"`` where it is a note network's;
+without, it is that of a transcriber of single windows.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from typing import Any, Literal
 from .config import from_dict, toml_values
 from .data.augment import AugmentConfig
 from .errors import ConfigError
-from .models import PredictorConfig, TranscriberConfig
+from .models import NoteConfig, PredictorConfig, TranscriberConfig
 
 __all__ = [
     "AnyExperiment",
     "Experiment",
+    "NoteExperiment",
+    "NoteTraining",
     "PredictorExperiment",
     "PredictorTraining",
+    "StepTraining",
     "TrainConfig",
     "experiment_of",
     "read_experiment_toml",
@@ -75,8 +79,7 @@ class TrainConfig:
             raise ValueError("rates are pairs of an epoch, ascending, and a learning rate, such as [[10, 1e-4]]")
         if bool(self.rates) != (self.schedule == "steps"):
             raise ValueError("rates belong to schedule = 'steps', which needs them")
-        if self.shares and (min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6):
-            raise ValueError(f"shares are parts of 1, not {self.shares}")
+        _check_shares(self.shares)
         if self.shares and self.order == "pieces":
             raise ValueError("shares belong to order = 'time': by pieces every piece has its window")
 
@@ -102,25 +105,23 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class PredictorTraining:
-    """How to train a predictor.
+class StepTraining:
+    """How to train on segments: what predictors and note networks have in common.
 
     Attributes:
         steps: Optimiser steps in all, a whole number of epochs.
         epoch_steps: Steps between two validations and checkpoints.
         batch_size: Utterances or segments a step, over all devices together.
-        segment_frames: Length of random segments; 0 for whole utterances, each once before any comes again.
-        learning_rate: Of Adam; the highest of the schedule.
+        segment_frames: Length of random segments; of utterances, 0 for whole ones, each once before any comes again.
+        learning_rate: Of AdamW; the highest of the schedule.
         schedule: "constant" stays, "cosine" falls to zero over the whole run.
         warmup_steps: Steps over which the rate rises from zero.
-        weight_decay: Decoupled (AdamW), on matrices and kernels alone.
+        weight_decay: Decoupled, on matrices and kernels alone.
         clip_norm: Longest gradient, over all parameters together; 0 for no limit.
         ema_decay: Of the average of the weights that is validated and shipped; 0 for none.
-        patience: Epochs without a lower validation error after which training stops; 0 for never.
+        patience: Epochs without a better validation score after which training stops; 0 for never.
         start: Checkpoint whose weights are trained on, by name or path; fresh weights when empty.
         seed: Of weights and draws.
-        phase_weight: How much a phase counts that is off by a quarter turn, in dB^2, where it is as loud as the mean;
-            0 for levels alone, as the score has it.
     """
 
     steps: int
@@ -136,7 +137,6 @@ class PredictorTraining:
     patience: int = 0
     start: str = ""
     seed: int = 0
-    phase_weight: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -145,8 +145,8 @@ class PredictorTraining:
         _check_learning(self)
         if self.segment_frames != 0 and self.segment_frames < 2:
             raise ValueError("segment_frames is 0 for whole utterances, or 2 and more: one frame predicts another")
-        if min(self.warmup_steps, self.clip_norm, self.seed, self.phase_weight) < 0:
-            raise ValueError("warmup_steps, clip_norm, seed and phase_weight must be 0 or more")
+        if min(self.warmup_steps, self.clip_norm, self.seed) < 0:
+            raise ValueError("warmup_steps, clip_norm and seed must be 0 or more")
 
     @property
     def epochs(self) -> int:
@@ -154,7 +154,56 @@ class PredictorTraining:
         return self.steps // self.epoch_steps
 
 
-def _check_learning(settings: TrainConfig | PredictorTraining) -> None:
+@dataclass(frozen=True)
+class PredictorTraining(StepTraining):
+    """How to train a predictor.
+
+    Attributes:
+        phase_weight: How much a phase counts that is off by a quarter turn, in dB^2, where it is as loud as the mean;
+            0 for levels alone, as the score has it.
+    """
+
+    phase_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        super().__post_init__()
+        if self.phase_weight < 0:
+            raise ValueError("phase_weight must be 0 or more")
+
+
+@dataclass(frozen=True)
+class NoteTraining(StepTraining):
+    """How to train a note network.
+
+    Attributes:
+        shares: What part of a batch each training corpus gives, where there are several; as each is long when empty.
+        onset_weight: How much the error of the onsets counts against that of the frames.
+        offset_weight: Likewise of the offsets.
+        velocity_weight: Likewise of the velocities, where notes begin.
+    """
+
+    shares: list[float] = field(default_factory=list)
+    onset_weight: float = 3.0
+    offset_weight: float = 1.0
+    velocity_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        super().__post_init__()
+        if self.segment_frames == 0:
+            raise ValueError("segment_frames must be set: recordings are too long to be learnt from whole")
+        if min(self.onset_weight, self.offset_weight, self.velocity_weight) < 0:
+            raise ValueError("onset_weight, offset_weight and velocity_weight must be 0 or more")
+        _check_shares(self.shares)
+
+
+def _check_shares(shares: list[float]) -> None:
+    if shares and (min(shares) < 0 or abs(sum(shares) - 1) > 1e-6):
+        raise ValueError(f"shares are parts of 1, not {shares}")
+
+
+def _check_learning(settings: TrainConfig | StepTraining) -> None:
     """Checks the ranges of what both kinds of training have."""
     if not 0 <= settings.ema_decay < 1:
         raise ValueError(f"ema_decay lies in [0, 1), not {settings.ema_decay}")
@@ -166,7 +215,7 @@ def _check_learning(settings: TrainConfig | PredictorTraining) -> None:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One training run of a transcriber: network, variations, schedule."""
+    """One training run of a transcriber of single windows: network, variations, schedule."""
 
     model: TranscriberConfig = field(default_factory=TranscriberConfig)
     augmentation: AugmentConfig = field(default_factory=AugmentConfig)
@@ -183,10 +232,26 @@ class PredictorExperiment:
     kind: Literal["predictor"] = "predictor"
 
 
-AnyExperiment = Experiment | PredictorExperiment
-_KINDS: dict[str, type[Experiment | PredictorExperiment]] = {
+@dataclass(frozen=True)
+class NoteExperiment:
+    """One training run of a note network: network, variations, schedule."""
+
+    train: NoteTraining
+    model: NoteConfig = field(default_factory=NoteConfig)
+    augmentation: AugmentConfig = field(default_factory=AugmentConfig)
+    kind: Literal["notes"] = "notes"
+
+    def __post_init__(self) -> None:
+        """Checks that both fit together."""
+        if self.train.segment_frames % self.model.time_stride:
+            raise ValueError(f"segment_frames must be a multiple of time_stride={self.model.time_stride}")
+
+
+AnyExperiment = Experiment | PredictorExperiment | NoteExperiment
+_KINDS: dict[str, type[Experiment | PredictorExperiment | NoteExperiment]] = {
     "transcriber": Experiment,
     "predictor": PredictorExperiment,
+    "notes": NoteExperiment,
 }
 
 

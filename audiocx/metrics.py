@@ -11,13 +11,13 @@ does, at the frames given, so that their rate matters a little.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from .note_metrics import note_scores
 from .notes import Note
 
 CURVE_POINTS = 2000  # Enough for any picture; the whole curve of a corpus has millions.
@@ -30,18 +30,6 @@ class FrameScores:
     precision: float
     recall: float
     f1: float
-
-
-@dataclass(frozen=True)
-class NoteScores:
-    """Agreement of two lists of notes, each from 0 to 1; `offset` scores ask for the right end as well."""
-
-    precision: float
-    recall: float
-    f1: float
-    offset_precision: float
-    offset_recall: float
-    offset_f1: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,42 +140,6 @@ def frame_scores(estimated_roll: np.ndarray, reference_roll: np.ndarray) -> Fram
     return _frame_scores(*_frame_counts(estimated_roll, reference_roll))
 
 
-def note_scores(
-    reference: Sequence[Note],
-    estimated: Sequence[Note],
-    onset_tolerance_s: float = 0.05,
-    offset_ratio: float = 0.2,
-    offset_min_tolerance_s: float = 0.05,
-) -> NoteScores:
-    """Score notes: right are those of the right pitch whose onset, and then also whose offset, is near enough.
-
-    Args:
-        reference: What was played; notes without duration are left out, as mir_eval takes none.
-        estimated: What was found; likewise.
-        onset_tolerance_s: Largest distance of onsets, in seconds.
-        offset_ratio: Largest distance of offsets, as a fraction of the reference note's duration.
-        offset_min_tolerance_s: Distance of offsets that is always near enough, in seconds.
-
-    Returns:
-        Precision, recall and F1 by onset and by onset and offset; all 0 if either list is empty, as in mir_eval.
-
-    Source: mir_eval.transcription.precision_recall_f1_overlap.
-    """
-    from mir_eval.transcription import precision_recall_f1_overlap
-
-    intervals_and_hz = [*_intervals_and_hz(reference), *_intervals_and_hz(estimated)]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".* notes are empty")
-        onset = precision_recall_f1_overlap(*intervals_and_hz, onset_tolerance=onset_tolerance_s, offset_ratio=None)
-        offset = precision_recall_f1_overlap(
-            *intervals_and_hz,
-            onset_tolerance=onset_tolerance_s,
-            offset_ratio=offset_ratio,
-            offset_min_tolerance=offset_min_tolerance_s,
-        )
-    return NoteScores(*(float(score) for score in (*onset[:3], *offset[:3])))
-
-
 def evaluate(pieces: Iterable[Piece]) -> Evaluation:
     """Score pieces one by one and together.
 
@@ -290,11 +242,3 @@ def _frame_scores(right: float, estimated: float, sounding: float) -> FrameScore
         recall=float(right / sounding) if sounding else 0.0,
         f1=float(2 * right / total) if total else 0.0,
     )
-
-
-def _intervals_and_hz(notes: Sequence[Note]) -> tuple[np.ndarray, np.ndarray]:
-    """Intervals in seconds [N, 2] and fundamental frequencies in Hz [N], as mir_eval takes them."""
-    lasting = [note for note in notes if note.offset_s > note.onset_s]
-    intervals = np.array([(note.onset_s, note.offset_s) for note in lasting], dtype=float).reshape(-1, 2)
-    hz = 440.0 * 2.0 ** ((np.array([note.midi_note for note in lasting], dtype=float) - 69) / 12)
-    return intervals, hz

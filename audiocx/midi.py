@@ -196,7 +196,7 @@ def write_json(notes: Iterable[Note], path: str | Path, metadata: Mapping[str, A
     """Write {"metadata": {...}, "notes": [{"onset_s": ..., ...}, ...]}, one note to a line.
 
     Args:
-        notes: The notes, in any order; times are rounded to the microsecond.
+        notes: The notes, in any order; times are rounded to the microsecond, confidences to four decimals.
         path: The file to write.
         metadata: What else to say about them: anything JSON can hold.
 
@@ -209,6 +209,7 @@ def write_json(notes: Iterable[Note], path: str | Path, metadata: Mapping[str, A
             "offset_s": round(n.offset_s, 6),
             "midi_note": n.midi_note,
             "velocity": n.velocity,
+            "confidence": round(n.confidence, 4),
         }
         for n in sorted(notes)
     ]
@@ -220,7 +221,7 @@ def write_json(notes: Iterable[Note], path: str | Path, metadata: Mapping[str, A
 
 
 def read_json(path: str | Path) -> list[Note]:
-    """Read the notes of a file that :func:`write_json` wrote.
+    """Read the notes of a file that :func:`write_json` wrote; earlier versions wrote no confidence.
 
     Args:
         path: The file to read.
@@ -240,7 +241,7 @@ def read_json(path: str | Path) -> list[Note]:
     rows = content.get("notes") if isinstance(content, dict) else None
     if not isinstance(rows, list):
         raise DataError(f'{path} holds no list named "notes": give a file that write_json made.')
-    return sorted(_note(row, f"{path}, note {number}") for number, row in enumerate(rows, start=1))
+    return sorted(_sure_note(row, f"{path}, note {number}") for number, row in enumerate(rows, start=1))
 
 
 def _note(row: Any, place: str) -> Note:
@@ -255,6 +256,18 @@ def _note(row: Any, place: str) -> Note:
             f"{place}: a note needs 0 <= onset_s <= offset_s and midi_note and velocity from 0 to 127, not {row!r}."
         )
     return Note(onset_s, midi_note, offset_s, velocity)
+
+
+def _sure_note(row: Any, place: str) -> Note:
+    """The same with its confidence, if it has one."""
+    note = _note(row, place)
+    try:
+        confidence = float(row.get("confidence", note.confidence))
+    except (TypeError, ValueError):
+        confidence = math.nan
+    if not 0.0 <= confidence <= 1.0:
+        raise DataError(f"{place}: the confidence must be a number from 0 to 1, not {row['confidence']!r}.")
+    return replace(note, confidence=confidence)
 
 
 def _unreadable(path: str | Path, error: Exception, kind: str) -> DataError:

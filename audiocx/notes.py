@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,8 @@ class Note:
         offset_s: When it ends, in seconds; it does not sound at this instant any more.
         velocity: How hard the key was struck, 1 to 127.
         program: The instrument, as a General MIDI program counted from 0, the grand piano.
+        confidence: How probable the network that found it holds it to be, 0 to 1; 1 of a note from elsewhere. Notes
+            are compared without it.
     """
 
     onset_s: float
@@ -42,6 +45,7 @@ class Note:
     offset_s: float
     velocity: int = DEFAULT_VELOCITY
     program: int = 0
+    confidence: float = field(default=1.0, compare=False)
 
     @property
     def duration_s(self) -> float:
@@ -88,13 +92,25 @@ class DecodeSettings:
         Raises:
             ConfigError: If a value is out of its range or not a number.
         """
-        for name in (field.name for field in fields(self)):
-            low, high = 0.0, 1.0 if name in ("frame_threshold", "threshold", "sustain_ratio", "split_dip") else math.inf
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-                raise ConfigError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}.")
+        check_ranges(self, ("frame_threshold", "threshold", "sustain_ratio", "split_dip"))
         if self.threshold * self.sustain_ratio == 0.0:
             raise ConfigError("threshold and sustain_ratio must be greater than 0, or every frame would sound.")
+
+
+def check_ranges(settings: Any, up_to_one: Collection[str]) -> None:
+    """Refuse settings that are not numbers from 0 on.
+
+    Args:
+        settings: A dataclass of numbers.
+        up_to_one: The names of those that may not exceed 1.
+
+    Raises:
+        ConfigError: If a value is out of its range or not a number.
+    """
+    for name in (one.name for one in fields(settings)):
+        high, value = 1.0 if name in up_to_one else math.inf, getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= high:
+            raise ConfigError(f"{name} must be a number from 0 to {high:g}, not {value!r}.")
 
 
 def notes_to_roll(
@@ -153,21 +169,25 @@ def decode(
             velocities are estimated; None gives every note velocity 80.
 
     Returns:
-        The notes, sorted by onset, then pitch.
+        The notes, sorted by onset, then pitch; the confidence of each is its highest probability.
 
     Raises:
         ValueError: If an array is not of shape [T, P], probabilities are NaN, or frame_rate is not positive.
     """
     settings = settings or DecodeSettings()
     _validate(probabilities, frame_rate, onsets, loudness_db)
-    found: list[tuple[float, int, float]] = []
+    found: list[tuple[float, int, float, float]] = []
     for pitch in range(probabilities.shape[1]):
-        rises = None if onsets is None else onsets[:, pitch]
-        for onset, offset in decode_pitch(probabilities[:, pitch], rises, frame_rate, settings):
-            found.append((onset / frame_rate, pitch, offset / frame_rate))
+        curve, rises = probabilities[:, pitch], None if onsets is None else onsets[:, pitch]
+        for onset, offset in decode_pitch(curve, rises, frame_rate, settings):
+            highest = float(curve[int(onset) : int(offset) + 1].max())
+            found.append((onset / frame_rate, pitch, offset / frame_rate, highest))
     found.sort()
-    velocities = _velocities(found, frame_rate, loudness_db)
-    return [Note(on, lowest_note + pitch, off, v) for (on, pitch, off), v in zip(found, velocities, strict=True)]
+    velocities = _velocities([(onset_s, pitch) for onset_s, pitch, *_ in found], frame_rate, loudness_db)
+    return [
+        Note(onset_s, lowest_note + pitch, offset_s, velocity, confidence=highest)
+        for (onset_s, pitch, offset_s, highest), velocity in zip(found, velocities, strict=True)
+    ]
 
 
 def _validate(
@@ -184,12 +204,12 @@ def _validate(
             raise ValueError(f"{name} must have the probabilities' shape {probabilities.shape}, not {array.shape}.")
 
 
-def _velocities(found: list[tuple[float, int, float]], frame_rate: float, loudness_db: np.ndarray | None) -> list[int]:
+def _velocities(found: list[tuple[float, int]], frame_rate: float, loudness_db: np.ndarray | None) -> list[int]:
     """MIDI velocities from the loudest moment of each note's attack, relative to the piece's other notes."""
     if loudness_db is None or not found:
         return [DEFAULT_VELOCITY] * len(found)
-    first = np.array([onset_s for onset_s, _, _ in found]) * frame_rate
-    pitch = np.array([pitch for _, pitch, _ in found])
+    first = np.array([onset_s for onset_s, _ in found]) * frame_rate
+    pitch = np.array([pitch for _, pitch in found])
     attack = np.arange(1 + int(ATTACK_S * frame_rate))
     frames = np.minimum(np.rint(first).astype(int)[:, None] + attack, len(loudness_db) - 1)
     peaks_db = loudness_db[frames, pitch[:, None]].max(axis=1).astype(float)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .errors import AudioError, CheckpointError
 from .prediction import Prediction, on_disk, true_frames
-from .running import choose_device, read_samples
+from .running import choose_device, frames_bar, read_samples
 from .signal import BINS, SPEECH_RATE, frame_count, log_power_db
 
 if TYPE_CHECKING:
@@ -113,12 +113,9 @@ class Predictor:
 
     def _blocks(self, samples: NDArray[np.float32], progress: bool) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield true and predicted spectra, complex64 [<= BLOCK_FRAMES, F] each, the same frames in both."""
-        from tqdm import tqdm
-
         frames, state = frame_count(len(samples)), None
         carried = torch.zeros(1, BINS, dtype=torch.complex64)
-        # tqdm shows nothing where stderr is no terminal if disable is None
-        with tqdm(total=frames, unit=" frames", leave=False, disable=None if progress else True) as bar:
+        with frames_bar(frames, progress) as bar:
             for start in range(0, frames, BLOCK_FRAMES):
                 true = true_frames(samples, start, min(start + BLOCK_FRAMES, frames))
                 with torch.inference_mode():

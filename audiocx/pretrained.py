@@ -2,7 +2,7 @@
 
 A checkpoint is a folder of three files: ``config.json`` (all that is needed to rebuild and run the network, and the
 SHA-256 of its weights), ``weights.safetensors`` and ``README.md``, its model card. Nothing in it is ever unpickled.
-It is of a transcriber or of a predictor, as ``kind`` in its ``config.json`` says.
+It is of a transcriber of single windows, of a note network or of a predictor, as ``kind`` in its ``config.json`` says.
 
 Checkpoints are found by name in the package itself (the default ones) and in the ``pretrained`` folder of a source
 checkout, or by the path of their folder.
@@ -14,23 +14,27 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .config import from_dict
 from .errors import AudiocxError, CheckpointError
+from .note_decoding import NoteDecodeSettings
 from .notes import DecodeSettings
-from .shipping import CONFIG, FORMAT, WEIGHTS, export, export_predictor
+from .shipping import CONFIG, FORMAT, WEIGHTS, export, export_notes, export_predictor
 
 if TYPE_CHECKING:
-    from .models import PredictorConfig, PredictorNetwork, TranscriberConfig, TranscriberNetwork
+    from .models import AnyNetwork, NoteNetwork, PredictorNetwork, TranscriberNetwork
 
 __all__ = [
     "DEFAULT",
     "DEFAULT_PREDICTOR",
+    "AnyCheckpoint",
+    "NoteCheckpoint",
     "PredictorCheckpoint",
     "TranscriberCheckpoint",
     "available",
     "export",
+    "export_notes",
     "export_predictor",
     "load_checkpoint",
     "load_network",
@@ -40,6 +44,7 @@ __all__ = [
 DEFAULT = "musicnetem-deep-complex"
 DEFAULT_PREDICTOR = "librispeech-tuned-complex"
 _HOMES = (Path(__file__).parent / "checkpoints", Path(__file__).parents[1] / "pretrained")
+S = TypeVar("S", DecodeSettings, NoteDecodeSettings)
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class _Checkpoint:
 
 @dataclass(frozen=True)
 class TranscriberCheckpoint(_Checkpoint):
-    """The checkpoint of a transcriber, opened.
+    """The checkpoint of a transcriber of single windows, opened.
 
     Attributes:
         name: What it is called.
@@ -68,6 +73,27 @@ class TranscriberCheckpoint(_Checkpoint):
 
 
 @dataclass(frozen=True)
+class NoteCheckpoint(_Checkpoint):
+    """The checkpoint of a note network, opened.
+
+    Attributes:
+        name: What it is called.
+        folder: Where it lies.
+        card: The whole ``config.json``.
+        network: The network, in evaluation mode, folded, float32, on the CPU.
+        decode: Thresholds and durations, tuned on the network's validation data.
+    """
+
+    network: NoteNetwork
+    decode: NoteDecodeSettings
+
+    @property
+    def hop_samples(self) -> int:
+        """Distance of the network's frames, at its sample rate."""
+        return self.network.config.hop_samples
+
+
+@dataclass(frozen=True)
 class PredictorCheckpoint(_Checkpoint):
     """The checkpoint of a predictor, opened.
 
@@ -79,6 +105,9 @@ class PredictorCheckpoint(_Checkpoint):
     """
 
     network: PredictorNetwork
+
+
+AnyCheckpoint = TranscriberCheckpoint | NoteCheckpoint | PredictorCheckpoint
 
 
 def available() -> dict[str, Path]:
@@ -134,43 +163,53 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     return card
 
 
-def load_checkpoint(name_or_path: str | Path = DEFAULT) -> TranscriberCheckpoint | PredictorCheckpoint:
-    """Opens a checkpoint: verifies its weights, builds its network; a transcriber's normalisation is folded.
+def load_checkpoint(name_or_path: str | Path = DEFAULT) -> AnyCheckpoint:
+    """Opens a checkpoint: verifies its weights, builds its network; normalisation is folded.
 
     Args:
         name_or_path: A name of :func:`available`, or a checkpoint's folder.
 
     Returns:
-        The checkpoint, ready to run, of the one kind or the other.
+        The checkpoint, ready to run, of one kind or another.
 
     Raises:
         CheckpointError: It is missing, damaged, or does not fit this version.
     """
-    from .models import PredictorNetwork, folded
+    from .models import NoteNetwork, PredictorNetwork, folded
 
     network = load_network(name_or_path).eval()
     folder = _find(name_or_path)
     card = read_config(folder)
     if isinstance(network, PredictorNetwork):
         return PredictorCheckpoint(folder.name, folder, card, network)
+    if isinstance(network, NoteNetwork):
+        note_settings = _decode_settings(NoteDecodeSettings, folder, card)
+        return NoteCheckpoint(folder.name, folder, card, folded(network), note_settings)
+    settings = _decode_settings(DecodeSettings, folder, card)
     try:
-        settings = from_dict(DecodeSettings, card["decode"], str(folder / CONFIG))
         hop_samples = int(card["hop_samples"])
     except (KeyError, TypeError, ValueError):
         raise _incomplete(folder) from None
-    except AudiocxError as error:
-        raise CheckpointError(f"{error} The checkpoint does not fit this version of audiocx.") from None
     return TranscriberCheckpoint(folder.name, folder, card, folded(network), settings, hop_samples)
 
 
-def load_network(name_or_path: str | Path) -> TranscriberNetwork | PredictorNetwork:
+def _decode_settings(kind: type[S], folder: Path, card: dict[str, Any]) -> S:
+    try:
+        return from_dict(kind, card["decode"], str(folder / CONFIG))
+    except (KeyError, TypeError):
+        raise _incomplete(folder) from None
+    except AudiocxError as error:
+        raise CheckpointError(f"{folder} does not fit this version of audiocx ({error}).") from None
+
+
+def load_network(name_or_path: str | Path) -> AnyNetwork:
     """Verifies the weights of a checkpoint and builds its network as it was trained, to be trained further.
 
     Args:
         name_or_path: A name of :func:`available`, or a checkpoint's folder.
 
     Returns:
-        The network, of either kind, in training mode, float32, on the CPU.
+        The network, of any kind, in training mode, float32, on the CPU.
 
     Raises:
         CheckpointError: It is missing, damaged, or does not fit this version.
@@ -194,21 +233,17 @@ def _incomplete(folder: Path) -> CheckpointError:
     return CheckpointError(f"{folder / CONFIG} lacks a part; fetch the checkpoint again.")
 
 
-def _build(folder: Path, kind: str, model: dict[str, Any], weights: bytes) -> TranscriberNetwork | PredictorNetwork:
+def _build(folder: Path, kind: str, model: dict[str, Any], weights: bytes) -> AnyNetwork:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from .models import PredictorConfig, TranscriberConfig, build
+    from .models import KINDS, build
 
-    configs: dict[str, type[TranscriberConfig | PredictorConfig]] = {
-        "transcriber": TranscriberConfig,
-        "predictor": PredictorConfig,
-    }
-    if kind not in list(configs):  # whatever it is: a list, too
+    if kind not in list(KINDS):  # whatever it is: a list, too
         raise CheckpointError(f"{folder} holds a {kind}, which this version of audiocx does not know; update audiocx.")
     try:
-        config = from_dict(configs[kind], model, str(folder / CONFIG))
+        config = from_dict(KINDS[kind], model, str(folder / CONFIG))
         # On "meta" nothing is allocated or drawn at random, only to be overwritten.
         with torch.device("meta"):
             network = build(config)

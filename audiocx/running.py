@@ -1,9 +1,9 @@
-"""What running any network takes: a device that works, and sound, at the network's rate or its own."""
+"""What running any network takes: a device that works, sound at the network's rate or its own, and a progress bar."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from .errors import AudioError, ConfigError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["choose_device", "read_channels", "read_samples"]
+__all__ = ["choose_device", "frames_bar", "read_channels", "read_samples"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -37,6 +37,22 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises all three for absent devices
         raise ConfigError(f"The device {name!r} is not available here; choose auto or cpu.") from error
     return device
+
+
+def frames_bar(frames: int, progress: bool) -> Any:
+    """Make a progress bar on stderr.
+
+    Args:
+        frames: How many there are to go through.
+        progress: Show it, if stderr is a terminal.
+
+    Returns:
+        A context whose ``update(count)`` moves the bar; it leaves nothing on the screen.
+    """
+    from tqdm import tqdm
+
+    # tqdm shows nothing where stderr is no terminal if disable is None
+    return tqdm(total=frames, unit=" frames", leave=False, disable=None if progress else True)
 
 
 def read_samples(

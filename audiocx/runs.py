@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
@@ -12,12 +13,32 @@ from torch import nn
 
 from . import pretrained
 from .errors import DataError
-from .experiment import AnyExperiment, PredictorExperiment, TrainConfig, experiment_of
-from .models import PredictorConfig, PredictorNetwork, TranscriberConfig, TranscriberNetwork, build, folded
+from .experiment import AnyExperiment, Experiment, TrainConfig, experiment_of
+from .models import (
+    AnyConfig,
+    AnyNetwork,
+    NoteConfig,
+    NoteNetwork,
+    PredictorConfig,
+    PredictorNetwork,
+    TranscriberConfig,
+    TranscriberNetwork,
+    build,
+    folded,
+)
 
-__all__ = ["Trained", "frames_seen", "load_network", "open_trained", "read_experiment", "windows_in", "windows_seen"]
+__all__ = [
+    "Trained",
+    "frames_seen",
+    "load_network",
+    "open_trained",
+    "other_kind",
+    "read_experiment",
+    "windows_in",
+    "windows_seen",
+]
 
-N = TypeVar("N", TranscriberNetwork, PredictorNetwork)
+N = TypeVar("N", bound=AnyNetwork)
 E = TypeVar("E", bound=AnyExperiment)
 
 
@@ -27,10 +48,10 @@ class Trained(Generic[N]):
 
     Attributes:
         name: Of its run or checkpoint.
-        network: In evaluation mode, a transcriber folded, on the CPU.
+        network: In evaluation mode, one that transcribes folded, on the CPU.
         parameters: Numbers that were trained.
-        windows: How many it has seen; None of a predictor, and where that is not recorded.
-        frames: How many a predictor has seen; likewise.
+        windows: How many a transcriber of single windows has seen; None of others, and where that is not recorded.
+        frames: How many a note network or a predictor has seen; likewise.
     """
 
     name: str
@@ -41,21 +62,21 @@ class Trained(Generic[N]):
 
 
 @overload
-def read_experiment(run: Path) -> AnyExperiment: ...
+def read_experiment(run: Path, kind: type[E], /) -> E: ...
 @overload
-def read_experiment(run: Path, kind: type[E]) -> E: ...
-def read_experiment(run: Path, kind: type[Any] | None = None) -> Any:
+def read_experiment(run: Path, *kinds: type[AnyExperiment]) -> AnyExperiment: ...
+def read_experiment(run: Path, *kinds: type[Any]) -> Any:
     """Reads what a run was.
 
     Args:
         run: Its folder.
-        kind: Of the experiment that it must be; None for either.
+        kinds: Of the experiment, one of which it must be; any when left out.
 
     Returns:
         The experiment.
 
     Raises:
-        DataError: There is no run, it is of the other kind, or its record is damaged.
+        DataError: There is no run, it is of another kind, or its record is damaged.
         ConfigError: It is of another version.
     """
     record = run / "experiment.json"
@@ -65,18 +86,33 @@ def read_experiment(run: Path, kind: type[Any] | None = None) -> Any:
         experiment = experiment_of(json.loads(record.read_text()), str(record))
     except ValueError as error:
         raise DataError(f"{record} is damaged ({error}); train anew with --fresh.") from None
-    if kind and not isinstance(experiment, kind):
-        raise DataError(f"{run} is the run of a {experiment.kind}; name one of a {kind.kind}.")
+    if kinds and not isinstance(experiment, kinds):
+        raise DataError(other_kind(run, experiment, kinds))
     return experiment
+
+
+def other_kind(what: str | Path, has: Any, wanted: Iterable[type[Any]]) -> str:
+    """Says that something is of a kind that cannot be used.
+
+    Args:
+        what: Where it lies.
+        has: The experiment or the network there.
+        wanted: Classes of experiments or of networks that could be used.
+
+    Returns:
+        A sentence.
+    """
+    kinds = " or ".join(f'"{kind.kind}"' for kind in wanted)
+    return f'{what} is of kind "{has.kind}"; name one of kind {kinds}.'
 
 
 @overload
 def load_network(checkpoint: str | Path, config: TranscriberConfig) -> TranscriberNetwork: ...
 @overload
 def load_network(checkpoint: str | Path, config: PredictorConfig) -> PredictorNetwork: ...
-def load_network(
-    checkpoint: str | Path, config: TranscriberConfig | PredictorConfig
-) -> TranscriberNetwork | PredictorNetwork:
+@overload
+def load_network(checkpoint: str | Path, config: NoteConfig) -> NoteNetwork: ...
+def load_network(checkpoint: str | Path, config: AnyConfig) -> AnyNetwork:
     """Takes the (averaged) network out of a training checkpoint.
 
     Args:
@@ -95,7 +131,7 @@ def load_network(
 
 
 def windows_seen(checkpoint: str | Path, settings: TrainConfig) -> int:
-    """Tells how many windows a transcriber had seen when its training checkpoint was written.
+    """Tells how many windows a transcriber of single windows had seen when its training checkpoint was written.
 
     Args:
         checkpoint: A ``.ckpt`` that :func:`audiocx.engine.fit` wrote.
@@ -125,10 +161,10 @@ def windows_in(checkpoint: dict[str, Any], settings: TrainConfig) -> int:
 
 
 def frames_seen(checkpoint: str | Path) -> int:
-    """Tells how many frames a predictor had seen when its training checkpoint was written.
+    """Tells how many frames a note network or a predictor had seen when its training checkpoint was written.
 
     Args:
-        checkpoint: A ``.ckpt`` that :func:`audiocx.engine.fit_predictor` wrote.
+        checkpoint: A ``.ckpt`` that :func:`audiocx.engine.fit_notes` or :func:`audiocx.engine.fit_predictor` wrote.
 
     Returns:
         Their number, without padding and without those of the network that it started from.
@@ -151,38 +187,36 @@ def _load(checkpoint: str | Path) -> dict[str, Any]:
 
 
 @overload
-def open_trained(name_or_path: str) -> Trained[Any]: ...
+def open_trained(name_or_path: str, kind: type[N], /) -> Trained[N]: ...
 @overload
-def open_trained(name_or_path: str, kind: type[N]) -> Trained[N]: ...
-def open_trained(name_or_path: str, kind: type[Any] = nn.Module) -> Trained[Any]:
+def open_trained(name_or_path: str, *kinds: type[AnyNetwork]) -> Trained[Any]: ...
+def open_trained(name_or_path: str, *kinds: type[Any]) -> Trained[Any]:
     """Opens a run or a checkpoint.
 
     Args:
         name_or_path: The folder of a run, or a checkpoint's name or folder.
-        kind: Of the network that it must hold; either when left out.
+        kinds: Of the network, one of which it must hold; any when left out.
 
     Returns:
         The network: of a run, that of its best epoch.
 
     Raises:
-        AudiocxError: There is neither, it is damaged, or of the other kind.
+        AudiocxError: There is neither, it is damaged, or of another kind.
     """
     run = Path(name_or_path)
     trained = _open_run(run) if (run / "experiment.json").is_file() else _open_checkpoint(name_or_path)
-    if not isinstance(trained.network, kind):
-        transcribes = isinstance(trained.network, TranscriberNetwork)
-        has, wanted = ("transcriber", "predictor") if transcribes else ("predictor", "transcriber")
-        raise DataError(f"{name_or_path} is a {has}; name a {wanted}.")
+    if kinds and not isinstance(trained.network, kinds):
+        raise DataError(other_kind(name_or_path, trained.network, kinds))
     return trained
 
 
 def _open_run(run: Path) -> Trained[Any]:
     experiment, last = read_experiment(run), run / "last.ckpt"
-    if isinstance(experiment, PredictorExperiment):
-        predictor = load_network(run / "best.ckpt", experiment.model)
-        return Trained(run.name, predictor, _parameters(predictor), frames=frames_seen(last))
-    transcriber, windows = load_network(run / "best.ckpt", experiment.model), windows_seen(last, experiment.train)
-    return Trained(run.name, folded(transcriber), _parameters(transcriber), windows=windows)
+    network = load_network(run / "best.ckpt", experiment.model)
+    light = network if isinstance(network, PredictorNetwork) else folded(network)
+    if isinstance(experiment, Experiment):
+        return Trained(run.name, light, _parameters(network), windows=windows_seen(last, experiment.train))
+    return Trained(run.name, light, _parameters(network), frames=frames_seen(last))
 
 
 def _open_checkpoint(name_or_path: str) -> Trained[Any]:

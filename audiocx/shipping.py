@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from .config import to_dict
 from .errors import OutputError
+from .note_decoding import NoteDecodeSettings
 from .notes import DecodeSettings
 
 if TYPE_CHECKING:
-    from .models import PredictorNetwork, TranscriberNetwork
+    from .models import AnyNetwork, NoteNetwork, PredictorNetwork, TranscriberNetwork
 
-__all__ = ["CONFIG", "FORMAT", "WEIGHTS", "export", "export_predictor"]
+__all__ = ["CONFIG", "FORMAT", "WEIGHTS", "export", "export_notes", "export_predictor"]
 
 FORMAT = "audiocx-checkpoint-1"
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
@@ -33,7 +34,7 @@ def export(
     card: str = "",
     half: bool = True,
 ) -> Path:
-    """Writes the checkpoint of a transcriber.
+    """Writes the checkpoint of a transcriber of single windows.
 
     Args:
         network: What to keep, not folded.
@@ -52,7 +53,36 @@ def export(
         OutputError: The folder exists, or cannot be written.
     """
     running = {"decode": to_dict(decode), "hop_samples": hop_samples}
-    return _write(network, Path(folder), "transcriber", running, description, figures, card, half)
+    return _write(network, Path(folder), running, description, figures, card, half)
+
+
+def export_notes(
+    network: NoteNetwork,
+    folder: str | Path,
+    decode: NoteDecodeSettings,
+    description: str,
+    figures: dict[str, Any] | None = None,
+    card: str = "",
+    half: bool = True,
+) -> Path:
+    """Writes the checkpoint of a note network.
+
+    Args:
+        network: What to keep, not folded.
+        folder: The checkpoint; its last part is the name. It must not exist.
+        decode: Thresholds and durations.
+        description: One line that says what it is.
+        figures: Measured figures, for ``config.json``.
+        card: Text of the model card, Markdown.
+        half: Keeps large weights as float16, at half the size.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OutputError: The folder exists, or cannot be written.
+    """
+    return _write(network, Path(folder), {"decode": to_dict(decode)}, description, figures, card, half)
 
 
 def export_predictor(
@@ -77,13 +107,12 @@ def export_predictor(
     Raises:
         OutputError: The folder exists, or cannot be written.
     """
-    return _write(network, Path(folder), "predictor", {}, description, figures, card, half=False)
+    return _write(network, Path(folder), {}, description, figures, card, half=False)
 
 
 def _write(
-    network: TranscriberNetwork | PredictorNetwork,
+    network: AnyNetwork,
     folder: Path,
-    kind: str,
     running: dict[str, Any],
     description: str,
     figures: dict[str, Any] | None,
@@ -103,7 +132,7 @@ def _write(
     weights = save(state)
     config = {
         "format": FORMAT,
-        "kind": kind,
+        "kind": network.kind,
         "description": description,
         "model": to_dict(network.config),
         **running,

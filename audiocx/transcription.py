@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ class Transcription:
         lowest_note: MIDI number of the first of the P notes.
         duration_s: Length of the recording, in seconds.
         source: Name of the recording.
+        onsets: Float32 [T, P], the probability that a note begins; None of networks that do not tell it.
     """
 
     notes: list[Note]
@@ -38,6 +39,7 @@ class Transcription:
     lowest_note: int
     duration_s: float
     source: str
+    onsets: NDArray[np.float32] | None = None
 
     def to_midi(self, path: str | Path, tempo_bpm: float = 120.0) -> None:
         """Write a MIDI file; the notes keep their time in seconds at any tempo.
@@ -67,7 +69,7 @@ class Transcription:
         write_csv(self.notes, path)
 
     def to_json(self, path: str | Path) -> None:
-        """Write the notes, the recording's name and its length as JSON.
+        """Write the notes with their confidences, the recording's name and its length as JSON.
 
         Args:
             path: File to write.
@@ -83,15 +85,16 @@ class Transcription:
         """Write the probabilities, their frame rate and lowest note as a NumPy archive.
 
         Args:
-            path: File to write; ``numpy.load`` gives ``probabilities``, ``frame_rate`` and ``lowest_note``.
+            path: File to write; ``numpy.load`` gives ``probabilities``, ``frame_rate``, ``lowest_note`` and, where the
+                network tells them, ``onsets``.
 
         Raises:
             OutputError: The file cannot be written.
         """
+        names = ("probabilities", "frame_rate", "lowest_note", *(() if self.onsets is None else ("onsets",)))
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in names}
         with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(
-                file, probabilities=self.probabilities, frame_rate=self.frame_rate, lowest_note=self.lowest_note
-            )
+            np.savez_compressed(file, **arrays)
 
     def to_wav(self, path: str | Path) -> None:
         """Write the notes played by decaying tones, to hear what was found.

@@ -128,7 +128,7 @@ def audiocx_piece(transcriber: object, recording: Path, labels: Path) -> Piece:
     from audiocx.evaluation import hear, scorable
 
     heard = hear(transcriber, recording, labels)  # type: ignore[arg-type]
-    return scorable(heard, transcriber.checkpoint.decode, transcriber.config.lowest_note)  # type: ignore[attr-defined]
+    return scorable(heard, transcriber.checkpoint.decode)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -51,6 +51,17 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a small note network that was never trained, and is in no doubt of anything."""
+    from tiny_notes import LOOSE, small
+
+    from audiocx import pretrained
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-notes"
+    return pretrained.export_notes(small(time_stride=2), folder, LOOSE, "guesses notes", {"ap": 0.25}, half=False)
+
+
+@pytest.fixture(scope="session")
 def tiny_predictor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a small predictor that was never trained."""
     import torch

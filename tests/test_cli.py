@@ -158,7 +158,7 @@ def test_interrupting_leaves_nothing(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("audiocx.inference.Transcriber.probabilities", interrupt)
+    monkeypatch.setattr("audiocx.window_transcriber.WindowTranscriber.probabilities", interrupt)
     assert main(["transcribe", str(sine_file()), "-m", str(tiny_checkpoint)]) == 130
     assert names() == [] and capsys.readouterr() == ("", "audiocx: interrupted\n")
 

@@ -19,6 +19,7 @@ from audiocx.experiment import (
     Experiment,
     PredictorExperiment,
     PredictorTraining,
+    StepTraining,
     experiment_of,
     read_experiment_toml,
 )
@@ -179,7 +180,7 @@ def test_every_shipped_experiment_is_valid_and_its_network_can_be_built(path: Pa
     train = experiment.train
     assert train.steps == train.epochs * train.epoch_steps
     assert size_of(experiment) > 0
-    if isinstance(train, PredictorTraining):
+    if isinstance(train, StepTraining):
         return
     assert train.windows == train.epochs * train.epoch_windows == train.steps * train.batch_size
     if train.start in pretrained.available():
@@ -227,7 +228,7 @@ def test_an_experiment_is_of_the_kind_that_it_names() -> None:
     with pytest.raises(ConfigError, match="here: train: unknown key 'epoch_steps'"):
         experiment_of(predictor, "here")
     for kind in ("predicter", ["predictor"], 1):
-        with pytest.raises(ConfigError, match="here: kind is one of 'transcriber', 'predictor', not "):
+        with pytest.raises(ConfigError, match="here: kind is one of 'transcriber', 'predictor', 'notes', not "):
             experiment_of({"kind": kind, **predictor}, "here")
     with pytest.raises(ConfigError, match="here: please set model, train"):
         experiment_of({"kind": "predictor"}, "here")

@@ -224,9 +224,9 @@ def test_a_run_and_a_checkpoint_open_as_what_they_are(
     again = open_trained(str(shipped))
     assert (again.name, again.frames, again.parameters) == ("shipped", 7, trained.parameters)
     assert_same(dict(again.network.state_dict()), dict(trained.network.state_dict()))
-    with pytest.raises(DataError, match="whole is a predictor; name a transcriber"):
+    with pytest.raises(DataError, match='whole is of kind "predictor"; name one of kind "transcriber"'):
         open_trained(str(whole_run.folder), TranscriberNetwork)
-    with pytest.raises(DataError, match="tiny is a transcriber; name a predictor"):
+    with pytest.raises(DataError, match='tiny is of kind "transcriber"; name one of kind "predictor"'):
         open_trained(str(tiny_checkpoint), PredictorNetwork)
-    with pytest.raises(DataError, match="whole is the run of a predictor; name one of a transcriber"):
+    with pytest.raises(DataError, match='whole is of kind "predictor"; name one of kind "transcriber"'):
         read_experiment(whole_run.folder, Experiment)

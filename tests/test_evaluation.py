@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from audiocx.evaluation import Heard, hear, scorable, tune_decoding
-from audiocx.inference import Evidence, load
+from audiocx.inference import load_transcriber
 from audiocx.metrics import evaluate
-from audiocx.notes import DecodeSettings, Note
+from audiocx.notes import DecodeSettings, Note, decode
+from audiocx.transcriber import Evidence
 
 RATE = 50.0
 
@@ -23,39 +26,48 @@ def heard(peak: float) -> Heard:
         onsets[first, note.midi_note - 21] = 20.0
     probabilities[20:40, 20] = peak / 3
     onsets[20, 20] = 20.0
-    return Heard("made up", Evidence(probabilities, onsets, onsets - 30, RATE), notes)
+    found = partial(decode, probabilities, RATE, onsets=onsets, loudness_db=onsets - 30)
+    return Heard("made up", Evidence(probabilities, RATE, 21, found), notes)
 
 
 def test_tuning_finds_a_threshold_between_the_true_and_the_false_notes() -> None:
     recording = heard(peak=0.24)
-    blind = evaluate([scorable(recording, DecodeSettings(), 21)]).overall
+    blind = evaluate([scorable(recording, DecodeSettings())]).overall
     assert blind["note_f1"] == 0
-    settings, figure = tune_decoding([recording])
+    settings, figure = tune_decoding([recording], DecodeSettings())
     assert 0.08 < settings.threshold < 0.24 and figure > 0.95
-    scores = evaluate([scorable(recording, settings, 21)]).overall
+    scores = evaluate([scorable(recording, settings)]).overall
     assert scores["note_f1"] == 1 and scores["note_offset_f1"] == 1
     assert 0.08 < settings.frame_threshold <= 0.24 and scores["frame_f1"] > 0.99
 
 
 def test_several_processes_tune_alike() -> None:
     recordings = [heard(peak=0.24), heard(peak=0.3), heard(peak=0.5)]
-    assert tune_decoding(recordings, rounds=1, workers=2) == tune_decoding(recordings, rounds=1)
+    alone = tune_decoding(recordings, DecodeSettings(), rounds=1)
+    assert tune_decoding(recordings, DecodeSettings(), rounds=1, workers=2) == alone
 
 
 def test_tuning_keeps_what_it_cannot_better() -> None:
     start = DecodeSettings(threshold=0.37)
-    settings, figure = tune_decoding([heard(peak=0.9)], start=start)
+    settings, figure = tune_decoding([heard(peak=0.9)], start)
     assert settings.threshold == 0.37 and figure > 0.95
 
 
-def test_hearing_and_transcribing_agree(tiny_checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "hop_samples"), [("tiny_checkpoint", 160), ("tiny_checkpoint", None), ("tiny_notes", None)]
+)
+def test_hearing_and_transcribing_agree(
+    kind: str, hop_samples: int | None, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).normal(size=8000), 8000)
     (tmp_path / "a.tsv").write_text("0.1\t0.9\t69\t80\n")
-    transcriber = load(tiny_checkpoint)
-    recording = hear(transcriber, tmp_path / "a.wav", tmp_path / "a.tsv", hop_samples=160)
-    piece = scorable(recording, transcriber.checkpoint.decode, transcriber.config.lowest_note)
-    direct = transcriber.transcribe(tmp_path / "a.wav", hop_samples=160)
-    assert piece.estimated == direct.notes and piece.reference == [Note(0.1, 69, 0.9, 80)]
+    transcriber = load_transcriber(request.getfixturevalue(kind))
+    recording = hear(transcriber, tmp_path / "a.wav", tmp_path / "a.tsv", hop_samples)
+    piece = scorable(recording, transcriber.checkpoint.decode)
+    direct = transcriber.transcribe(tmp_path / "a.wav", hop_samples=hop_samples)
+    assert piece.estimated == direct.notes != [] and piece.reference == [Note(0.1, 69, 0.9, 80)]
     np.testing.assert_array_equal(piece.probabilities, direct.probabilities)
-    assert recording.evidence.frame_rate == 50
-    assert piece.roll[:, 48].sum() == 40 and piece.roll.sum() == 40
+    rate, lowest = 8000 / (hop_samples or transcriber.checkpoint.hop_samples), transcriber.config.lowest_note
+    assert recording.evidence.frame_rate == rate and recording.evidence.lowest_note == lowest
+    assert piece.roll[:, 69 - lowest].sum() == piece.roll.sum() == pytest.approx(0.8 * rate, abs=1)
+    assert piece.threshold == transcriber.checkpoint.decode.frame_threshold

@@ -16,11 +16,12 @@ PACKAGE = Path(audiocx.__file__).parent
 # From the bottom up: a module may import what stands on its own floor or below. A package stands for its modules.
 FLOORS = [
     {"errors", "files", "config"},
-    {"nn", "audio", "sphere", "signal", "levels", "notes", "decoding"},
+    {"nn", "audio", "sphere", "signal", "levels", "notes", "decoding", "note_decoding"},
     {"midi", "sonify", "plots", "spectrograms", "running", "gaps"},
-    {"models", "data", "metrics", "spectral", "baselines", "breakdown", "download", "archive"},
+    {"models", "data", "metrics", "note_metrics", "spectral", "baselines", "breakdown", "download", "archive"},
     {"pretrained", "shipping", "experiment", "runs", "curves", "engine"},
-    {"transcription", "inference", "prediction", "predictor", "concealment", "evaluation", "recipe"},
+    {"transcription", "transcriber", "window_transcriber", "note_transcriber", "inference", "evaluation", "recipe"}
+    | {"prediction", "predictor", "concealment"},
     {"cli"},
 ]
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
@@ -123,10 +124,12 @@ def test_listing_networks_loads_no_torch() -> None:
     assert "torch" not in loaded_by("from audiocx.cli import main\nassert main(['models']) == 0")
 
 
-def test_transcribing_loads_nothing_of_training(tiny_checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["tiny_checkpoint", "tiny_notes"])
+def test_transcribing_loads_nothing_of_training(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    checkpoint = str(request.getfixturevalue(kind))
     code = (
         "import numpy as np, audiocx\n"
-        f"result = audiocx.load({str(tiny_checkpoint)!r}, 'cpu').transcribe(np.zeros(4000), 8000, threshold=0.01)\n"
+        f"result = audiocx.load({checkpoint!r}, 'cpu').transcribe(np.zeros(4000), 8000, threshold=0.01)\n"
         f"result.to_midi({str(tmp_path / 'a.mid')!r})\nresult.to_csv({str(tmp_path / 'a.csv')!r})"
     )
     loaded = loaded_by(code)

@@ -12,8 +12,8 @@ from torch import nn
 
 from audiocx import audio
 from audiocx.errors import AudioError, ConfigError
-from audiocx.inference import Transcriber
 from audiocx.notes import DecodeSettings
+from audiocx.window_transcriber import WindowTranscriber
 
 SineFile = Callable[..., Path]
 RATE = 8000
@@ -61,9 +61,9 @@ class Loudest(nn.Module):
 BY_PROBABILITY = DecodeSettings(snap_s=0.0, least_rise_db=0.0, split_rise_db=np.inf)  # not by what the samples show
 
 
-def transcriber(network: nn.Module, decode: DecodeSettings = BY_PROBABILITY) -> Transcriber:
+def transcriber(network: nn.Module, decode: DecodeSettings = BY_PROBABILITY) -> WindowTranscriber:
     checkpoint = SimpleNamespace(network=network.eval(), decode=decode, hop_samples=80)
-    return Transcriber(checkpoint, "cpu")  # type: ignore[arg-type]
+    return WindowTranscriber(checkpoint, "cpu")  # type: ignore[arg-type]
 
 
 def logit(probabilities: np.ndarray) -> np.ndarray:
@@ -105,6 +105,7 @@ def test_finds_the_notes_that_were_played(tmp_path: Path) -> None:
         assert note.offset_s == pytest.approx(offset_s, abs=0.03)
     assert result.source == "song.wav" and result.duration_s == 2.0 and result.frame_rate == 100.0
     assert result.probabilities.shape == (200, 24) and result.probabilities.dtype == np.float32
+    assert result.onsets is None and [note.confidence for note in result.notes] == pytest.approx([0.982] * 3, abs=1e-3)
 
     by_samples = model.transcribe(audio.read(tmp_path / "song.wav")[0], 44100)
     assert by_samples.notes == result.notes
@@ -172,7 +173,7 @@ def test_samples_without_a_rate_are_refused() -> None:
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     checkpoint = SimpleNamespace(network=Loudest())
     with pytest.raises(ConfigError, match=device):
-        Transcriber(checkpoint, device)  # type: ignore[arg-type]
+        WindowTranscriber(checkpoint, device)  # type: ignore[arg-type]
 
 
 def test_the_given_samples_stay_as_they_are() -> None:

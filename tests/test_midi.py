@@ -162,6 +162,26 @@ def test_text_files_keep_notes_to_the_microsecond(tmp_path, write, read):
         assert [note.onset_s, note.offset_s] == pytest.approx([original.onset_s, original.offset_s], abs=5.1e-7)
 
 
+def test_json_keeps_confidences_and_does_without(tmp_path):
+    path = tmp_path / "a.json"
+    write_json([Note(0.0, 60, 0.5, confidence=0.123456), Note(1.0, 60, 1.5)], path)
+    assert [note.confidence for note in read_json(path)] == [0.1235, 1.0]
+    path.write_text('{"notes": [{"onset_s": 1, "offset_s": 2, "midi_note": 60, "velocity": 1}]}')
+    assert [note.confidence for note in read_json(path)] == [1.0]
+    for bad in ("1.5", "-0.1", "NaN", '"sure"', "null"):
+        path.write_text(
+            '{"notes": [{"onset_s": 1, "offset_s": 2, "midi_note": 60, "velocity": 1, "confidence": ' + bad + "}]}"
+        )
+        with pytest.raises(DataError, match="note 1: the confidence must be a number from 0 to 1"):
+            read_json(path)
+
+
+def test_csv_keeps_its_columns_and_passes_others_over(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("onset_s,offset_s,midi_note,velocity,confidence\n0,1,60,80,none\n")
+    assert [note.confidence for note in read_csv(path)] == [1.0]
+
+
 def test_csv_is_what_the_header_says(tmp_path):
     write_csv([Note(0.5, 60, 1.25, 99)], tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text() == "onset_s,offset_s,midi_note,velocity\n0.500000,1.250000,60,99\n"

@@ -36,6 +36,23 @@ def test_notes_sort_by_onset_then_pitch_and_know_their_duration():
     assert notes[0].duration_s == 1.0 and notes[0].velocity == 80
 
 
+def test_confidence_takes_no_part_in_comparisons():
+    sure, unsure = Note(1.0, 60, 2.0), Note(1.0, 60, 2.0, confidence=0.1)
+    assert sure == unsure and hash(sure) == hash(unsure) and not sure < unsure and sure.confidence == 1.0
+
+
+def test_a_notes_confidence_is_its_highest_probability():
+    values = struck(60, (10, 20, 0.6), (15, 17, 0.75), (30, 40, 0.9))
+    settings = dataclasses.replace(PLAIN, split_dip=1.0)
+    assert [note.confidence for note in decode(values, 100.0, settings)] == pytest.approx([0.75, 0.9])
+    # Of two notes that a rise parts, each has its own.
+    values, rises = struck(60, (10, 20, 0.6), (20, 30, 0.8)), np.zeros((60, 1))
+    rises[[9, 25]] = 30.0
+    settings = dataclasses.replace(settings, snap_s=0.0, least_rise_db=0.0, min_repeat_s=0.0)
+    first, second = decode(np.where(np.arange(60)[:, None] > 25, values - 0.1, values), 100.0, settings, onsets=rises)
+    assert (first.confidence, second.confidence) == pytest.approx((0.8, 0.8))
+
+
 def test_a_note_sounds_from_its_onset_up_to_its_offset():
     times = np.arange(6) / 10
     notes = [Note(0.1, 22, 0.3), Note(0.35, 22, 0.41), Note(0.0, 20, 1.0), Note(0.0, 24, 1.0)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +11,8 @@ import torch
 
 from audiocx import pretrained
 from audiocx.errors import CheckpointError, OutputError
-from audiocx.models import PredictorConfig, TranscriberConfig, build
+from audiocx.models import NoteConfig, PredictorConfig, TranscriberConfig, build
+from audiocx.note_decoding import NoteDecodeSettings
 from audiocx.notes import DecodeSettings
 
 SMALL = TranscriberConfig(window_samples=256, outputs=4, lowest_note=60)
@@ -56,6 +58,49 @@ def test_a_network_to_train_on_is_the_one_that_was_exported(tmp_path: Path) -> N
     assert loaded.training and loaded.config == SMALL
     torch.testing.assert_close(loaded.state_dict(), network.state_dict(), rtol=0, atol=0)
     assert all(p.requires_grad and p.dtype == torch.float32 for p in loaded.parameters())
+
+
+NOTES = NoteConfig(
+    stem_channels=2,
+    channels=3,
+    dilations=[1, 2],
+    octave=3,
+    outputs=4,
+    lowest_note=60,
+    hop_samples=64,
+    windows=[256, 64],
+)
+
+
+@pytest.mark.parametrize("complex", [True, False])
+def test_a_note_networks_checkpoint_gives_back_the_network_it_was_made_of(tmp_path: Path, complex: bool) -> None:
+    config = dataclasses.replace(NOTES, complex=complex)
+    network, samples = build(config), 0.1 * torch.randn(3, 20 * 64 + 256)
+    network(samples)  # moves the running statistics off their start
+    settings = NoteDecodeSettings(onset_threshold=0.3)
+    folder = pretrained.export_notes(network.eval(), tmp_path / "it", settings, "it", {"ap": 0.5}, "# card", half=False)
+    opened, loaded = pretrained.load_checkpoint(folder), pretrained.load_network(folder)
+    assert isinstance(opened, pretrained.NoteCheckpoint) and opened.network.config == loaded.config == config
+    assert (opened.name, opened.hop_samples, opened.decode) == ("it", 64, settings)
+    assert opened.card["kind"] == "notes" and opened.card["figures"] == {"ap": 0.5} and "hop_samples" not in opened.card
+    assert loaded.training and all(p.requires_grad and p.device.type == "cpu" for p in loaded.parameters())
+    torch.testing.assert_close(loaded.state_dict(), network.state_dict(), rtol=0, atol=0)
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded.eval()(samples), network(samples), rtol=0, atol=0)
+        torch.testing.assert_close(opened.network(samples), network(samples), rtol=1e-4, atol=1e-5)
+
+
+def test_broken_settings_of_a_note_network_give_one_sentence(tmp_path: Path) -> None:
+    good = pretrained.export_notes(build(NOTES), tmp_path / "good", NoteDecodeSettings(), "it")
+    for index, values in enumerate(
+        ({"decode": {"threshold": 0.3}}, {"decode": None}, {"decode": {"lone_s": 2}}, {"model": {"octave": 2}})
+    ):
+        folder = tmp_path / f"broken-{index}"
+        shutil.copytree(good, folder)
+        change(folder, **values)
+        with pytest.raises(CheckpointError, match=str(folder)) as caught:
+            pretrained.load_checkpoint(folder)
+        assert "\n" not in str(caught.value)
 
 
 PREDICTORS = [
@@ -191,5 +236,5 @@ def test_the_bundled_checkpoints_load_and_describe_themselves() -> None:
         checkpoint = pretrained.load_checkpoint(name)
         figures = checkpoint.card["figures"]
         assert checkpoint.card["description"]
-        assert 0 < figures["ap"] < 1 if isinstance(checkpoint, pretrained.TranscriberCheckpoint) else figures["mse"] > 0
+        assert figures["mse"] > 0 if isinstance(checkpoint, pretrained.PredictorCheckpoint) else 0 < figures["ap"] < 1
         assert (checkpoint.folder / "README.md").is_file()

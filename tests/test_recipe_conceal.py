@@ -116,7 +116,7 @@ def test_the_same_is_lost_whatever_else_is_scored(corpus: Path, monkeypatch: pyt
 
 def test_what_cannot_be_scored_is_said(corpus: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     where = (corpus, "--cache", corpus.parent / "cache", "-o", tmp_path / "conceal")
-    assert "name a predictor" in refusal("librispeech/conceal", *where, tiny_checkpoint)
+    assert 'name one of kind "predictor"' in refusal("librispeech/conceal", *where, tiny_checkpoint)
     assert "There is no checkpoint" in refusal("librispeech/conceal", *where, "nothing")
     assert "device 'nonsense'" in refusal("librispeech/conceal", *where, "--device", "nonsense")
     with pytest.raises(SystemExit) as ended:

@@ -230,7 +230,7 @@ def test_what_cannot_be_scored_or_compared_is_said_in_a_sentence(
         return refusal("librispeech/evaluate", network, *where, *words)
 
     assert "There is no checkpoint" in refused(tmp_path / "nothing")
-    assert "name a predictor" in refused(tiny_checkpoint)
+    assert 'name one of kind "predictor"' in refused(tiny_checkpoint)
     assert "holds no recording for test; add some of its speakers" in refused("repeat", "--split", "test")
     assert "device 'nonsense'" in refused(runs[0], "--device", "nonsense")
     (tmp_path / "results").write_text("a file in the way")

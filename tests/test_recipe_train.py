@@ -37,9 +37,9 @@ def test_the_papers_experiment_on_timit_trains_and_goes_on(tmp_path: Path) -> No
 
 def test_an_experiment_of_the_other_kind_is_refused(tmp_path: Path) -> None:
     sentence = refusal("timit/train", MAPS / "deep-complex.toml", tmp_path)
-    assert "deep-complex.toml trains a transcriber; name an experiment of a predictor" in sentence
+    assert 'deep-complex.toml is of kind "transcriber"; name one of kind "predictor"' in sentence
     sentence = refusal("maps/train", TIMIT / "lstm.toml", tmp_path)
-    assert "lstm.toml trains a predictor; name an experiment of a transcriber" in sentence
+    assert 'lstm.toml is of kind "predictor"; name one of kind "transcriber" or "notes"' in sentence
 
 
 @pytest.mark.parametrize(

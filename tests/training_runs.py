@@ -18,13 +18,16 @@ from audiocx.data.augment import AugmentConfig
 from audiocx.data.store import Store, prepare
 from audiocx.engine import (
     Experiment,
+    NoteExperiment,
+    NoteTraining,
     PredictorExperiment,
     PredictorTraining,
     TrainConfig,
     fit,
+    fit_notes,
     fit_predictor,
 )
-from audiocx.models import PredictorConfig, TranscriberConfig
+from audiocx.models import NoteConfig, PredictorConfig, TranscriberConfig
 from audiocx.recipe.corpora import open_speech
 
 # 256 samples are the least from which the deep complex network has something left after its five poolings.
@@ -51,6 +54,31 @@ PREDICTOR_TRAINING = PredictorTraining(
     ema_decay=0.5,
 )
 PREDICTOR_EXPERIMENT = PredictorExperiment(PredictorConfig(hidden=4), PREDICTOR_TRAINING)
+# Two octaves: those of the tiny corpus.
+NOTE_MODEL = NoteConfig(
+    stem_channels=2,
+    channels=3,
+    dilations=[1, 2],
+    octave=3,
+    harmonics=[1.0, 2.0],
+    outputs=24,
+    lowest_note=60,
+    hop_samples=64,
+    windows=[512, 128],
+)
+NOTE_TRAINING = NoteTraining(
+    steps=3 * EPOCH_STEPS,
+    epoch_steps=EPOCH_STEPS,
+    batch_size=4,
+    segment_frames=32,
+    learning_rate=1e-2,
+    schedule="cosine",
+    warmup_steps=2,
+    weight_decay=0.01,
+    clip_norm=1.0,
+    ema_decay=0.5,
+)
+NOTE_EXPERIMENT = NoteExperiment(NOTE_TRAINING, NOTE_MODEL, AugmentConfig(gain_db=3.0, shift_semitones=1))
 Stores = tuple[Store, Store]
 
 
@@ -93,6 +121,16 @@ def train_predictor(
 
 def with_predictor_training(**changes: Any) -> PredictorExperiment:
     return dataclasses.replace(PREDICTOR_EXPERIMENT, train=dataclasses.replace(PREDICTOR_TRAINING, **changes))
+
+
+def train_notes(
+    stores: tuple[Any, Any], folder: Path, experiment: NoteExperiment = NOTE_EXPERIMENT, **options: Any
+) -> Path:
+    return fit_notes(experiment, *stores, folder, **{**QUICK, "compile": False, **options})
+
+
+def with_note_training(**changes: Any) -> NoteExperiment:
+    return dataclasses.replace(NOTE_EXPERIMENT, train=dataclasses.replace(NOTE_TRAINING, **changes))
 
 
 def write_speech_stores(folder: Path) -> Stores:

@@ -12,7 +12,7 @@ from . import report
 HEADER = (" ", "name", "kind", "score", "size", "what it is")
 LEGEND = """\
 * is the default of its kind
-AP: average precision of a transcriber, MSE: mean squared error of a predictor in dB^2,
+AP: average precision of the frames of a network that transcribes, MSE: mean squared error of a predictor in dB^2,
 each on its validation recordings, as its model card tells"""
 
 

@@ -74,4 +74,4 @@ def _pieces(transcriber: Transcriber, pairs: list[tuple[Path, Path]], arguments:
         except AudiocxError as error:
             report(error, arguments.debug)
             continue
-        yield scorable(heard, transcriber.checkpoint.decode, transcriber.config.lowest_note)
+        yield scorable(heard, transcriber.checkpoint.decode)

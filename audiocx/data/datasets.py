@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from .store import Store
-from .windows import Sampler
+from .windows import Labels, Sampler
 
 __all__ = ["EpochBatches", "StoreFrames"]
 
@@ -30,7 +30,7 @@ class EpochBatches(IterableDataset):
     def __len__(self) -> int:
         return self.count
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Labels]]:
         first = self.first()
         return (self.sampler(first + index) for index in range(self.count))
 

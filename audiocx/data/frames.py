@@ -16,13 +16,14 @@ _THICKSTUN_RATE = 44100
 _THICKSTUN_STRIDE = 512
 
 
-def paper_frames(length: int, window_samples: int, sample_rate: int) -> np.ndarray:
+def paper_frames(length: int, window_samples: int, sample_rate: int, hop_samples: int = HOP_SAMPLES) -> np.ndarray:
     """Lays out the frames that "Deep Complex Networks" scores.
 
     Args:
         length: Samples of the recording.
         window_samples: N.
         sample_rate: Hz; does not matter here.
+        hop_samples: Does not matter here.
 
     Returns:
         Centres of up to 7500 windows, int64 [T]: the first begins at sample 11000, the others 128 samples apart; only
@@ -34,13 +35,14 @@ def paper_frames(length: int, window_samples: int, sample_rate: int) -> np.ndarr
     return _within(starts, length, window_samples)
 
 
-def thickstun_frames(length: int, window_samples: int, sample_rate: int) -> np.ndarray:
+def thickstun_frames(length: int, window_samples: int, sample_rate: int, hop_samples: int = HOP_SAMPLES) -> np.ndarray:
     """Lays out the frames that Thickstun et al. 2018 score.
 
     Args:
         length: Samples of the recording.
         window_samples: N.
         sample_rate: Hz.
+        hop_samples: Does not matter here.
 
     Returns:
         Centres of up to 7500 windows, int64 [T]: the first begins after one second, the others are 512 samples of
@@ -52,25 +54,26 @@ def thickstun_frames(length: int, window_samples: int, sample_rate: int) -> np.n
     return _within(starts, length, window_samples)
 
 
-def whole_frames(length: int, window_samples: int, sample_rate: int) -> np.ndarray:
+def whole_frames(length: int, window_samples: int, sample_rate: int, hop_samples: int = HOP_SAMPLES) -> np.ndarray:
     """Lays frames over a whole recording.
 
     Args:
         length: Samples of the recording.
         window_samples: N; does not matter here.
         sample_rate: Hz; does not matter here.
+        hop_samples: Distance of the frames.
 
     Returns:
-        Centres, int64 [T], 128 samples apart from sample 0 on; windows reach beyond both ends.
+        Centres, int64 [T], from sample 0 on; windows reach beyond both ends.
     """
-    return np.arange(0, length, HOP_SAMPLES)
+    return np.arange(0, length, hop_samples)
 
 
 def _within(starts: np.ndarray, length: int, window_samples: int) -> np.ndarray:
     return starts[starts + window_samples <= length] + window_samples // 2
 
 
-GRIDS: dict[str, Callable[[int, int, int], np.ndarray]] = {
+GRIDS: dict[str, Callable[[int, int, int, int], np.ndarray]] = {
     "paper": paper_frames,
     "thickstun": thickstun_frames,
     "whole": whole_frames,

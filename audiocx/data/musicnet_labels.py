@@ -113,7 +113,7 @@ def to_note(label: Label) -> Note:
         The note, times in seconds; MusicNet tells no velocity.
 
     >>> to_note(Label(44100, 66150, 41, 69, 4.0, 1.5, "Dotted Quarter"))
-    Note(onset_s=1.0, midi_note=69, offset_s=1.5, velocity=80, program=40)
+    Note(onset_s=1.0, midi_note=69, offset_s=1.5, velocity=80, program=40, confidence=1.0)
     """
     return Note(label.start_time / LABEL_RATE, label.note, label.end_time / LABEL_RATE, program=label.instrument - 1)
 

@@ -78,7 +78,8 @@ class Store:
         return np.load(self.folder / "masks.npy")
 
     @cached_property
-    def _notes(self) -> np.ndarray:
+    def note_rows(self) -> np.ndarray:
+        """Notes of all pieces: piece, onset_s, offset_s, midi_note, velocity and program, float64 [M, 6]."""
         return np.load(self.folder / "notes.npy")
 
     def samples(self, piece: int) -> np.ndarray:
@@ -102,7 +103,7 @@ class Store:
         Returns:
             Notes, sorted.
         """
-        rows = self._notes[self._notes[:, 0] == piece]
+        rows = self.note_rows[self.note_rows[:, 0] == piece]
         return [Note(on, int(note), off, int(velo), int(program)) for _, on, off, note, velo, program in rows.tolist()]
 
     def sounding(self, piece: int, samples: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -29,11 +31,11 @@ from ..data.datasets import EpochBatches
 from ..data.store import Store
 from ..data.windows import Sampler
 from ..errors import ConfigError
-from ..experiment import AnyExperiment, PredictorTraining, TrainConfig, experiment_of
+from ..experiment import AnyExperiment, StepTraining, TrainConfig, experiment_of
 from ..files import replacing
-from ..models import PredictorNetwork, TranscriberNetwork, build
+from ..models import AnyNetwork, build
 
-__all__ = ["Corpora", "Place", "Task", "keep_memory", "run"]
+__all__ = ["Corpora", "Place", "Task", "check_compiler", "keep_memory", "run"]
 
 # The average is updated every few steps with the decay of as many: the same, at a fraction of the memory traffic.
 _EMA_EVERY = 4
@@ -64,8 +66,8 @@ class Task(LightningModule):
     monitor: ClassVar[str]
     mode: ClassVar[Literal["max", "min"]]
     fused: ClassVar[bool] = True
-    settings: TrainConfig | PredictorTraining
-    network: TranscriberNetwork | PredictorNetwork
+    settings: TrainConfig | StepTraining
+    network: AnyNetwork
 
     def __init__(self, experiment: AnyExperiment) -> None:
         super().__init__()
@@ -257,7 +259,7 @@ def _claim(folder: Path, experiment: AnyExperiment, resume: bool) -> None:
         temporary.write_text(json.dumps(settings, indent=2))
 
 
-def _start(experiment: AnyExperiment) -> TranscriberNetwork | PredictorNetwork:
+def _start(experiment: AnyExperiment) -> AnyNetwork:
     """The network that training begins with."""
     network = pretrained.load_network(experiment.train.start)
     if network.config != experiment.model:
@@ -265,6 +267,16 @@ def _start(experiment: AnyExperiment) -> TranscriberNetwork | PredictorNetwork:
         differing = ", ".join(f"{key}={theirs[key]!r}" for key in theirs if theirs[key] != ours.get(key))
         raise ConfigError(f"start={experiment.train.start!r} is another network, with {differing}; configure the same.")
     return network
+
+
+def check_compiler() -> None:
+    """Makes sure that networks can be compiled for the processor.
+
+    Raises:
+        ConfigError: There is no C++ compiler.
+    """
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "c++", "g++", "clang++", "cl")):
+        raise ConfigError("Compiling the network needs a C++ compiler; install g++, or pass --no-compile.")
 
 
 def keep_memory() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,12 @@ from torch import Tensor
 from ..data.datasets import StoreFrames
 from ..data.store import Store
 from ..data.windows import Sampler, mixed
-from ..errors import ConfigError
 from ..experiment import Experiment, TrainConfig
 from ..metrics import average_precision
 from ..models import TranscriberNetwork
 from ..models.frames import BATCH_FRAMES
 from ..runs import windows_in
-from .loop import Corpora, Place, Task, run
+from .loop import Corpora, Place, Task, check_compiler, run
 
 __all__ = ["TranscriberTask", "fit"]
 
@@ -132,8 +129,6 @@ def fit(
             corpora, the network to start from is another, or there is no C++ compiler to compile with.
         CheckpointError: The network to start from cannot be loaded.
     """
-    if compile and not any(
-        shutil.which(name) for name in (os.environ.get("CXX", "c++"), "c++", "g++", "clang++", "cl")
-    ):
-        raise ConfigError("Compiling the network needs a C++ compiler; install g++, or pass --no-compile.")
+    if compile:
+        check_compiler()
     return run(TranscriberTask, _Music(experiment, train, validation), folder, resume, compile=compile, **machine)

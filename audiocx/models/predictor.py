@@ -11,7 +11,7 @@ open.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,8 @@ class PredictorNetwork(nn.Module):
     Args:
         config: What to build.
     """
+
+    kind: ClassVar[str] = "predictor"
 
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()

@@ -8,30 +8,21 @@ Source: DCN, section 4.2 and its table 3.
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
-from ..nn import (
-    ComplexAvgPool,
-    ComplexBatchNorm,
-    ComplexConv2d,
-    ComplexLinear,
-    CReLU,
-    ModReLU,
-    ZReLU,
-    fold_sequence,
-)
+from ..nn import ComplexAvgPool, ComplexLinear
 from ..nn.functional import split
 from ..nn.init import Scheme, init_real_
 from .frontend import FrontEnd, FrontEndName
+from .twin import Activation, Layers, Norm, activation, conv, norm
 
-__all__ = ["TranscriberConfig", "TranscriberNetwork", "folded"]
+__all__ = ["TranscriberConfig", "TranscriberNetwork"]
 
 DENSE_UNITS = 2048
 # Most notes are silent most of the time; starting there saves the network from learning it first.
@@ -66,8 +57,8 @@ class TranscriberConfig:
     sample_rate: int = 11025
     window_samples: int = 4096
     first_kernel: int = 7
-    activation: Literal["crelu", "zrelu", "modrelu"] = "crelu"
-    norm: Literal["whitening", "naive", "none"] = "whitening"
+    activation: Activation = "crelu"
+    norm: Norm = "whitening"
     scheme: Scheme = "unitary"
 
     def __post_init__(self) -> None:
@@ -98,27 +89,7 @@ _SHALLOW_KERNEL, _SHALLOW_STRIDE, _SHALLOW_POOL = 512, 16, (4, 2)
 
 def _conv(config: TranscriberConfig, channels: int, maps: int, kernel: int, stride: int, padding: int = 0) -> nn.Module:
     # Over one axis, as a two-dimensional convolution of height 1: see TranscriberNetwork.forward.
-    sizes = ((1, kernel), (1, stride), (0, padding))
-    if config.complex:
-        return ComplexConv2d(channels, maps, *sizes, scheme=config.scheme)
-    layer = nn.Conv2d(channels, maps, *sizes)
-    init_real_(layer.weight, config.scheme)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer
-
-
-def _activation(config: TranscriberConfig, channels: int) -> nn.Module:
-    if not config.complex:
-        return nn.ReLU()
-    if config.activation == "modrelu":
-        return ModReLU(channels)
-    return CReLU() if config.activation == "crelu" else ZReLU()
-
-
-def _norm(config: TranscriberConfig, channels: int) -> nn.Module:
-    if config.norm == "none":
-        return nn.Identity()
-    return ComplexBatchNorm(channels, variant=config.norm) if config.complex else nn.BatchNorm2d(channels, eps=1e-4)
+    return conv(config.complex, channels, maps, (1, kernel), (1, stride), (0, padding), scheme=config.scheme)
 
 
 def _deep(config: TranscriberConfig, channels: int, length: int) -> list[nn.Module]:
@@ -130,8 +101,8 @@ def _deep(config: TranscriberConfig, channels: int, length: int) -> list[nn.Modu
         layers.append(_conv(config, channels, block.channels, kernel, block.stride, padding))
         length = (length + 2 * padding - kernel) // block.stride + 1
         if block.pooled:
-            layers.append(_norm(config, block.channels))
-        layers.append(_activation(config, block.channels))
+            layers.append(norm(config.complex, block.channels, config.norm))
+        layers.append(activation(config.complex, block.channels, config.activation))
         if block.pooled:
             layers.append(ComplexAvgPool((1, 2)) if config.complex else _MaxPool(2, 2))
             length //= 2
@@ -154,11 +125,11 @@ def _shallow(config: TranscriberConfig, channels: int, length: int) -> list[nn.M
     nn.init.constant_(out.bias[: config.outputs], OUTPUT_BIAS)  # type: ignore[index]
     return [
         _conv(config, channels, 32, _SHALLOW_KERNEL, _SHALLOW_STRIDE),
-        _activation(config, 32),
+        activation(config.complex, 32, config.activation),
         ComplexAvgPool((1, pool), (1, step)),
         nn.Flatten(),
         ComplexLinear(32 * length, DENSE_UNITS, scheme=config.scheme),
-        _activation(config, DENSE_UNITS),
+        activation(config.complex, DENSE_UNITS, config.activation),
         out,
         _RealPart(),
     ]
@@ -217,15 +188,6 @@ _ARCHITECTURES: dict[str, Callable[[TranscriberConfig, int, int], list[nn.Module
 }
 
 
-class _Layers(nn.Sequential):
-    """A chain of layers with a forward of its own, which the compiler takes as one graph; nn.Sequential's it splits."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self:
-            x = layer(x)
-        return x
-
-
 class TranscriberNetwork(nn.Module):
     """A front end and the layers behind it.
 
@@ -235,32 +197,18 @@ class TranscriberNetwork(nn.Module):
         config: What to build.
     """
 
+    kind: ClassVar[str] = "transcriber"
+
     def __init__(self, config: TranscriberConfig) -> None:
         super().__init__()
         self.config = config
         bins = config.bins or (config.window_samples // 2 if config.complex else config.window_samples)
         self.front_end = FrontEnd(config.front_end, config.window_samples, bins, config.complex)
         channels = self.front_end.channels // 2 if config.complex else self.front_end.channels
-        self.body = _Layers(*_ARCHITECTURES[config.architecture](config, channels, self.front_end.length))
+        self.body = Layers(*_ARCHITECTURES[config.architecture](config, channels, self.front_end.length))
 
     def forward(self, windows: Tensor) -> Tensor:
         """Gives the logits of the notes that sound at the windows' centres."""
         x = self.front_end(windows).unsqueeze(2)
         # The channels lie innermost in memory, a format PyTorch has for images alone: nearly twice as fast on a CPU.
         return self.body(x.contiguous(memory_format=torch.channels_last))
-
-
-def folded(network: TranscriberNetwork) -> TranscriberNetwork:
-    """Makes the same network for inference: normalisation folded into the convolutions.
-
-    Args:
-        network: In evaluation mode; it shares its other layers with the result and is not changed.
-
-    Returns:
-        A network that gives the same logits up to rounding, and does not train.
-    """
-    light = copy.copy(network)
-    light._modules = dict(network._modules)
-    light.body = _Layers(*fold_sequence(list(network.body)))
-    light.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return light.eval()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..data.corpus import Recording
 from ..data.speech import Utterance
 from ..data.store import Store, prepare
-from ..models import TranscriberConfig
+from ..models import MusicConfig
 from ..signal import SPEECH_RATE
 
 __all__ = ["add_cache", "describe", "describe_speech", "open_speech", "open_stores"]
@@ -23,7 +23,7 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", default="prepared", help="where prepared stores lie (default: %(default)s)")
 
 
-def open_stores(parts: Iterable[Sequence[Recording]], cache: str, model: TranscriberConfig) -> list[Store]:
+def open_stores(parts: Iterable[Sequence[Recording]], cache: str, model: MusicConfig) -> list[Store]:
     """Opens the store of each part of a corpus, made when missing.
 
     Args:

@@ -19,17 +19,12 @@ from ..data.corpus import Piece
 from ..data.frames import HOP_SAMPLES
 from ..errors import OutputError
 from ..evaluation import Heard, hear, scorable, tune_decoding
-from ..experiment import Experiment
 from ..inference import Transcriber, load_transcriber
 from ..metrics import evaluate
-from ..models import TranscriberNetwork
-from ..notes import DecodeSettings
-from ..runs import load_network, read_experiment, windows_seen
+from .shipments import Shipment, open_shipment
 
-__all__ = ["Facts", "add_arguments", "check_replaceable", "export", "hear_pieces"]
+__all__ = ["Facts", "add_arguments", "check_replaceable", "export", "hear_pieces", "scored_hop"]
 
-# Frames of a finished checkpoint: 23 ms apart, half as many as in the paper's evaluation; notes lose nothing by it.
-SHIPPED_HOP_SAMPLES = 256
 SCORES = ("average_precision", "frame_precision", "frame_recall", "frame_f1", "note_f1", "note_offset_f1")
 
 CARD = """\
@@ -40,12 +35,12 @@ CARD = """\
 | | |
 |---|---|
 | Network | {network} |
-| Input | {rate} Hz mono, windows of {window} samples ({window_ms:.0f} ms) |
-| Output | the probability of each of {outputs} notes from MIDI {lowest} on at the window's centre |
+| Input | {input} |
+| Output | {output} |
 | Training data | {data} |
 | Validation data | {validation} |
 | Licence of the data | {licence} |
-| Seen in training | {windows:,} windows, seed {seed}{start}; these weights: after {best_windows:,}, the best epoch |
+| Seen in training | {seen:,} {unit}, seed {seed}{start}; these weights: after {best_seen:,}, the best epoch |
 | Machine, date | {machine}, {date} |
 
 ## Figures
@@ -122,6 +117,18 @@ def hear_pieces(transcriber: Transcriber, pieces: Sequence[Piece], hop_samples: 
     return [hear(transcriber, p.audio, p.labels, hop_samples) for p in tqdm(pieces, "hearing", disable=None)]
 
 
+def scored_hop(transcriber: Transcriber) -> int:
+    """Tells at which distance of the frames a transcriber is scored.
+
+    Args:
+        transcriber: What listens.
+
+    Returns:
+        Samples: the paper's where it can be run at any, else its own.
+    """
+    return HOP_SAMPLES if transcriber.any_hop else transcriber.checkpoint.hop_samples
+
+
 def export(arguments: argparse.Namespace, validation: dict[str, Sequence[Piece]], facts: Facts) -> None:
     """Exports the best weights of a run.
 
@@ -134,67 +141,65 @@ def export(arguments: argparse.Namespace, validation: dict[str, Sequence[Piece]]
         AudiocxError: There is no run, a piece cannot be heard, or the checkpoint cannot be written.
     """
     check_replaceable(arguments.checkpoint)
-    experiment = read_experiment(arguments.run, Experiment)
-    best = arguments.run / "best.ckpt"
-    network = load_network(best, experiment.model)
-    settings, shipped, fine = _hear_and_tune(network, validation)
-    lowest = experiment.model.lowest_note
+    shipment = open_shipment(arguments.run)
+    settings, heard = _hear_and_tune(shipment, validation)
     scores = {
-        f"{name}, hop {hop}": evaluate(scorable(one, settings, lowest) for one in heard[name]).overall
-        for hop, heard in ((HOP_SAMPLES, fine), (SHIPPED_HOP_SAMPLES, shipped))
-        for name in validation
+        f"{name}, hop {hop}": evaluate(scorable(one, settings) for one in part).overall
+        for hop, parts in heard.items()
+        for name, part in parts.items()
     }
-    windows, best_windows = (windows_seen(path, experiment.train) for path in (arguments.run / "last.ckpt", best))
-    kind = f"{experiment.model.architecture} {'complex' if experiment.model.complex else 'real'}"
-    description = f"Notes by the {kind} network of Deep Complex Networks, trained on {facts.corpora}."
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    start = experiment.train.start and f", from the weights of `{experiment.train.start}` on"
+    description = f"Notes by {shipment.about}, trained on {facts.corpora}."
     rows = [f"| {name} | {' | '.join(f'{overall[key]:.3f}' for key in SCORES)} |" for name, overall in scores.items()]
-    date = datetime.date.today().isoformat()
-    card = CARD.format(
-        **vars(facts)
-        | {
-            "commands": facts.commands.format(
-                run=arguments.run.name, name=arguments.checkpoint.name, config=kind.replace(" ", "-")
-            )
-        },
-        name=arguments.checkpoint.name,
-        description=description,
-        network=f"{kind}, {parameters:,} parameters, front end: {experiment.model.front_end}",
-        rate=experiment.model.sample_rate,
-        window=experiment.model.window_samples,
-        window_ms=1000 * experiment.model.window_samples / experiment.model.sample_rate,
-        outputs=experiment.model.outputs,
-        lowest=lowest,
-        windows=windows,
-        best_windows=best_windows,
-        seed=experiment.train.seed,
-        start=start,
-        machine=arguments.machine,
-        date=date,
-        hop=f"{HOP_SAMPLES} or {SHIPPED_HOP_SAMPLES}",
-        rows="\n".join(rows),
-    )
-    figures: dict[str, Any] = {**scores, "windows": windows, "parameters": parameters, "date": date}
-    # The first corpus's stands for all where there is room for one figure.
-    figures["ap"] = next(iter(scores.values()))["average_precision"]
+    card = _card(shipment, arguments, facts) | {
+        "description": description,
+        "hop": " or ".join(map(str, heard)),
+        "rows": "\n".join(rows),
+    }
+    figures: dict[str, Any] = {
+        **scores,
+        shipment.unit: card["seen"],
+        "parameters": shipment.parameters,
+        "date": card["date"],
+        # The first corpus's stands for all where there is room for one figure.
+        "ap": next(iter(scores.values()))["average_precision"],
+    }
     if arguments.checkpoint.exists():
         shutil.rmtree(arguments.checkpoint)
-    pretrained.export(network, arguments.checkpoint, settings, SHIPPED_HOP_SAMPLES, description, figures, card)
+    shipment.ship(arguments.checkpoint, settings, description, figures=figures, card=CARD.format(**card))
     print("\n".join(rows))
 
 
+def _card(shipment: Shipment, arguments: argparse.Namespace, facts: Facts) -> dict[str, Any]:
+    """What stands in the model card, but for the scores."""
+    train, name = shipment.experiment.train, arguments.checkpoint.name
+    commands = facts.commands.format(run=arguments.run.name, name=name, config=shipment.config_name)
+    return {
+        **vars(facts),
+        **shipment.facts(),
+        "commands": commands,
+        "name": name,
+        "unit": shipment.unit,
+        "seen": shipment.seen("last.ckpt"),
+        "best_seen": shipment.seen("best.ckpt"),
+        "seed": train.seed,
+        "start": train.start and f", from the weights of `{train.start}` on",
+        "machine": arguments.machine,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
 def _hear_and_tune(
-    network: TranscriberNetwork, validation: dict[str, Sequence[Piece]]
-) -> tuple[DecodeSettings, dict[str, list[Heard]], dict[str, list[Heard]]]:
-    """Gives the decoding settings, and the pieces heard at the shipped hop and at the paper's."""
+    shipment: Shipment, validation: dict[str, Sequence[Piece]]
+) -> tuple[Any, dict[int, dict[str, list[Heard]]]]:
+    """Gives the decoding settings, and the pieces heard, by hop and by name."""
     with tempfile.TemporaryDirectory() as draft:
         # The very weights that are shipped, rounded to 16 bits.
-        untuned = pretrained.export(network, Path(draft) / "untuned", DecodeSettings(), HOP_SAMPLES, "not tuned yet")
-        transcriber = load_transcriber(untuned)
-    shipped = {name: hear_pieces(transcriber, pieces, SHIPPED_HOP_SAMPLES) for name, pieces in validation.items()}
-    recordings = [heard for part in shipped.values() for heard in part]
+        transcriber = load_transcriber(shipment.ship(Path(draft) / "untuned"))
+    own = transcriber.checkpoint.hop_samples
+    heard = {
+        hop: {name: hear_pieces(transcriber, pieces, hop) for name, pieces in validation.items()}
+        for hop in dict.fromkeys((scored_hop(transcriber), own))
+    }
+    recordings = [one for part in heard[own].values() for one in part]
     workers = min(os.cpu_count() or 1, len(recordings))
-    settings, _ = tune_decoding(recordings, network.config.lowest_note, workers=workers)
-    fine = {name: hear_pieces(transcriber, pieces, HOP_SAMPLES) for name, pieces in validation.items()}
-    return settings, shipped, fine
+    return tune_decoding(recordings, transcriber.checkpoint.decode, workers=workers)[0], heard

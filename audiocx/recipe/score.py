@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,15 @@ from tqdm import tqdm
 
 from .. import plots
 from ..breakdown import HeardFrames, by_instrument, by_polyphony, format_breakdown
-from ..data.frames import GRIDS
+from ..data.frames import GRIDS, HOP_SAMPLES
 from ..data.store import Store
 from ..errors import ConfigError, DataError
 from ..files import replacing
 from ..metrics import average_precision, frame_scores, precision_recall_curve
-from ..models import TranscriberNetwork
-from ..models.frames import probabilities_at
+from ..models import MusicConfig, MusicNetwork, NoteConfig, NoteNetwork, frames, note_frames
 from ..runs import Trained
 
-__all__ = ["hear_store", "report", "summarise"]
+__all__ = ["hear_store", "hop_of", "report", "summarise"]
 
 # At which a pitch counts as sounding, for precision, recall and F1.
 THRESHOLD = 0.5
@@ -30,8 +30,21 @@ THRESHOLD = 0.5
 PASSAGE_FRAMES = 1000
 
 
+def hop_of(config: MusicConfig, grid: str) -> int:
+    """Tells how far apart the frames lie that are scored.
+
+    Args:
+        config: Of the network.
+        grid: Which frames; a key of :data:`audiocx.data.frames.GRIDS`.
+
+    Returns:
+        Samples; of whole recordings, a note network's own hop.
+    """
+    return config.hop_samples if grid == "whole" and isinstance(config, NoteConfig) else HOP_SAMPLES
+
+
 def hear_store(
-    network: TranscriberNetwork,
+    network: MusicNetwork,
     store: Store,
     grid: str = "paper",
     outputs: int | None = None,
@@ -52,28 +65,22 @@ def hear_store(
         The recordings.
 
     Raises:
-        ConfigError: There is no such grid.
+        ConfigError: There is no such grid, or the network is a note network whose frames lie otherwise.
         DataError: A recording is too short to have a frame in the grid, or nothing sounds in any frame.
     """
-    if grid not in GRIDS:
-        raise ConfigError(f"There are no frames {grid!r}; choose one of {', '.join(GRIDS)}.")
-    window_samples = network.config.window_samples
-    centres = [GRIDS[grid](length, window_samples, store.sample_rate) for length in store.lengths.tolist()]
-    short = [name for name, frames in zip(store.names, centres, strict=True) if not len(frames)]
-    if short:
-        raise DataError(f"{short[0]} is too short for the frames {grid!r}; score the whole of it with 'whole'.")
+    centres = _centres(network.config, store, grid)
     pitches = slice(0, outputs or network.config.outputs)
     network = network.to(device)
     heard = []
     with tqdm(total=sum(map(len, centres)), unit="frames", disable=None if progress else True) as bar:
-        for piece, frames in enumerate(centres):
-            probabilities = probabilities_at(network, store.samples(piece), frames, report=bar.update)
-            rolls = store.sounding_by_program(piece, frames)
+        for piece, moments in enumerate(centres):
+            probabilities = _probabilities_at(network, store.samples(piece), moments, bar.update)
+            rolls = store.sounding_by_program(piece, moments)
             heard.append(
                 HeardFrames(
                     store.names[piece],
                     probabilities[:, pitches],
-                    store.sounding(piece, frames)[:, pitches],
+                    store.sounding(piece, moments)[:, pitches],
                     {program: roll[:, pitches] for program, roll in rolls.items()},
                 )
             )
@@ -82,7 +89,32 @@ def hear_store(
     return heard
 
 
-def summarise(heard: list[HeardFrames], trained: Trained[TranscriberNetwork], **facts: Any) -> dict[str, Any]:
+def _centres(config: MusicConfig, store: Store, grid: str) -> list[np.ndarray]:
+    """Samples of each recording at which the frames are centred, int64 [T]."""
+    if grid not in GRIDS:
+        raise ConfigError(f"There are no frames {grid!r}; choose one of {', '.join(GRIDS)}.")
+    shape = config.window_samples, store.sample_rate, hop_of(config, grid)
+    centres = [GRIDS[grid](length, *shape) for length in store.lengths.tolist()]
+    for name, moments in zip(store.names, centres, strict=True):
+        if not len(moments):
+            raise DataError(f"{name} is too short for the frames {grid!r}; score the whole of it with 'whole'.")
+        if isinstance(config, NoteConfig) and (np.diff(moments) % config.hop_samples).any():
+            raise ConfigError(
+                f"The network has a frame every {config.hop_samples} samples, and the frames {grid!r} lie otherwise; "
+                "score whole recordings with 'whole'."
+            )
+    return centres
+
+
+def _probabilities_at(
+    network: MusicNetwork, samples: np.ndarray, centres: np.ndarray, report: Callable[[int], object]
+) -> np.ndarray:
+    if isinstance(network, NoteNetwork):
+        return note_frames.probabilities_at(network, samples, centres, report=report)
+    return frames.probabilities_at(network, samples, centres, report=report)
+
+
+def summarise(heard: list[HeardFrames], trained: Trained[Any], **facts: Any) -> dict[str, Any]:
     """Gathers all that is to be said of a network's scores.
 
     Args:
@@ -91,9 +123,9 @@ def summarise(heard: list[HeardFrames], trained: Trained[TranscriberNetwork], **
         facts: More to record: the corpus, the split, the frames.
 
     Returns:
-        What JSON can hold: the network's name, settings, size and windows seen; average_precision over all pairs
-        flattened, frame scores at a threshold of 0.5, and the average precision of each recording, each instrument and
-        each number of notes sounding together.
+        What JSON can hold: the network's name, settings, size and windows or frames seen; average_precision over all
+        pairs flattened, frame scores at a threshold of 0.5, and the average precision of each recording, each
+        instrument and each number of notes sounding together.
     """
     probabilities = np.concatenate([piece.probabilities for piece in heard])
     roll = np.concatenate([piece.roll for piece in heard])
@@ -103,6 +135,7 @@ def summarise(heard: list[HeardFrames], trained: Trained[TranscriberNetwork], **
         "model": dataclasses.asdict(network.config),
         "parameters": trained.parameters,
         "windows": trained.windows,
+        "frames_seen": trained.frames,
         **facts,
         "pitches": probabilities.shape[1],
         "average_precision": average_precision(probabilities, roll),

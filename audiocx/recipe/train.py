@@ -11,7 +11,15 @@ from typing import Any
 from ..config import to_dict
 from ..data.store import Store
 from ..errors import ConfigError
-from ..experiment import AnyExperiment, Experiment, PredictorExperiment, experiment_of, read_experiment_toml
+from ..experiment import (
+    AnyExperiment,
+    Experiment,
+    NoteExperiment,
+    PredictorExperiment,
+    experiment_of,
+    read_experiment_toml,
+)
+from ..runs import other_kind
 
 __all__ = ["Stores", "changed", "train"]
 
@@ -23,7 +31,7 @@ def train(
     description: str,
     add_corpora: Callable[[argparse.ArgumentParser], None],
     stores: Stores,
-    kind: type[AnyExperiment] = Experiment,
+    *kinds: type[AnyExperiment],
 ) -> None:
     """Trains as the command line says.
 
@@ -31,15 +39,16 @@ def train(
         description: What ``--help`` says first.
         add_corpora: Adds the arguments that name the corpora.
         stores: Opens them.
-        kind: Of the experiments for which these corpora are.
+        kinds: Of the experiments for which these corpora are; those of music when left out.
 
     Raises:
         AudiocxError: The experiment, the corpora or the run cannot be used.
     """
     arguments = _arguments(description, add_corpora)
     experiment = changed(read_experiment_toml(arguments.config), arguments.set)
-    if not isinstance(experiment, kind):
-        raise ConfigError(f"{arguments.config} trains a {experiment.kind}; name an experiment of a {kind.kind}.")
+    kinds = kinds or (Experiment, NoteExperiment)
+    if not isinstance(experiment, kinds):
+        raise ConfigError(other_kind(arguments.config, experiment, kinds))
     how: dict[str, Any] = {
         "folder": arguments.run or Path("runs") / arguments.config.stem,
         "resume": not arguments.fresh,
@@ -49,18 +58,18 @@ def train(
         "precision": arguments.precision,
         "progress": not arguments.quiet,
     }
-    # The engine only when the corpora are open: Lightning takes seconds to import.
     if isinstance(experiment, PredictorExperiment):
         opened = stores(arguments)
-        from ..engine import fit_predictor
-
-        best = fit_predictor(experiment, *opened, **how)
     else:
-        opened = stores(arguments, experiment.model)
-        from ..engine import fit
+        opened, how["compile"] = stores(arguments, experiment.model), not arguments.no_compile
+    from .. import engine  # only now that the corpora are open: Lightning takes seconds to import
 
-        best = fit(experiment, *opened, **how, compile=not arguments.no_compile)
-    print(f"best: {best}")
+    fits: dict[str, Callable[..., Path]] = {
+        Experiment.kind: engine.fit,
+        PredictorExperiment.kind: engine.fit_predictor,
+        NoteExperiment.kind: engine.fit_notes,
+    }
+    print(f"best: {fits[experiment.kind](experiment, *opened, **how)}")
 
 
 def _arguments(description: str, add_corpora: Callable[[argparse.ArgumentParser], None]) -> argparse.Namespace:

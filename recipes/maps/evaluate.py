@@ -14,12 +14,11 @@ import numpy as np
 
 from audiocx import plots, recipe
 from audiocx.data import maps
-from audiocx.data.frames import HOP_SAMPLES
 from audiocx.evaluation import scorable
 from audiocx.files import replacing
 from audiocx.inference import load_transcriber
 from audiocx.metrics import Evaluation, Piece, evaluate, format_table, precision_recall_curve
-from audiocx.recipe.export import hear_pieces
+from audiocx.recipe.export import hear_pieces, scored_hop
 
 PASSAGE_S = (10.0, 25.0)
 
@@ -53,24 +52,22 @@ def main() -> None:
     parser.add_argument("model", help="a checkpoint: a name of 'audiocx models', or its folder")
     parser.add_argument("folder", help="the MAPS folder")
     parser.add_argument("-o", "--output", type=Path, default=Path("results"), help="folder of the results")
-    parser.add_argument(
-        "--hop", type=int, default=HOP_SAMPLES, help="samples from frame to frame (default: %(default)s)"
-    )
+    parser.add_argument("--hop", type=int, help="samples from frame to frame (default: 128, or a note network's own)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     arguments = parser.parse_args()
     transcriber = load_transcriber(arguments.model, arguments.device)
     _, validation = maps.split(maps.find_pieces(arguments.folder))
-    heard = hear_pieces(transcriber, validation, arguments.hop)
-    lowest_note = transcriber.config.lowest_note
-    pieces = [scorable(one, transcriber.checkpoint.decode, lowest_note) for one in heard]
+    hop = scored_hop(transcriber) if arguments.hop is None else arguments.hop
+    heard = hear_pieces(transcriber, validation, hop)
+    pieces = [scorable(one, transcriber.checkpoint.decode) for one in heard]
     evaluation = evaluate(pieces)
     print(format_table([*evaluation.rows, evaluation.overall]))
     with suppress(OSError):  # what is written there says why not
         arguments.output.mkdir(parents=True, exist_ok=True)
     with replacing(arguments.output / "scores.json") as temporary:
         temporary.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
-    rate = heard[0].evidence.frame_rate
-    draw(transcriber.checkpoint.name, pieces, evaluation, lowest_note, rate, arguments.output)
+    evidence = heard[0].evidence
+    draw(transcriber.checkpoint.name, pieces, evaluation, evidence.lowest_note, evidence.frame_rate, arguments.output)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import argparse
 from audiocx import recipe
 from audiocx.data import maps
 from audiocx.data.store import Store
-from audiocx.models import TranscriberConfig
+from audiocx.models import MusicConfig, TranscriberConfig
 from audiocx.recipe.corpora import add_cache, describe, open_stores
 
 
@@ -17,7 +17,7 @@ def corpus_arguments(parser: argparse.ArgumentParser) -> None:
     add_cache(parser)
 
 
-def stores(arguments: argparse.Namespace, model: TranscriberConfig) -> tuple[list[Store], list[Store]]:
+def stores(arguments: argparse.Namespace, model: MusicConfig) -> tuple[list[Store], list[Store]]:
     """Opens the training and the validation store, made when missing."""
     parts = maps.split(maps.find_pieces(arguments.folder))
     train, validation = open_stores(parts, arguments.cache, model)

@@ -13,11 +13,11 @@ from pathlib import Path
 from prepare import corpus_arguments, parts
 
 from audiocx import recipe
-from audiocx.data.frames import GRIDS, HOP_SAMPLES
+from audiocx.data.frames import GRIDS
 from audiocx.errors import DataError
-from audiocx.models import TranscriberNetwork
+from audiocx.models import NoteNetwork, TranscriberNetwork
 from audiocx.recipe.corpora import open_stores
-from audiocx.recipe.score import hear_store, report, summarise
+from audiocx.recipe.score import hear_store, hop_of, report, summarise
 from audiocx.runs import open_trained
 
 # A0 to G#7; a network of 88 notes has four more above.
@@ -39,7 +39,7 @@ def main() -> None:
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda ... (default: %(default)s)")
     arguments = parser.parse_args()
-    trained = open_trained(arguments.network, TranscriberNetwork)
+    trained = open_trained(arguments.network, TranscriberNetwork, NoteNetwork)
     config = trained.network.config
     pieces = getattr(parts(arguments), arguments.split)
     if not pieces:
@@ -50,7 +50,8 @@ def main() -> None:
     facts = {"split": arguments.split + " (extended)" * arguments.extended, "frames": arguments.frames}
     scores = summarise(heard, trained, corpus=Path(arguments.folder).name, **facts)
     output = arguments.output or Path("results") / trained.name
-    report(heard, scores, config.lowest_note, config.sample_rate / HOP_SAMPLES, output)
+    frame_rate = config.sample_rate / hop_of(config, arguments.frames)
+    report(heard, scores, config.lowest_note, frame_rate, output)
 
 
 if __name__ == "__main__":

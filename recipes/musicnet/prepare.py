@@ -15,7 +15,7 @@ from audiocx.data import musicnet
 from audiocx.data.store import Store
 from audiocx.download import Remote, fetch
 from audiocx.errors import DataError
-from audiocx.models import TranscriberConfig
+from audiocx.models import MusicConfig, TranscriberConfig
 from audiocx.recipe.corpora import add_cache, describe, open_stores
 
 # The distribution of 2021. The sums are those that public users of the record check against.
@@ -40,7 +40,7 @@ def parts(arguments: argparse.Namespace) -> musicnet.Split:
     return musicnet.split(musicnet.find_pieces(arguments.folder), arguments.extended)
 
 
-def stores(arguments: argparse.Namespace, model: TranscriberConfig) -> tuple[list[Store], list[Store]]:
+def stores(arguments: argparse.Namespace, model: MusicConfig) -> tuple[list[Store], list[Store]]:
     """Opens the training and the validation store, made when missing."""
     split = parts(arguments)
     for name in ("train", "validation"):

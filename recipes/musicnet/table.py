@@ -39,13 +39,16 @@ def read_scores(folder: Path) -> dict[str, Any]:
 def row(scores: dict[str, Any]) -> str:
     """Gives a network's line of the table."""
     model = scores["model"]
-    kind = f"{model['architecture']} {'complex' if model['complex'] else 'real'}"
-    published = PUBLISHED[model["architecture"], model["complex"]]
+    twin = "complex" if model["complex"] else "real"
+    kind, published = f"note network, {twin}", ""
+    if "architecture" in model:  # the paper's
+        kind = f"{model['architecture']} {twin}, {model['front_end']}"
+        published = f"{PUBLISHED[model['architecture'], model['complex']]:.1f}"
     windows = "?" if scores["windows"] is None else f"{scores['windows']:,}"
     ours = 100 * scores["average_precision"]
     return (
-        f"| {scores['name']} | {kind}, {model['front_end']} | {model['sample_rate']} | {scores['parameters']:,} | "
-        f"{windows} | {ours:.1f} | {published:.1f} |"
+        f"| {scores['name']} | {kind} | {model['sample_rate']} | {scores['parameters']:,} | {windows} | {ours:.1f} | "
+        f"{published} |"
     )
 
 

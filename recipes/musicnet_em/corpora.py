@@ -8,7 +8,7 @@ from audiocx.data import maps, musicnet
 from audiocx.data.corpus import Piece
 from audiocx.data.store import Store
 from audiocx.errors import DataError
-from audiocx.models import TranscriberConfig
+from audiocx.models import MusicConfig
 from audiocx.recipe.corpora import add_cache, open_stores
 
 
@@ -28,7 +28,7 @@ def parts(arguments: argparse.Namespace) -> tuple[list[list[Piece]], list[list[P
     return [renders.train, pianos], [renders.validation, held_out]
 
 
-def stores(arguments: argparse.Namespace, model: TranscriberConfig) -> tuple[list[Store], list[Store]]:
+def stores(arguments: argparse.Namespace, model: MusicConfig) -> tuple[list[Store], list[Store]]:
     """Opens their stores, made when missing."""
     train, validation = parts(arguments)
     return open_stores(train, arguments.cache, model), open_stores(validation, arguments.cache, model)

@@ -1,0 +1,120 @@
+"""The door of the note networks: samples in, complex spectra over log frequency out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["LogSpectrum", "Phase"]
+
+Phase = Literal["advance", "centred", "none"]
+
+# log1p of so many times the amplitude: what lies 80 dB under full scale is not lost, and the loudest is at about 2.
+_GAIN = 1e4
+_SPAN = 4.0
+
+
+class LogSpectrum(nn.Module):
+    """Complex spectra of several window lengths over one axis of log frequency.
+
+    Each window's Fourier transform, its phase referred to the window's centre, is gathered into bins a fraction of a
+    semitone apart by triangles as wide as the bins lie apart in either spectrum. Magnitudes are compressed by log1p.
+
+    The phase "advance" is that since the frame before beyond that of a tone at the bin's own frequency: of a steady
+    partial it tells how far from the bin it lies, whenever it began; where a note is struck it jumps. "centred" is the
+    phase itself, and "none" leaves magnitudes.
+
+    Shape: input [B, N] float32, N = T * hop_samples + the longest window; output [B, 2W, T, F], real parts first, W
+    the number of windows, or of magnitudes [B, W, T, F]. Frame t is centred at sample (t + 1) * hop_samples + longest
+    window / 2: the first frame's advance needs the one before.
+
+    Args:
+        sample_rate: Hz.
+        hop_samples: Samples from frame to frame.
+        windows: Lengths of the Hann windows in samples, even, the longest first.
+        lowest_note: MIDI number of the lowest semitone.
+        semitones: How many; F = semitones * bins_per_semitone.
+        bins_per_semitone: An odd number, the middle bin of each in tune.
+        phase: One of the above.
+
+    Raises:
+        ValueError: A window is odd or longer than the first, bins_per_semitone is even, or the phase unknown.
+    """
+
+    steady: Tensor
+
+    def __init__(
+        self,
+        sample_rate: int,
+        hop_samples: int,
+        windows: Sequence[int],
+        lowest_note: int,
+        semitones: int,
+        bins_per_semitone: int = 3,
+        phase: Phase = "advance",
+    ) -> None:
+        super().__init__()
+        if phase not in get_args(Phase):
+            raise ValueError(f"phase is one of {', '.join(map(repr, get_args(Phase)))}, not {phase!r}")
+        if not windows or any(size % 2 or size > windows[0] for size in windows) or bins_per_semitone % 2 == 0:
+            raise ValueError("windows are even, the longest first, and bins_per_semitone is odd")
+        self.hop_samples, self.windows, self.phase = hop_samples, tuple(windows), phase
+        self.channels = len(windows) * (1 if phase == "none" else 2)
+        # Made on the CPU even where a network is built on "meta", to be given its weights later.
+        bins = torch.arange(semitones * bins_per_semitone, dtype=torch.float64, device="cpu")
+        offsets = bins - bins_per_semitone // 2
+        freq_hz = 440 * 2 ** ((lowest_note - 69 + offsets / bins_per_semitone) / 12)
+        turn = 2 * torch.pi * freq_hz * hop_samples / sample_rate
+        # None of these is saved: they follow from the settings.
+        self.register_buffer("steady", torch.polar(torch.ones_like(turn), -turn).to(torch.complex64), persistent=False)
+        for index, size in enumerate(windows):
+            hann = torch.hann_window(size, device="cpu") * (2 / size)
+            self.register_buffer(f"hann_{index}", hann, persistent=False)
+            filters = _triangles(freq_hz, sample_rate, size, 2 ** (1 / (12 * bins_per_semitone)))
+            self.register_buffer(f"filters_{index}", filters, persistent=False)
+
+    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cuda", enabled=False)
+    def forward(self, samples: Tensor) -> Tensor:
+        """Transforms; see the class for shapes."""
+        x = torch.stack([self._gathered(samples, index) for index in range(len(self.windows))], 1)
+        z, length = x[:, :, 1:], x[:, :, 1:].abs()
+        compressed = torch.log1p(_GAIN * length) / _SPAN
+        if self.phase == "none":
+            return compressed
+        if self.phase == "advance":
+            z = z * _directions(x[:, :, :-1]).conj() * self.steady
+        z = z * (compressed / length.clamp_min(1e-9))
+        return torch.cat([z.real, z.imag], 1)
+
+    def _gathered(self, samples: Tensor, index: int) -> Tensor:
+        """Complex [B, T + 1, F] by one of the windows."""
+        size, margin = self.windows[index], (self.windows[0] - self.windows[index]) // 2
+        inner = samples[:, margin : samples.shape[1] - margin]
+        frames = inner.unfold(1, size, self.hop_samples) * getattr(self, f"hann_{index}")
+        spectrum = torch.view_as_real(torch.fft.rfft(frames))
+        # Real and imaginary parts alike: the filters are real.
+        return torch.view_as_complex((spectrum.mT @ getattr(self, f"filters_{index}")).mT.contiguous())
+
+    def extra_repr(self) -> str:
+        """Names the sizes."""
+        return f"hop_samples={self.hop_samples}, windows={self.windows}, phase={self.phase!r}"
+
+
+def _triangles(freq_hz: Tensor, sample_rate: int, size: int, ratio: float) -> Tensor:
+    """Weights [size / 2 + 1, F] of a window's spectrum in each bin of log frequency, signs that centre the phase in."""
+    places = freq_hz * size / sample_rate
+    reach = (places * (ratio - 1)).clamp_min(1.0)
+    lines = torch.arange(size // 2 + 1, dtype=torch.float64, device=places.device)
+    weights = F.relu(1 - (lines[:, None] - places).abs() / reach)
+    # Wider triangles gather more lines of the same partial.
+    return (weights / reach * (1.0 - 2.0 * (lines % 2))[:, None]).float()
+
+
+def _directions(z: Tensor) -> Tensor:
+    """Directions, of magnitude 1; 1 where there is nothing."""
+    return torch.where(z == 0, 1, torch.sgn(z))

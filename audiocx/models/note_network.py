@@ -1,0 +1,226 @@
+"""The note network: recordings in, where notes begin, sound and end, and how hard they are struck, frame by frame.
+
+A complex network over time and log frequency, or its real twin. It sees complex spectra of two window lengths, whose
+phases are advances from frame to frame (:class:`audiocx.models.log_spectrum.LogSpectrum`), the harmonics of each pitch
+laid one upon another; a few convolutions bring three bins a semitone to one a note, one looks over an octave, and
+residual blocks look further and further over time. Nothing looks further than ``reach_frames``, so that a recording can
+be cut into blocks that overlap as far, and gives what it gives uncut.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .log_spectrum import LogSpectrum, Phase
+from .twin import Activation, Layers, Norm, activation, conv, norm
+
+__all__ = ["NoteConfig", "NoteLogits", "NoteNetwork"]
+
+# Notes begin and end in few frames: starting there saves the network from learning it first.
+_RARE, _USUAL, _MEDIUM = -5.0, -3.0, 0.5
+_KERNEL = 3
+# Blocks begin as a small change to what goes through: however many there are, the network learns without a norm, which
+# takes half of a training step. Source: De & Smith, "Batch normalization biases residual blocks towards the identity
+# function in deep networks", 2020, section 4 (SkipInit; zero there).
+_SMALL = 0.1
+
+
+@dataclass(frozen=True)
+class NoteConfig:
+    """All that is needed to build a note network.
+
+    Attributes:
+        complex: The complex network, or its real twin.
+        stem_channels: Maps of the first convolutions, complex ones where they are.
+        channels: Maps of those over notes.
+        dilations: A residual block each: over how many frames its convolution over time steps.
+        octave: Semitones that one convolution looks over, an odd number.
+        harmonics: Ratios of the frequencies laid upon a pitch's own.
+        outputs: Number of notes.
+        lowest_note: MIDI number of output 0.
+        sample_rate: Hz.
+        hop_samples: Samples from frame to frame.
+        windows: Lengths of the windows in samples, the longest first.
+        bins_per_semitone: An odd number.
+        phase: What the spectra tell beside magnitudes: "advance", "centred" or, of the real network, "none"; see
+            :class:`audiocx.models.log_spectrum.LogSpectrum`.
+        time_stride: Frames that are looked at, and answered for, together: behind the first convolution all the others
+            take as much less work.
+        activation: Of the complex network: "crelu", "zrelu" or "modrelu". The real one has ReLU.
+        norm: "whitening", "naive" or "none". The real one has batch norm or "none".
+    """
+
+    complex: bool = True
+    stem_channels: int = 16
+    channels: int = 32
+    dilations: list[int] = field(default_factory=lambda: [1, 2, 4, 8, 16])
+    octave: int = 13
+    harmonics: list[float] = field(default_factory=lambda: [0.5, 1.0, 2.0, 3.0, 4.0, 5.0])
+    outputs: int = 88
+    lowest_note: int = 21
+    sample_rate: int = 11025
+    hop_samples: int = 128
+    windows: list[int] = field(default_factory=lambda: [4096, 1024])
+    bins_per_semitone: int = 3
+    phase: Phase = "advance"
+    time_stride: int = 2
+    activation: Activation = "crelu"
+    norm: Norm = "none"
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        sizes = (self.stem_channels, self.channels, *self.dilations, *self.windows, self.hop_samples, self.time_stride)
+        if min(sizes) < 1:
+            raise ValueError("channels, dilations, windows, hop_samples and time_stride must be positive")
+        if self.octave % 2 == 0 or not self.harmonics or min(self.harmonics) <= 0:
+            raise ValueError("octave must be odd and harmonics positive")
+        if self.complex and self.phase == "none":
+            raise ValueError("the complex network needs phases; set complex = false, or another phase")
+        if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
+            raise ValueError(f"notes {self.lowest_note} to {self.lowest_note + self.outputs - 1} leave MIDI's 0 to 127")
+
+    @property
+    def window_samples(self) -> int:
+        """Length of the longest window."""
+        return self.windows[0]
+
+    @property
+    def margin_samples(self) -> int:
+        """Samples from the centre of a frame that its spectrum needs, on either side, and the frame's before it."""
+        return self.windows[0] // 2 + self.hop_samples
+
+    @property
+    def reach_frames(self) -> int:
+        """Frames that the network looks at on either side of one."""
+        return self.time_stride * (4 + sum(self.dilations))
+
+
+class NoteLogits(NamedTuple):
+    """What the network gives, each [B, T, P].
+
+    Attributes:
+        onsets: Logits of a note's beginning in a frame.
+        frames: Of its sounding.
+        offsets: Of its end.
+        velocities: How hard it was struck, about 0 to 1; means something where a note begins.
+    """
+
+    onsets: Tensor
+    frames: Tensor
+    offsets: Tensor
+    velocities: Tensor
+
+
+class NoteNetwork(nn.Module):
+    """A front end over log frequency, convolutions, and a head for each question.
+
+    Shape: input [B, N] float32 samples in +-1, N = T * hop_samples + windows[0], T a multiple of ``time_stride``;
+    output [B, T, P] each. Frame t is centred at sample ``margin_samples + t * hop_samples``.
+
+    Args:
+        config: What to build.
+    """
+
+    kind: ClassVar[str] = "notes"
+
+    def __init__(self, config: NoteConfig) -> None:
+        super().__init__()
+        self.config = config
+        self._shifts = [round(12 * math.log2(ratio) * config.bins_per_semitone) for ratio in config.harmonics]
+        # As far up as there is a spectrum.
+        highest = math.floor(69 + 12 * math.log2(config.sample_rate / 2 / 440))
+        semitones = min(
+            highest - config.lowest_note, config.outputs + math.ceil(max(self._shifts) / config.bins_per_semitone)
+        )
+        self.front_end = LogSpectrum(
+            config.sample_rate,
+            config.hop_samples,
+            config.windows,
+            config.lowest_note,
+            semitones,
+            config.bins_per_semitone,
+            config.phase,
+        )
+        parts = 2 if config.complex else 1
+        seen = self.front_end.channels * len(config.harmonics) // parts
+        stem, maps = config.stem_channels, config.channels
+        per_note = config.bins_per_semitone
+        step, answers = config.time_stride, len(NoteLogits._fields)
+        heads = nn.Conv2d(parts * maps, answers * step, (_KERNEL, 1), padding=(1, 0))
+        with torch.no_grad():
+            heads.bias.copy_(torch.tensor([_RARE, _USUAL, _RARE, _MEDIUM]).repeat_interleave(step))  # type: ignore[union-attr]
+        self.body = Layers(
+            *_unit(config, seen, stem, (2 + step, 3), (step, 1), padding=(1, 1)),
+            *_unit(config, stem, stem, (3, 3), padding=(1, 1)),
+            # One bin a note: the kernel is as wide as it steps, for the middle bin to stay in the middle.
+            *_unit(config, stem, maps, (3, per_note), (1, per_note), padding=(1, 0)),
+            *_unit(config, maps, maps, (1, config.octave), padding=(0, config.octave // 2)),
+            *(_Block(config, dilation) for dilation in config.dilations),
+            heads,
+        )
+
+    def forward(self, samples: Tensor) -> NoteLogits:
+        """Listens; see the class for shapes."""
+        return self.listen(self.front_end(samples))
+
+    def listen(self, spectra: Tensor) -> NoteLogits:
+        """Runs what comes behind the front end.
+
+        Args:
+            spectra: As the front end gives them, [B, 2W, T, F].
+
+        Returns:
+            Logits [B, T, P] each.
+        """
+        x = self._stacked(spectra).contiguous(memory_format=torch.channels_last)
+        # Each position answers for time_stride frames.
+        y = self.body(x).unflatten(1, (len(NoteLogits._fields), -1)).movedim(2, 3)
+        return NoteLogits(*y.flatten(2, 3).unbind(1))
+
+    def _stacked(self, spectra: Tensor) -> Tensor:
+        """Lays the harmonics of each pitch upon it: [B, 2W, T, F] to [B, 2WH, T, P * bins_per_semitone]."""
+        size = self.config.outputs * self.config.bins_per_semitone
+        lowest = min(0, *self._shifts)
+        padded = F.pad(spectra, (-lowest, max(self._shifts) + size - spectra.shape[3]))
+        stack = [padded[..., shift - lowest : shift - lowest + size] for shift in self._shifts]
+        # All the real parts first.
+        return torch.stack(stack, 2).flatten(1, 2)
+
+
+class _Block(nn.Module):
+    """A convolution over time and one over neighbouring notes, beside what goes in."""
+
+    def __init__(self, config: NoteConfig, dilation: int) -> None:
+        super().__init__()
+        maps = config.channels
+        self.body = Layers(
+            *_unit(config, maps, maps, (_KERNEL, 1), padding=(dilation, 0), dilation=(dilation, 1)),
+            *_unit(config, maps, maps, (1, _KERNEL), padding=(0, 1)),
+        )
+        self.scale = nn.Parameter(torch.full((maps * (2 if config.complex else 1), 1, 1), _SMALL))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.scale * self.body(x)
+
+
+def _unit(
+    config: NoteConfig,
+    channels: int,
+    maps: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+) -> list[nn.Module]:
+    """Convolution, norm, activation."""
+    return [
+        conv(config.complex, channels, maps, kernel, stride, padding, dilation, bias=config.norm == "none"),
+        norm(config.complex, maps, config.norm),
+        activation(config.complex, maps, config.activation),
+    ]

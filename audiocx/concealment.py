@@ -153,13 +153,21 @@ def fill(
         The samples, concealed, of the same shape.
     """
     gaps = list(gaps)
-    lost = samples.reshape(len(samples), -1).copy()
-    for start, stop in spans(gaps, sample_rate):
-        lost[start:stop] = 0
+    lost = _silenced(samples, sample_rate, gaps)
     channels = np.stack([resample(channel, sample_rate, SPEECH_RATE) for channel in lost.T])
     channels = _concealed(channels, touched_frames(gaps, sample_rate), forecast, progress)
     filled = np.stack([resample(channel, SPEECH_RATE, sample_rate)[: len(lost)] for channel in channels], axis=1)
     return join(samples, filled.reshape(samples.shape), gaps, sample_rate)
+
+
+def _silenced(
+    samples: NDArray[np.float32], sample_rate: int, gaps: Iterable[tuple[float, float]]
+) -> NDArray[np.float32]:
+    """A copy [N, C] without what lies in the gaps."""
+    lost = samples.reshape(len(samples), -1).copy()
+    for start, stop in spans(gaps, sample_rate):
+        lost[start:stop] = 0
+    return lost
 
 
 @torch.inference_mode()
@@ -243,11 +251,13 @@ def plot(
     """
     from . import spectrograms
 
-    lost_db, concealed_db = (_levels_db(own, sample_rate) for own in (samples, concealed))
+    gaps = list(gaps)
+    lost = _silenced(samples, sample_rate, gaps)
+    lost_db, concealed_db = (_levels_db(own, sample_rate) for own in (lost, concealed))
     hop_s = HOP_SAMPLES / SPEECH_RATE
     # Frame t is centred at sample 128 (t - 1).
     return spectrograms.plot_concealment(
-        lost_db, concealed_db, hop_s, SPEECH_RATE / 2, list(gaps), start_s=-hop_s, title=title
+        lost_db, concealed_db, hop_s, SPEECH_RATE / 2, gaps, start_s=-hop_s, title=title
     )
 
 

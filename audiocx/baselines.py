@@ -6,7 +6,6 @@ those of the frames that follow. Before an utterance there is silence. They run 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -14,11 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .signal import BINS, FLOOR_POWER
+from .signal import BINS, SILENCE_DB
 
 __all__ = ["BASELINES", "Baseline", "BinMean", "LinearPrediction", "RepeatLast"]
 
-SILENCE_DB = 10 * math.log10(FLOOR_POWER)
 # Frames whose inputs, 25 numbers a bin, are in memory at a time.
 BLOCK_FRAMES = 1024
 

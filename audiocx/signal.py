@@ -8,6 +8,8 @@ Source: Wisdom et al., "Full-Capacity Unitary Recurrent Neural Networks", 2016, 
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,6 +31,7 @@ HOP_SAMPLES = FRAME_SAMPLES // 2
 BINS = FRAME_SAMPLES // 2 + 1
 # The power under which everything counts as silence: -50 dB, where a sinusoid of amplitude 1 has 36 dB.
 FLOOR_POWER = 1e-5
+SILENCE_DB = 10 * math.log10(FLOOR_POWER)
 
 
 def frame_count(samples: int) -> int:

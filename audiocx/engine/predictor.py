@@ -14,7 +14,7 @@ from ..data.utterances import SegmentSampler, StoreUtterances, UtteranceSampler
 from ..data.windows import Sampler
 from ..experiment import PredictorExperiment, PredictorTraining
 from ..models import PredictorNetwork
-from ..signal import log_power_db
+from ..signal import SILENCE_DB, log_power_db
 from .loop import Corpora, Place, Task, run
 
 __all__ = ["PredictorTask", "fit_predictor"]
@@ -108,7 +108,7 @@ def _squared_db(predicted: Tensor, true: Tensor) -> Tensor:
 
 def _phase_error(predicted: Tensor, true: Tensor) -> Tensor:
     """1 - cos of the angle between spectra, weighted by the true one's level over the floor, about 1 in the mean."""
-    louder = log_power_db(true) - log_power_db(torch.zeros((), device=true.device))
+    louder = log_power_db(true) - SILENCE_DB
     lengths = (predicted.abs() * true.abs()).clamp_min(1e-12)
     return louder / louder.mean().clamp_min(1e-3) * (1 - (predicted * true.conj()).real / lengths)
 

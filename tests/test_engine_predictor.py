@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from training_runs import (
     EPOCH_STEPS,
     PREDICTOR_EXPERIMENT,
@@ -29,6 +30,7 @@ from training_runs import (
 from audiocx import pretrained
 from audiocx.data.utterances import SegmentSampler, UtteranceSampler
 from audiocx.engine import PredictorTask
+from audiocx.engine.predictor import _phase_error
 from audiocx.errors import ConfigError, DataError
 from audiocx.experiment import Experiment, PredictorExperiment
 from audiocx.models import PredictorConfig, PredictorNetwork, TranscriberNetwork, build
@@ -85,6 +87,57 @@ def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: SimpleNam
             predicted = network(spectra[None, :-1])[0][0]
         error.add(log_power_db(spectra[1:]), log_power_db(predicted))
     assert error.mse == pytest.approx(min(logged(whole_run.folder, "val/mse")), rel=1e-5)
+
+
+def task_of(model: PredictorConfig, **changes: Any) -> PredictorTask:
+    torch.manual_seed(0)
+    training = dataclasses.replace(PREDICTOR_TRAINING, **changes)
+    return PredictorTask(PredictorExperiment(model, training))
+
+
+def tones(batch: int = 3, frames: int = 14) -> tuple[Tensor, Tensor]:
+    """Spectra of a steady tone each, a frame of it padded away in the last."""
+    time = torch.arange(frames * 128) / 8000
+    spectra = stft(torch.stack([0.5 * torch.sin(2 * torch.pi * 300 * (1 + row) * time) for row in range(batch)]))
+    lengths = torch.full((batch,), spectra.shape[1] - 2)
+    lengths[-1] -= 1
+    return spectra[:, :-2], lengths
+
+
+def test_a_phase_is_off_by_a_quarter_or_half_a_turn() -> None:
+    """In the mean over bins weighted by their magnitude; how loud the prediction is does not matter."""
+    true = tones()[0][:, 3:9]
+    for turn, expected in ((0.0, 0.0), (0.25, 1.0), (0.5, 2.0)):
+        turned = 0.1 * true * torch.exp(torch.tensor(2j * torch.pi * turn))
+        assert _phase_error(turned, true).mean() == pytest.approx(expected, abs=1e-3)
+
+
+def test_phases_are_learnt_where_they_count() -> None:
+    model = PredictorConfig(hidden=4, front_end="advance", skip=True, ahead=3)
+    task, batch, errors = task_of(model, phase_weight=50.0, learning_rate=1e-2), tones(), []
+    optimizer = torch.optim.Adam(task.network.parameters(), 1e-2)
+    for _ in range(40):
+        level, phase = task._errors(*batch)
+        errors.append(float(phase.detach()))
+        optimizer.zero_grad()
+        (level + 50.0 * phase).backward()
+        optimizer.step()
+    assert errors[-1] < 0.5 * errors[0]
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_padding_counts_in_no_frame_ahead(ahead: int) -> None:
+    spectra, lengths = tones()
+    task = task_of(PredictorConfig(hidden=4, ahead=ahead), phase_weight=1.0)
+    alone = [
+        task._errors(spectra[row : row + 1, :length], lengths[row : row + 1]) for row, length in enumerate(lengths)
+    ]
+    # Mean over frames, of which the last utterance has fewer.
+    counts = [sum(int(length) - 1 - step for step in range(ahead)) for length in lengths]
+    level = sum(count * float(one[0]) for count, one in zip(counts, alone, strict=True)) / sum(counts)
+    assert float(task._errors(spectra, lengths)[0].detach()) == pytest.approx(level, rel=1e-4)
+    spectra[-1, lengths[-1] :] = torch.inf
+    assert float(task._errors(spectra, lengths)[0].detach()) == pytest.approx(level, rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from ..data.utterances import SegmentSampler, StoreUtterances, UtteranceSampler
 from ..data.windows import Sampler
 from ..experiment import PredictorExperiment, PredictorTraining
 from ..models import PredictorNetwork
-from ..signal import SILENCE_DB, log_power_db
+from ..signal import log_power_db
 from .loop import Corpora, Place, Task, run
 
 __all__ = ["PredictorTask", "fit_predictor"]
@@ -107,10 +107,13 @@ def _squared_db(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 def _phase_error(predicted: Tensor, true: Tensor) -> Tensor:
-    """1 - cos of the angle between spectra, weighted by the true one's level over the floor, about 1 in the mean."""
-    louder = log_power_db(true) - SILENCE_DB
-    lengths = (predicted.abs() * true.abs()).clamp_min(1e-12)
-    return louder / louder.mean().clamp_min(1e-3) * (1 - (predicted * true.conj()).real / lengths)
+    """1 - cos of the angle between spectra, weighted by the true one's magnitude, which is about 1 in the mean.
+
+    By magnitude and no logarithm of it: most bins are noise, whose phase nobody can foretell nor hear.
+    """
+    loudness = true.abs()
+    lengths = (predicted.abs() * loudness).clamp_min(1e-12)
+    return loudness / loudness.mean().clamp_min(1e-9) * (1 - (predicted * true.conj()).real / lengths)
 
 
 def _sum(error: Tensor, valid: Tensor) -> Tensor:

@@ -179,6 +179,8 @@ def plot_learning_curves(
             lowest = min(float(np.min(own)) for _, own in curves if len(own))
             text = f"{label}  (lowest {lowest:.2f})"
             axes.plot(steps, mse, color=colour, linewidth=1.8, label=text if number == 0 else "_")
+    if training and any(training.values()):
+        axes.plot([], [], color=INK, linewidth=0.8, linestyle="--", alpha=0.5, label="while training")
     axes.set(xlabel="steps", ylabel="mean squared error (dB²)", yscale="log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

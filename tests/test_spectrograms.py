@@ -87,8 +87,9 @@ def test_runs_of_a_network_share_a_colour_and_an_entry(tmp_path: Path) -> None:
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
         "complex  (lowest 11.50)",
         "real  (lowest 12.50)",
+        "while training",
     ]
-    training, first, second, real = axes.lines
+    training, first, second, real, _ = axes.lines
     assert training.get_color() == first.get_color() == second.get_color() != real.get_color()
     assert training.get_linestyle() == "--" and first.get_linestyle() == second.get_linestyle() == "-"
     np.testing.assert_array_equal(second.get_xydata(), np.stack(curve(11.5), axis=1))

@@ -194,7 +194,7 @@ def test_what_is_interrupted_is_not_taken_for_whole_and_goes_on(
     monkeypatch.setattr(Piece, "load", fail_late)
     with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else DataError):
         prepare(pieces, cache, progress=False)
-    assert not finished(cache) and loaded == [piece.name for piece in pieces[:-1]]
+    assert not finished(cache) and sorted(loaded) == [piece.name for piece in pieces[:-1]]
 
     def only_the_last(piece: Piece, sample_rate: int) -> Any:
         assert piece is pieces[-1]

@@ -47,7 +47,7 @@ class TrainConfig:
         ema_decay: Of the average of the weights that is validated and shipped; 0 for none.
         validation_hop_samples: Distance of the frames validated while training.
         shares: What part of a batch each training corpus gives, where there are several; as each is long when empty.
-        start: Checkpoint whose weights are trained on, by name or path; fresh weights when empty.
+        start: Checkpoint, by name or path, or run whose weights are trained on; fresh weights when empty.
         patience: Epochs without a better validation AP after which training stops; 0 for never.
         seed: Of weights, windows and variations.
     """
@@ -120,7 +120,7 @@ class StepTraining:
         clip_norm: Longest gradient, over all parameters together; 0 for no limit.
         ema_decay: Of the average of the weights that is validated and shipped; 0 for none.
         patience: Epochs without a better validation score after which training stops; 0 for never.
-        start: Checkpoint whose weights are trained on, by name or path; fresh weights when empty.
+        start: Checkpoint, by name or path, or run whose weights are trained on; fresh weights when empty.
         seed: Of weights and draws.
     """
 

@@ -85,9 +85,8 @@ def started_from(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(network=network, folder=folder)
 
 
-def test_training_starts_from_a_checkpoints_weights(
-    stores: Stores, started_from: SimpleNamespace, tmp_path: Path
-) -> None:
+def begun_with(stores: Stores, folder: Path, start: Path) -> dict[str, torch.Tensor]:
+    """The weights that a run which starts from others begins with."""
     begun: list[dict[str, torch.Tensor]] = []
 
     def record(task: TranscriberTask, *_: Any) -> None:
@@ -97,8 +96,19 @@ def test_training_starts_from_a_checkpoints_weights(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TranscriberTask, "training_step", record)
         with pytest.raises(Killed):
-            train(stores, tmp_path, with_train(start=str(started_from.folder)))
-    assert_same(begun[0], dict(started_from.network.state_dict()))
+            train(stores, folder, with_train(start=str(start)))
+    return begun[0]
+
+
+def test_training_starts_from_a_checkpoints_weights(
+    stores: Stores, started_from: SimpleNamespace, tmp_path: Path
+) -> None:
+    assert_same(begun_with(stores, tmp_path, started_from.folder), dict(started_from.network.state_dict()))
+
+
+def test_training_starts_from_the_best_weights_of_a_run(stores: Stores, tmp_path: Path) -> None:
+    best = train(stores, tmp_path / "first")
+    assert_same(begun_with(stores, tmp_path / "second", best.parent), dict(load_network(best, MODEL).state_dict()))
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from ..errors import ConfigError
 from ..experiment import AnyExperiment, StepTraining, TrainConfig, experiment_of
 from ..files import replacing
 from ..models import AnyNetwork, build
+from ..runs import load_network, read_experiment
 
 __all__ = ["Corpora", "Place", "Task", "check_compiler", "keep_memory", "run"]
 
@@ -261,7 +262,11 @@ def _claim(folder: Path, experiment: AnyExperiment, resume: bool) -> None:
 
 def _start(experiment: AnyExperiment) -> AnyNetwork:
     """The network that training begins with."""
-    network = pretrained.load_network(experiment.train.start)
+    start = Path(experiment.train.start)
+    if (start / "experiment.json").is_file():
+        network: AnyNetwork = load_network(start / "best.ckpt", read_experiment(start).model)
+    else:
+        network = pretrained.load_network(experiment.train.start)
     if network.config != experiment.model:
         theirs, ours = to_dict(network.config), to_dict(experiment.model)
         differing = ", ".join(f"{key}={theirs[key]!r}" for key in theirs if theirs[key] != ours.get(key))

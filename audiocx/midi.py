@@ -12,9 +12,11 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import accumulate, cycle, pairwise
 from pathlib import Path
 from typing import Any
 
+from .beats import TEMPO_RANGE_BPM, on_grid
 from .errors import DataError, OutputError
 from .files import replacing
 from .notes import Note
@@ -24,12 +26,14 @@ FIELDS = ("onset_s", "offset_s", "midi_note", "velocity")
 TICKS_PER_SECOND = 960
 BASE_RESOLUTION = 480
 HIGHEST_RESOLUTION = 32767 // BASE_RESOLUTION * BASE_RESOLUTION
-# The MIDI file stores a beat as 24 bits of microseconds.
-TEMPO_RANGE_BPM = (4.0, 1000.0)
+LONGEST_BEAT_US = 2**24 - 1
 SUSTAIN_PEDAL = 64
+MELODIC_CHANNELS = [channel for channel in range(16) if channel != 9]  # the tenth is the drums'
 
 
-def write_midi(notes: Iterable[Note], path: str | Path, tempo_bpm: float = 120.0) -> None:
+def write_midi(
+    notes: Iterable[Note], path: str | Path, tempo_bpm: float = 120.0, beats_s: Iterable[float] | None = None
+) -> None:
     """Write notes as a MIDI file, an instrument for each program among them.
 
     The tempo sets the grid of beats that a sequencer shows; the notes sound at the same seconds whatever it is. Where
@@ -40,54 +44,75 @@ def write_midi(notes: Iterable[Note], path: str | Path, tempo_bpm: float = 120.0
         notes: The notes, in any order.
         path: The file to write.
         tempo_bpm: Tempo in beats per minute, 4 to 1000.
+        beats_s: Times of the beats, in seconds, float [B], B >= 2, the first at 0, 0.06 to 16 s apart: the file then
+            has a tempo for each beat instead of ``tempo_bpm``, and the last one's holds to the end.
 
     Raises:
-        OutputError: If the tempo or a pitch is out of MIDI's range, or the file cannot be written.
+        OutputError: If a tempo or a pitch is out of MIDI's range, or the file cannot be written.
     """
-    import pretty_midi
+    import mido
 
+    beats_us = _beat_lengths_us(tempo_bpm, beats_s, path)
+    starts_us = list(accumulate(beats_us, initial=0))
+    ticks = BASE_RESOLUTION * math.ceil(TICKS_PER_SECOND * max(beats_us) / 1e6 / BASE_RESOLUTION)
+    resolution = min(ticks, HIGHEST_RESOLUTION)
+    file = mido.MidiFile(ticks_per_beat=resolution)
+
+    def tick_at(time_s: float) -> int:
+        beat = min(max(0, bisect.bisect_right(starts_us, 1e6 * time_s) - 1), len(beats_us) - 1)
+        return round(resolution * (beat + (1e6 * time_s - starts_us[beat]) / beats_us[beat]))
+
+    tempos = (mido.MetaMessage("set_tempo", tempo=us, time=beat * resolution) for beat, us in enumerate(beats_us))
+    _fill(file.add_track(), tempos)
+    notes = list(notes)
+    for program, channel in zip(sorted({note.program for note in notes} or {0}), cycle(MELODIC_CHANNELS)):
+        placed = on_grid((note for note in notes if note.program == program), tick_at)
+        _fill(file.add_track(), _part(placed, program, channel, path))
+    with replacing(path) as temporary:
+        file.save(os.fspath(temporary))
+
+
+def _beat_lengths_us(tempo_bpm: float, beats_s: Iterable[float] | None, path: str | Path) -> list[int]:
+    """The length of each beat, in the whole microseconds that MIDI has; the last one's holds to the end."""
     low, high = TEMPO_RANGE_BPM
     if not low <= tempo_bpm <= high:
         raise OutputError(f"{path} cannot be written at {tempo_bpm:g} beats per minute: choose {low:g} to {high:g}.")
-    # The file holds whole microseconds a beat, and pretty_midi cuts fractions off: give it the whole number and a hair.
-    beat_us = round(6e7 / tempo_bpm)
-    ticks = math.ceil(TICKS_PER_SECOND * beat_us / 1e6 / BASE_RESOLUTION) * BASE_RESOLUTION
-    midi = pretty_midi.PrettyMIDI(resolution=min(ticks, HIGHEST_RESOLUTION), initial_tempo=6e7 / (beat_us + 1e-4))
-    tick_s = beat_us / 1e6 / midi.resolution
-    notes = list(notes)
-    for program in sorted({note.program for note in notes} or {0}):
-        if not 0 <= program <= 127:
-            raise OutputError(f"{path} cannot hold program {program}: General MIDI's are 0 to 127.")
-        name = pretty_midi.program_to_instrument_name(program) if program else "Piano"
-        instrument = pretty_midi.Instrument(program, name=name)
-        for note in _apart((note for note in notes if note.program == program), tick_s, path):
-            instrument.notes.append(pretty_midi.Note(note.velocity, note.midi_note, note.onset_s, note.offset_s))
-        midi.instruments.append(instrument)
-    with replacing(path) as temporary:
-        midi.write(os.fspath(temporary))
+    if beats_s is None:
+        return [round(6e7 / tempo_bpm)]
+    times_us = [round(1e6 * float(time_s)) for time_s in beats_s]
+    lengths = [end - start for start, end in pairwise(times_us)]
+    if not lengths or times_us[0] != 0 or not 6e7 / high - 1 <= min(lengths) <= max(lengths) <= LONGEST_BEAT_US:
+        raise OutputError(f"{path} cannot hold these beats: give two or more, the first at 0 s, 0.06 to 16 s apart.")
+    return lengths
 
 
-def _apart(notes: Iterable[Note], tick_s: float, path: str | Path) -> list[Note]:
-    """Notes on whole ticks, at least one tick long, of which no two of a pitch overlap; sorted by onset."""
-    by_pitch: dict[int, list[list[int]]] = {}
-    for note in sorted(notes):
+def _part(placed: Iterable[tuple[int, int, Note]], program: int, channel: int, path: str | Path) -> list[Any]:
+    """The messages of an instrument at their ticks: its name, its program, and its keys struck and released."""
+    import mido
+    import pretty_midi
+
+    if not 0 <= program <= 127:
+        raise OutputError(f"{path} cannot hold program {program}: General MIDI's are 0 to 127.")
+    keys = []
+    for start, end, note in placed:
         if not 0 <= note.midi_note <= 127:
             raise OutputError(f"{path} cannot hold pitch {note.midi_note}: MIDI notes are 0 to 127.")
-        start = max(0, round(note.onset_s / tick_s))
-        end = max(start + 1, round(note.offset_s / tick_s))
         velocity = min(127, max(1, int(note.velocity)))
-        placed = by_pitch.setdefault(note.midi_note, [])
-        if placed and placed[-1][0] == start:
-            placed[-1][1:] = [max(placed[-1][1], end), max(placed[-1][2], velocity)]
-            continue
-        if placed:
-            placed[-1][1] = min(placed[-1][1], start)
-        placed.append([start, end, velocity])
-    return sorted(
-        Note(start * tick_s, pitch, end * tick_s, velocity)
-        for pitch, placed in by_pitch.items()
-        for start, end, velocity in placed
-    )
+        keys += [(start, velocity, note.midi_note), (end, 0, note.midi_note)]  # a stroke of velocity 0 releases
+    name = pretty_midi.program_to_instrument_name(program) if program else "Piano"
+    return [
+        mido.MetaMessage("track_name", name=name),
+        mido.Message("program_change", program=program, channel=channel),
+        *(mido.Message("note_on", time=at, velocity=how, note=key, channel=channel) for at, how, key in sorted(keys)),
+    ]
+
+
+def _fill(track: list[Any], messages: Iterable[Any]) -> None:
+    """Put messages that have their ticks into a track, where they have the ticks since the one before."""
+    before = 0
+    for message in messages:
+        track.append(message.copy(time=message.time - before))
+        before = message.time
 
 
 def read_midi(path: str | Path, sustain_pedal: bool = True) -> list[Note]:

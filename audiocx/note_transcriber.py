@@ -29,7 +29,13 @@ class NoteTranscriber(Transcriber):
     network: NoteNetwork
     config: NoteConfig
 
-    def listen(self, samples: NDArray[np.floating], hop_samples: int | None = None, progress: bool = False) -> Evidence:
+    def listen(
+        self,
+        samples: NDArray[np.floating],
+        hop_samples: int | None = None,
+        progress: bool = False,
+        stretch: float = 1.0,
+    ) -> Evidence:
         """Run the network over samples at its own rate, in blocks; see :meth:`Transcriber.listen`."""
         from .models.note_frames import note_evidence
 
@@ -40,6 +46,6 @@ class NoteTranscriber(Transcriber):
         signal = np.require(samples, np.float32, ["C"])
         with frames_bar(-(-len(signal) // hop), progress) as bar:
             heard = note_evidence(self.network, signal, report=bar.update)
-        rate, lowest_note = self.config.sample_rate / hop, self.config.lowest_note
+        rate, lowest_note = stretch * self.config.sample_rate / hop, self.config.lowest_note
         notes = partial(decode_notes, heard, rate, lowest_note=lowest_note)
         return Evidence(heard.frames, rate, lowest_note, notes, heard.onsets)

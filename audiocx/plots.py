@@ -18,6 +18,7 @@ from .notes import LOWEST_PIANO_NOTE, Note, notes_to_roll
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
 
 # Perceptually uniform, and readable in grey and by the colour-blind. Source: matplotlib's documentation of colormaps.
@@ -48,26 +49,23 @@ def plot_notes(notes: Sequence[Note], duration_s: float, title: str = "") -> Fig
     Returns:
         The figure; its width grows with the duration.
     """
-    from matplotlib.collections import PolyCollection
-
     end_s = max([duration_s, 1e-3] + [note.offset_s for note in notes])
     width = float(np.clip(1.5 + INCHES_PER_SECOND * end_s, *WIDTH_RANGE_INCHES))
-    low, high = _pitch_range([note.midi_note for note in notes])
+    low, high = pitch_range([note.midi_note for note in notes])
     figure = new_figure(width, 1.4 + 0.085 * (high - low))
     axes = figure.add_subplot()
-    _keyboard(axes, low, high)
-    least_s = LEAST_NOTE_INCHES * end_s / width
-    bars = PolyCollection(
-        [_bar(note.onset_s, max(note.offset_s, note.onset_s + least_s), note.midi_note) for note in notes],
+    keyboard(axes, low, high)
+    bars = note_bars(
+        axes,
+        notes,
+        LEAST_NOTE_INCHES * end_s / width,
         array=[note.velocity for note in notes],
         cmap=VELOCITY_COLOURS,
         clim=(1, 127),
         # A thin seam parts repeated notes; where seconds are narrow it would hide the notes themselves.
         edgecolors="white",
         linewidths=0.5 if width / end_s > SEAM_INCHES_PER_SECOND else 0.0,
-        zorder=3,
     )
-    axes.add_collection(bars, autolim=False)
     time_axis(axes, 0.0, end_s)
     axes.grid(axis="x", color=FAINT, linewidth=0.5, zorder=1)
     axes.set_title(title, loc="left", color=INK)
@@ -115,7 +113,7 @@ def plot_prediction(
         raise ValueError(f"the passage from {start_s} s to {end_s} s holds no frame.")
     shown = probabilities[first:after], roll[first:after].astype(np.float32)
     sounding = np.flatnonzero(shown[1].any(axis=0) | (shown[0] >= 0.5).any(axis=0)) + lowest_note
-    low, high = _pitch_range(sounding.tolist(), margin=3)
+    low, high = pitch_range(sounding.tolist(), margin=3)
     low, high = max(low, lowest_note), min(high, lowest_note + pitches - 1)
     edges_s = (first - 0.5) / frame_rate, (after - 0.5) / frame_rate
     width = float(np.clip(2.0 + 0.5 * (after - first) / frame_rate, 8.0, 20.0))
@@ -125,7 +123,7 @@ def plot_prediction(
     extent = (*edges_s, lowest_note - 0.5, lowest_note + pitches - 0.5)
     for axes, matrix, name in ((upper, shown[0], "prediction"), (lower, shown[1], "ground truth")):
         axes.imshow(matrix.T, vmin=0, vmax=1, extent=extent, **style)
-        _pitch_axis(axes, low, high)
+        pitch_axis(axes, low, high)
         axes.set_title(name, loc="left", color=INK)
     time_axis(lower, *edges_s)
     upper.tick_params(bottom=False)
@@ -238,21 +236,38 @@ def note_name(midi_note: int) -> str:
     return f"{NOTE_NAMES[midi_note % 12]}{midi_note // 12 - 1}"
 
 
-def _bar(onset_s: float, offset_s: float, midi_note: int) -> list[tuple[float, float]]:
-    """The corners of a note's rectangle, a little lower than its row."""
-    low, high = midi_note - 0.42, midi_note + 0.42
-    return [(onset_s, low), (onset_s, high), (offset_s, high), (offset_s, low)]
+def note_bars(axes: Axes, notes: Sequence[Note], least_s: float, **how: Any) -> PolyCollection:
+    """Draw notes as bars, a little lower than their rows.
+
+    Args:
+        axes: Where: seconds to the right, MIDI numbers upwards.
+        notes: The notes.
+        least_s: The shortest bar, in seconds.
+        how: More for matplotlib: colours, lines, a label.
+
+    Returns:
+        The bars, in the order of the notes.
+    """
+    from matplotlib.collections import PolyCollection
+
+    corners = []
+    for note in notes:
+        offset_s, low, high = max(note.offset_s, note.onset_s + least_s), note.midi_note - 0.42, note.midi_note + 0.42
+        corners.append([(note.onset_s, low), (note.onset_s, high), (offset_s, high), (offset_s, low)])
+    bars = PolyCollection(corners, zorder=3, **how)
+    axes.add_collection(bars, autolim=False)
+    return bars
 
 
-def _pitch_range(midi_notes: Sequence[int], margin: int = 2) -> tuple[int, int]:
+def pitch_range(midi_notes: Sequence[int], margin: int = 2) -> tuple[int, int]:
     """Lowest and highest pitch to show: those used and a margin, at least two octaves around them."""
     low, high = (min(midi_notes), max(midi_notes)) if midi_notes else (60, 60)
     spare = max(margin, (25 - (high - low)) // 2)
     return low - spare, high + spare
 
 
-def _pitch_axis(axes: Axes, low: int, high: int) -> None:
-    """Pitches upwards, every C named."""
+def pitch_axis(axes: Axes, low: int, high: int) -> None:
+    """Make the vertical axis one of MIDI numbers, every C named."""
     cs = [pitch for pitch in range(low, high + 1) if pitch % 12 == 0]
     axes.set_yticks(cs, [note_name(pitch) for pitch in cs])
     axes.set_ylim(low - 0.5, high + 0.5)
@@ -261,11 +276,21 @@ def _pitch_axis(axes: Axes, low: int, high: int) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _keyboard(axes: Axes, low: int, high: int) -> None:
-    """Shade the black keys' rows and part the octaves under each C."""
-    _pitch_axis(axes, low, high)
+def keyboard(axes: Axes, low: int, high: int) -> None:
+    """Make a vertical axis of pitches, shade the black keys' rows and part the octaves under each C."""
+    pitch_axis(axes, low, high)
     for pitch in range(low, high + 1):
         if pitch % 12 in BLACK_KEYS:
             axes.axhspan(pitch - 0.5, pitch + 0.5, color=BLACK_KEY, linewidth=0, zorder=0)
         if pitch % 12 == 0:
             axes.axhline(pitch - 0.5, color=FAINT, linewidth=0.8, zorder=1)
+
+
+def column_starts(rows: int, most: int) -> np.ndarray:
+    """Share rows out evenly to at most so many columns of a picture: the first row of each, for NumPy's ``reduceat``.
+
+    >>> column_starts(5, 2), column_starts(2, 5)
+    (array([0, 2]), array([0, 1]))
+    """
+    columns = min(rows, most)
+    return np.arange(columns) * rows // columns

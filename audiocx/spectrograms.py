@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .plots import FAINT, INK, LINE_COLOURS, colour_bar, new_figure, time_axis
+from .plots import FAINT, INK, LINE_COLOURS, colour_bar, column_starts, new_figure, time_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,11 +145,8 @@ def _stacked(
 
 def _thinned(levels_db: np.ndarray) -> np.ndarray:
     """At most so many rows as are drawn, each the mean of its share."""
-    frames = len(levels_db)
-    if frames <= MOST_COLUMNS:
-        return levels_db
-    starts = np.arange(MOST_COLUMNS) * frames // MOST_COLUMNS
-    counts = np.diff(starts, append=frames)
+    starts = column_starts(len(levels_db), MOST_COLUMNS)
+    counts = np.diff(starts, append=len(levels_db))
     return np.add.reduceat(levels_db, starts, axis=0) / counts[:, None]
 
 

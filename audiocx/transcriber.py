@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .notes import Note
 from .running import choose_device, read_samples
 from .transcription import Transcription
+from .tuning import retuned
 
 if TYPE_CHECKING:
     from .models import MusicConfig, MusicNetwork
@@ -73,6 +74,7 @@ class Transcriber(ABC):
         threshold: float | None = None,
         min_note_s: float | None = None,
         hop_samples: int | None = None,
+        tuning: float | None = None,
         progress: bool = False,
     ) -> Transcription:
         """Find the notes of a recording.
@@ -85,6 +87,8 @@ class Transcriber(ABC):
             min_note_s: Notes shorter than this are dropped, in seconds; None for the checkpoint's.
             hop_samples: Samples from frame to frame at the network's rate; None for the checkpoint's, the only one of
                 note networks.
+            tuning: How many cents above 440 Hz the recording's A4 is, within +-100, which is made up for; 0 leaves it
+                alone, None estimates it.
             progress: Show a progress bar on stderr, if that is a terminal.
 
         Returns:
@@ -98,25 +102,35 @@ class Transcriber(ABC):
         changes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
         settings = replace(self.checkpoint.decode, **changes)
         samples, name = self.samples(source, sample_rate)
-        heard = self.listen(samples, hop_samples, progress)
+        duration_s = len(samples) / self.config.sample_rate
+        samples, cents, stretch = retuned(samples, self.config.sample_rate, tuning)
+        heard = self.listen(samples, hop_samples, progress, stretch)
         return Transcription(
             heard.decode(settings),
             heard.probabilities,
             heard.frame_rate,
             heard.lowest_note,
-            len(samples) / self.config.sample_rate,
+            duration_s,
             name,
             heard.onsets,
+            cents,
         )
 
     @abstractmethod
-    def listen(self, samples: NDArray[np.floating], hop_samples: int | None = None, progress: bool = False) -> Evidence:
+    def listen(
+        self,
+        samples: NDArray[np.floating],
+        hop_samples: int | None = None,
+        progress: bool = False,
+        stretch: float = 1.0,
+    ) -> Evidence:
         """Run the network over samples at its own rate, and gather all that notes are decoded from.
 
         Args:
             samples: Mono samples, float [N], at ``config.sample_rate``.
             hop_samples: Samples from frame to frame; None for the checkpoint's.
             progress: Show a progress bar on stderr, if that is a terminal.
+            stretch: How many times longer than the recording the samples are; the evidence's times are the recording's.
 
         Returns:
             The evidence, T = ceil(N / hop_samples) frames.

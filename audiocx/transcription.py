@@ -31,6 +31,7 @@ class Transcription:
         duration_s: Length of the recording, in seconds.
         source: Name of the recording.
         onsets: Float32 [T, P], the probability that a note begins; None of networks that do not tell it.
+        tuning_cents: How far above 440 Hz its A4 was taken to be, and made up for, in cents.
     """
 
     notes: list[Note]
@@ -40,20 +41,30 @@ class Transcription:
     duration_s: float
     source: str
     onsets: NDArray[np.float32] | None = None
+    tuning_cents: float = 0.0
 
-    def to_midi(self, path: str | Path, tempo_bpm: float = 120.0) -> None:
+    def to_midi(self, path: str | Path, tempo_bpm: float = 120.0, quantize: int | None = None) -> None:
         """Write a MIDI file; the notes keep their time in seconds at any tempo.
 
         Args:
             path: File to write.
-            tempo_bpm: Tempo that the file states, in quarter notes a minute.
+            tempo_bpm: Tempo that the file states, in quarter notes a minute; with ``quantize`` the one expected, near
+                which beats are sought.
+            quantize: Find the beats and move the notes to the nearest of this many places a beat, 1 to 12 (4 makes
+                sixteenths, 3 triplets): a file to read as a score, whose tempos follow the beats as they were played.
 
         Raises:
+            ConfigError: A beat cannot be divided so, or the tempo expected is out of range.
             OutputError: The file cannot be written.
         """
+        from . import beats
         from .midi import write_midi
 
-        write_midi(self.notes, path, tempo_bpm=tempo_bpm)
+        notes, beats_s = self.notes, None
+        if quantize is not None:
+            beats_s = beats.estimate_beats(notes, tempo_bpm)
+            notes = beats.quantize(notes, beats_s, quantize)
+        write_midi(notes, path, tempo_bpm=tempo_bpm, beats_s=beats_s)
 
     def to_csv(self, path: str | Path) -> None:
         """Write one line a note.
@@ -69,7 +80,7 @@ class Transcription:
         write_csv(self.notes, path)
 
     def to_json(self, path: str | Path) -> None:
-        """Write the notes with their confidences, the recording's name and its length as JSON.
+        """Write the notes with their confidences, the recording's name, length and tuning as JSON.
 
         Args:
             path: File to write.
@@ -79,7 +90,9 @@ class Transcription:
         """
         from .midi import write_json
 
-        write_json(self.notes, path, metadata={"source": self.source, "duration_s": self.duration_s})
+        tuning_cents = round(self.tuning_cents, 1)
+        metadata = {"source": self.source, "duration_s": self.duration_s, "tuning_cents": tuning_cents}
+        write_json(self.notes, path, metadata=metadata)
 
     def to_npz(self, path: str | Path) -> None:
         """Write the probabilities, their frame rate and lowest note as a NumPy archive.

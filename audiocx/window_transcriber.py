@@ -30,10 +30,16 @@ class WindowTranscriber(Transcriber):
     network: TranscriberNetwork
     config: TranscriberConfig
 
-    def listen(self, samples: NDArray[np.floating], hop_samples: int | None = None, progress: bool = False) -> Evidence:
+    def listen(
+        self,
+        samples: NDArray[np.floating],
+        hop_samples: int | None = None,
+        progress: bool = False,
+        stretch: float = 1.0,
+    ) -> Evidence:
         """Run the network over samples at its own rate; see :meth:`Transcriber.listen`."""
         hop = self.checkpoint.hop_samples if hop_samples is None else hop_samples
-        probabilities, rate = self.probabilities(samples, hop, progress), self.config.sample_rate / hop
+        probabilities, rate = self.probabilities(samples, hop, progress), stretch * self.config.sample_rate / hop
         grid = (samples, self.config.sample_rate, hop, self.config.lowest_note, self.config.outputs)
         notes = partial(
             decode,

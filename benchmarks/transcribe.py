@@ -1,10 +1,10 @@
-"""``audiocx transcribe`` beside Basic Pitch: wall time, peak memory, and scores on the same labelled recordings.
+"""``audiocx transcribe`` beside Basic Pitch: scores on the same labelled recordings, wall time and peak memory.
 
-python benchmarks/transcribe.py FOLDER [--seconds 240] [--model NAME]
+python benchmarks/transcribe.py FOLDER [-m NAME]... [--seconds 240]
 
 Each program runs as a process of its own, start-up included, on one recording of the given length (the folder's
-recordings, looped); then both are scored on every recording of the folder. benchmarks/README.md tells how to install
-Basic Pitch.
+recordings, looped), in turns; then each network is scored on every recording of the folder, with the settings that it
+runs with. What is printed is a Markdown table. benchmarks/README.md tells how to install Basic Pitch.
 """
 
 from __future__ import annotations
@@ -17,16 +17,29 @@ import platform
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 
+from audiocx import audio
 from audiocx.data.labels import find_labelled, read_labels
+from audiocx.evaluation import hear, scorable
 from audiocx.inference import load_transcriber
-from audiocx.metrics import Piece, evaluate, format_table
+from audiocx.metrics import Piece, evaluate
 from audiocx.midi import read_midi
 from audiocx.notes import notes_to_roll
+from audiocx.pretrained import DEFAULT
+from audiocx.transcriber import Transcriber
+
+COLUMNS = {
+    "frame AP": "average_precision",
+    "frame F1": "frame_f1",
+    "note F1": "note_f1",
+    "with offset": "note_offset_f1",
+}
 
 BASIC_PITCH = """
 import sys
@@ -68,12 +81,10 @@ def timed(arguments: list[str]) -> tuple[float, float]:
 
 def looped(pairs: list[tuple[Path, Path]], seconds: float, path: Path) -> None:
     """Writes a recording of the given length, made of the folder's, at 44100 Hz and 16 bits."""
-    from audiocx.audio import read
-
     rate, pieces, length = 44100, [], 0
     while length < seconds * rate:
         for recording, _ in pairs:
-            pieces.append(read(recording, rate)[0])
+            pieces.append(audio.read(recording, rate)[0])
             length += len(pieces[-1])
     soundfile.write(path, np.concatenate(pieces)[: int(seconds * rate)], rate, subtype="PCM_16")
 
@@ -88,47 +99,64 @@ def basic_pitch_piece(recording: Path, labels: Path, folder: Path) -> Piece:
     return Piece(recording.stem, probabilities, roll, reference, read_midi(midi), 0.3)
 
 
-def main() -> None:
-    """Compares."""
+def audiocx_piece(transcriber: Transcriber, recording: Path, labels: Path) -> Piece:
+    """Transcribes a recording with audiocx and lays it beside what was played."""
+    return scorable(hear(transcriber, recording, labels), transcriber.checkpoint.decode)
+
+
+def speeds(commands: dict[str, list[str]], repeats: int) -> dict[str, tuple[float, float]]:
+    """Runs commands in turns: the least wall seconds of each, and its peak memory in MB."""
+    rounds = [{name: timed(arguments) for name, arguments in commands.items()} for _ in range(repeats)]
+    return {name: (min(r[name][0] for r in rounds), max(r[name][1] for r in rounds)) for name in commands}
+
+
+def table(scores: dict[str, dict[str, Any]], measured: dict[str, tuple[float, float]]) -> str:
+    """Sets out what was measured, a line a network."""
+    lines = [f"| network | {' | '.join(COLUMNS)} | wall s | peak MB |", f"|---|{'---:|' * (len(COLUMNS) + 2)}"]
+    for name, overall in scores.items():
+        cells = [f"{overall[key]:.3f}".removeprefix("0") for key in COLUMNS.values()]
+        wall_s, peak_mb = measured[name]
+        lines.append(f"| {' | '.join([name, *cells, f'{wall_s:.1f}', f'{peak_mb:.0f}'])} |")
+    return "\n".join(lines)
+
+
+def arguments_given() -> argparse.Namespace:
+    """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="recordings with label files beside them")
     parser.add_argument("--seconds", type=float, default=240, help="length of the timed recording (default: 240)")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each, in turns (default: 3)")
     parser.add_argument("--most", type=int, default=1000, help="how many recordings to score")
-    parser.add_argument("-m", "--model", help="checkpoint (default: the bundled one)")
-    arguments = parser.parse_args()
+    about = "a checkpoint; give it again for each further one (default: the bundled one)"
+    parser.add_argument("-m", "--model", action="append", help=about)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Compares."""
+    arguments = arguments_given()
     pairs = find_labelled(arguments.folder)[: arguments.most]
-    peer = importlib.util.find_spec("basic_pitch") is not None
-    if not peer:
-        print("Basic Pitch is not installed here (benchmarks/README.md tells how); audiocx alone:")
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {datetime.date.today()}")
+    models = {model: load_transcriber(model) for model in arguments.model or [DEFAULT]}
     with tempfile.TemporaryDirectory() as draft:
         folder = Path(draft)
         song = folder / "song.wav"
         looped(pairs, arguments.seconds, song)
-        print(f"\n| {arguments.seconds:.0f} s at 44.1 kHz | wall s, least of {arguments.repeats} | peak MB |")
-        print("|---|---:|---:|")
-        runs: dict[str, list[tuple[float, float]]] = {"audiocx": []}
+        commands = {model: command("audiocx", song, folder, model) for model in models}
+        peer = f"Basic Pitch {version('basic-pitch')}" if importlib.util.find_spec("basic_pitch") else None
         if peer:
-            runs["basic-pitch"] = []
-        for _ in range(arguments.repeats):
-            for program, results in runs.items():
-                results.append(timed(command(program, song, folder, arguments.model)))
-        for program, results in runs.items():
-            print(f"| {program} | {min(s for s, _ in results):.1f} | {max(mb for _, mb in results):.0f} |")
-        rows = [evaluate(basic_pitch_piece(*pair, folder) for pair in pairs).overall | {"name": "Basic Pitch"}] * peer
-    transcriber = load_transcriber(arguments.model)
-    ours = evaluate(audiocx_piece(transcriber, *pair) for pair in pairs).overall
-    print(f"\n{len(pairs)} recordings:\n")
-    print(format_table([ours | {"name": transcriber.checkpoint.name}, *rows]))
-
-
-def audiocx_piece(transcriber: object, recording: Path, labels: Path) -> Piece:
-    """Transcribes a recording with audiocx and lays it beside what was played."""
-    from audiocx.evaluation import hear, scorable
-
-    heard = hear(transcriber, recording, labels)  # type: ignore[arg-type]
-    return scorable(heard, transcriber.checkpoint.decode)  # type: ignore[attr-defined]
+            commands[peer] = command("basic-pitch", song, folder, None)
+        else:
+            print("Basic Pitch is not installed here (benchmarks/README.md tells how); audiocx alone:")
+        measured = speeds(commands, arguments.repeats)
+        scores = {
+            model: evaluate(audiocx_piece(transcriber, *pair) for pair in pairs).overall
+            for model, transcriber in models.items()
+        }
+        if peer:
+            scores[peer] = evaluate(basic_pitch_piece(*pair, folder) for pair in pairs).overall
+    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {datetime.date.today()}"
+    print(f"{len(pairs)} recordings scored, {arguments.seconds:.0f} s at 44.1 kHz timed, least of {arguments.repeats}")
+    print(f"({machine}):\n\n{table(scores, measured)}")
 
 
 if __name__ == "__main__":

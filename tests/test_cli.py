@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -49,7 +50,9 @@ def test_writes_every_format(sine_file: SineFile, tiny_checkpoint: Path) -> None
     assert set(written) == {f"song{suffix}" for suffix in FORMATS.values()}
     notes = midi.read_csv(written["song.csv"])
     assert len(notes) == 1 and midi.read_json(written["song.json"]) == notes
-    assert json.loads(written["song.json"].read_text())["metadata"] == {"source": "song.wav", "duration_s": 1.0}
+    assert json.loads(written["song.json"].read_text())["metadata"] == {
+        "source": "song.wav", "duration_s": 1.0, "tuning_cents": 0.0
+    }  # fmt: skip
     with np.load(written["song.npz"]) as archive:
         assert archive["probabilities"].dtype == np.float32 and archive["probabilities"].shape[1] == 88
         assert archive["frame_rate"] > 0 and archive["lowest_note"] == 21
@@ -73,6 +76,22 @@ def test_the_options_reach_the_network(sine_file: SineFile, tiny_checkpoint: Pat
         assert len(midi.read_csv("song.csv")) == count, options
 
 
+def test_the_tuning_is_estimated_told_and_made_up_for(
+    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    time_s = np.arange(5 * 8000) / 8000
+    soundfile.write("song.wav", sum(0.2 * np.sin(2 * np.pi * 452 * k * time_s) for k in (1, 2, 3)), 8000)
+    command = ["transcribe", "song.wav", "-m", str(tiny_checkpoint), "--format", "json", "--overwrite"]
+    found = []
+    for options in ([], ["--tuning", "auto"], ["--tuning", "0"], ["--tuning", "-31.8"]):
+        assert main([*command, *options]) == 0
+        metadata = json.loads(Path("song.json").read_text())["metadata"]
+        assert metadata["duration_s"] == 5.0
+        found.append((metadata["tuning_cents"], *re.findall(r", A4 at (\d+) Hz ", capsys.readouterr().out)))
+    cents = pytest.approx(46.6, abs=1)
+    assert found == [(cents, "452"), (cents, "452"), (0.0,), (-31.8, "432")]
+
+
 @pytest.mark.parametrize("tempo", [60.0, 97.3, 200.0])
 def test_the_tempo_is_stated_and_the_times_stay(sine_file: SineFile, tiny_checkpoint: Path, tempo: float) -> None:
     import pretty_midi
@@ -83,6 +102,22 @@ def test_the_tempo_is_stated_and_the_times_stay(sine_file: SineFile, tiny_checkp
     (in_midi,), (in_csv,) = midi.read_midi("song.mid"), midi.read_csv("song.csv")
     assert in_midi.onset_s == pytest.approx(in_csv.onset_s, abs=2e-3)
     assert in_midi.offset_s == pytest.approx(in_csv.offset_s, abs=2e-3)
+
+
+def test_quantize_moves_the_notes_of_the_midi_file_alone(sine_file: SineFile, tiny_checkpoint: Path) -> None:
+    path = sine_file("song.wav", duration_s=2.0)
+    command = ["transcribe", str(path), "-m", str(tiny_checkpoint), "-f", "midi,csv", "--overwrite"]
+    (performed,), exact = _notes_of([*command, "--min-note", "100"])
+    for options, beat in (([], 1 / 4), (["3"], 1 / 3), (["1"], 1)):
+        (in_midi,), in_csv = _notes_of([*command, "--tempo", "90", "--quantize", *options])
+        places = (in_midi.offset_s - in_midi.onset_s) / (beat * 60 / 90)
+        assert places == pytest.approx(round(places), abs=1e-3) and in_csv == exact
+        assert in_midi.onset_s == pytest.approx(performed.onset_s, abs=0.03)
+
+
+def _notes_of(command: list[str]) -> tuple[list[Note], list[Note]]:
+    assert main(command) == 0
+    return midi.read_midi("song.mid"), midi.read_csv("song.csv")
 
 
 def test_existing_outputs_stay_unless_asked_and_no_network_is_loaded_for_that(
@@ -176,12 +211,25 @@ def test_interrupting_leaves_nothing(
         ["transcribe", "a.wav", "--min-note", "-5"],
         ["transcribe", "a.wav", "--tempo", "fast"],
         ["transcribe", "a.wav", "--tempo", "0"],
+        ["transcribe", "a.wav", "--quantize", "0"],
+        ["transcribe", "a.wav", "--quantize", "13"],
+        ["transcribe", "--quantize", "a.wav"],
+        ["transcribe", "a.wav", "--tuning", "101"],
+        ["transcribe", "a.wav", "--tuning", "nan"],
+        ["transcribe", "a.wav", "--tuning", "440Hz"],
     ],
 )
 def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
         main(arguments)
     assert exit_info.value.code == 2 and "error: " in capsys.readouterr().err
+
+
+def test_a_file_behind_quantize_is_told_where_it_belongs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["transcribe", "--quantize", "a.wav"])
+    says = "'a.wav' is not a whole number from 1 to 12; without one, write the files first"
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [[], ["transcribe"], ["predict"], ["models"], ["evaluate"], ["info"]])

@@ -17,8 +17,9 @@ PACKAGE = Path(audiocx.__file__).parent
 FLOORS = [
     {"errors", "files", "config"},
     {"nn", "audio", "sphere", "signal", "levels", "notes", "decoding", "note_decoding"},
-    {"midi", "sonify", "plots", "spectrograms", "running", "gaps"},
-    {"models", "data", "metrics", "note_metrics", "spectral", "baselines", "breakdown", "download", "archive"},
+    {"beats", "midi", "sonify", "plots", "spectrograms", "running", "gaps", "tuning"},
+    {"models", "data", "metrics", "note_metrics", "overview", "spectral", "baselines", "breakdown"}
+    | {"download", "archive"},
     {"pretrained", "shipping", "experiment", "runs", "curves", "engine"},
     {"transcription", "transcriber", "window_transcriber", "note_transcriber", "inference", "evaluation", "recipe"}
     | {"prediction", "predictor", "concealment"},

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -120,6 +120,62 @@ def test_a_key_struck_again_is_a_second_note_and_the_harder_stroke_the_greater_v
     assert [note.midi_note for note in notes] == [69, 69]
     assert [note.onset_s for note in notes] == pytest.approx([0.3, 0.9], abs=0.06)
     assert notes[0].velocity < notes[1].velocity
+
+
+def sharp_tone(cents: float, duration_s: float = 12.0) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * 440 * 2 ** (cents / 1200) * np.arange(round(duration_s * RATE)) / RATE)
+
+
+def heard(model: WindowTranscriber, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+    """All samples that the network will be run over."""
+    given: list[np.ndarray] = []
+    usual = model.listen
+    monkeypatch.setattr(model, "listen", lambda samples, *how: (given.append(samples), usual(samples, *how))[1])
+    return given
+
+
+@pytest.mark.parametrize("cents", [-45.0, 24.0, 30.0])
+def test_a_recording_out_of_tune_is_heard_at_440_hz(cents: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = transcriber(Loudest())
+    given = heard(model, monkeypatch)
+    result = model.transcribe(sharp_tone(cents), RATE)
+    spectrum = np.abs(np.fft.rfft(given[0] * np.hanning(len(given[0])), 2**20))
+    assert np.argmax(spectrum) * RATE / 2**20 == pytest.approx(440, rel=2 / 1731)  # 2 cents
+    assert result.tuning_cents == pytest.approx(cents, abs=1) and result.duration_s == 12.0
+    assert [note.midi_note for note in result.notes] == [69]
+    assert result.notes[0].offset_s == pytest.approx(12, abs=0.05)
+
+
+@pytest.mark.parametrize(("cents", "tuning"), [(0.0, None), (13.0, None), (-13.0, None), (30.0, 0.0)])
+def test_a_recording_nearly_in_tune_or_to_be_left_alone_is_heard_as_it_is(
+    cents: float, tuning: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = transcriber(Loudest())
+    given = heard(model, monkeypatch)
+    result = model.transcribe(sharp_tone(cents), RATE, tuning=tuning)
+    np.testing.assert_array_equal(given[0], sharp_tone(cents).astype(np.float32))
+    assert result.tuning_cents == 0.0 and result.frame_rate == 100.0
+
+
+@pytest.mark.parametrize("tuning", [-100.0, -30.0, 45.0, 100.0])
+def test_times_are_the_recordings_whatever_its_tuning(tuning: float) -> None:
+    time_s = np.arange(5 * RATE) / RATE
+    ramps = np.clip(10 * np.minimum(time_s - 2.0, 3.5 - time_s), -4, 4)  # even at 2.0 s and at 3.5 s
+    plain, tuned = (
+        transcriber(CentreSample(), replace(BY_PROBABILITY, sustain_ratio=1.0)).transcribe(ramps, RATE, tuning=cents)
+        for cents in (0.0, tuning)
+    )
+    for result in (plain, tuned):
+        (note,) = (note for note in result.notes if note.midi_note == 60)
+        assert (note.onset_s, note.offset_s) == pytest.approx((2.0, 3.5), abs=1e-3)
+        assert len(result.probabilities) / result.frame_rate == pytest.approx(result.duration_s, abs=0.011)
+    assert tuned.tuning_cents == tuning and len(tuned.probabilities) != len(plain.probabilities)
+
+
+@pytest.mark.parametrize("tuning", [100.1, -101.0, np.nan, np.inf])
+def test_a_tuning_out_of_range_is_refused(tuning: float) -> None:
+    with pytest.raises(ConfigError, match=r"within \+-100 cents"):
+        transcriber(Loudest()).transcribe(np.zeros(800), RATE, tuning=tuning)
 
 
 def test_silence_has_no_notes() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import numpy as np
 import pytest
 from mir_eval.transcription import precision_recall_f1_overlap
 
-from audiocx.note_metrics import NoteScores, note_scores
+from audiocx.errors import ConfigError
+from audiocx.note_metrics import NoteScores, match_notes, note_scores
 from audiocx.notes import Note
 
 
@@ -26,6 +28,21 @@ def test_note_scores_by_hand() -> None:
     assert scores.f1 == pytest.approx(2 * 0.6 * 0.75 / 1.35)
     assert (scores.offset_precision, scores.offset_recall) == (2 / 5, 2 / 4)
     assert note_scores(reference, estimated, onset_tolerance_s=0.06).recall == 1.0
+
+
+def test_pairs_are_places_in_the_two_lists() -> None:
+    reference = [Note(5.0, 64, 5.0), Note(2.0, 64, 3.0), Note(0.0, 60, 2.0), Note(0.04, 60, 1.0)]
+    estimated = [Note(-0.03, 60, 0.5), Note(0.02, 60, 1.0), Note(5.0, 64, 6.0), Note(2.04, 64, 2.5)]
+    # The first of MIDI 60 is near one played note alone: it is given that one, the other the other.
+    assert sorted(match_notes(reference, estimated)) == [(1, 3), (2, 0), (3, 1)]
+    assert match_notes(reference, estimated, offset_ratio=0.2) == [(3, 1)]
+    assert sorted(match_notes(reference, estimated, onset_tolerance_s=0.03)) == [(2, 0), (3, 1)]
+
+
+def test_without_mir_eval_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mir_eval", None)
+    with pytest.raises(ConfigError, match=r"mir_eval.*audiocx\[train\]"):
+        match_notes([], [])
 
 
 def test_each_reference_note_is_found_once() -> None:

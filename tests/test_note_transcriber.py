@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from audiocx.models import note_frames
 from audiocx.note_decoding import decode_notes
 from audiocx.note_transcriber import NoteTranscriber
 from audiocx.notes import Note
+from audiocx.tuning import retuned
 
 LENGTH = 64 * 300 + 13
 
@@ -68,6 +70,18 @@ def test_the_threshold_is_that_of_the_onsets(transcriber: NoteTranscriber) -> No
     strict = transcriber.transcribe(samples, RATE, threshold=0.8).notes
     assert 0 < len(strict) < len(usual) and min(note.confidence for note in strict) >= 0.8
     assert all(note.duration_s >= 0.1 for note in transcriber.transcribe(samples, RATE, min_note_s=0.1).notes)
+
+
+def test_times_are_the_recordings_whatever_its_tuning(transcriber: NoteTranscriber) -> None:
+    tuned = transcriber.transcribe(recording(LENGTH), RATE, tuning=45.0)
+    samples, _, stretch = retuned(recording(LENGTH), RATE, 45.0)
+    longer = transcriber.transcribe(samples, RATE, tuning=0.0)
+    assert (tuned.duration_s, tuned.tuning_cents) == (LENGTH / RATE, 45.0) and 1.02 < stretch < 1.03
+    assert tuned.frame_rate == pytest.approx(longer.frame_rate * stretch)
+    np.testing.assert_array_equal(tuned.probabilities, longer.probabilities)
+    assert_alike(
+        tuned.notes, [replace(n, onset_s=n.onset_s / stretch, offset_s=n.offset_s / stretch) for n in longer.notes]
+    )
 
 
 def test_there_is_one_hop(transcriber: NoteTranscriber) -> None:

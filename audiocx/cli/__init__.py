@@ -48,6 +48,8 @@ examples:
   audiocx transcribe song.wav --format midi,png --sonify
                                                        also a picture, and song.notes.wav to listen to
   audiocx transcribe song.wav --threshold 0.3          more notes, and more wrong ones
+  audiocx transcribe song.wav --quantize               notes on a grid of sixteenths, to open in a notation program
+  audiocx transcribe suite.flac --tuning -100          played at A4 = 415 Hz: notes as in the score
 
 The exit code is 0 if every file was transcribed, 1 if one was not, 2 for a wrong command line.
 """
@@ -192,6 +194,29 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
         "--tempo", type=_between(4, 1000), default=120.0, metavar="BPM",
         help="tempo the MIDI file states; notes keep their time (default: 120)",
     )  # fmt: skip
+    about = (
+        "find the beats and move the notes in the MIDI file to the nearest of so many places a beat: 4 (if no number "
+        "is given) for sixteenths, 3 for triplets, 12 for both; its tempos follow the beats as played, found near "
+        "--tempo. Other formats keep the times played"
+    )
+    parser.add_argument("--quantize", type=_divisions, nargs="?", const=4, metavar="N", help=about)
+    about = (
+        "tuning of the recording: auto (default) estimates it and makes up for all but a few cents; or how many cents "
+        "its A4 is above 440 Hz, from -100 to 100 (415 Hz: -100, 432: -32, 445: 20); 0 leaves it alone"
+    )
+    parser.add_argument("--tuning", type=_cents, metavar="auto|CENTS", help=about)
+
+
+def _divisions(text: str) -> int:
+    from .transcribe import read_divisions
+
+    return read_divisions(text)
+
+
+def _cents(text: str) -> float | None:
+    from .transcribe import read_tuning
+
+    return read_tuning(text)
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
+from ..errors import ConfigError
 from . import FORMATS
 from .jobs import Job, run_jobs, speed
 
@@ -33,16 +34,69 @@ def run(arguments: argparse.Namespace) -> int:
     return run_jobs(arguments, suffixes, lambda: load_transcriber(arguments.model, arguments.device), _transcribe)
 
 
+def read_tuning(text: str) -> float | None:
+    """Read a tuning as it is given to ``--tuning``.
+
+    Args:
+        text: ``auto`` or a number of cents.
+
+    Returns:
+        Cents above A4 = 440 Hz; None to estimate them.
+
+    Raises:
+        argparse.ArgumentTypeError: It is neither.
+
+    >>> read_tuning("-31.8")
+    -31.8
+    """
+    from ..tuning import MOST_CENTS, checked_cents
+
+    try:
+        return None if text == "auto" else checked_cents(float(text))
+    except (ValueError, ConfigError):
+        span = f"from -{MOST_CENTS:g} to {MOST_CENTS:g}"
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of cents {span}") from None
+
+
+def read_divisions(text: str) -> int:
+    """Read into how many places ``--quantize`` divides a beat.
+
+    Args:
+        text: A whole number.
+
+    Returns:
+        The number.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none that beats are divided by.
+
+    >>> read_divisions("3")
+    3
+    """
+    from ..beats import DIVISIONS
+
+    if text not in map(str, DIVISIONS):
+        span = f"from {DIVISIONS[0]} to {DIVISIONS[-1]}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number {span}; without one, write the files first")
+    return int(text)
+
+
 def _transcribe(transcriber: Transcriber, job: Job, arguments: argparse.Namespace) -> None:
     """Transcribe one recording, write its outputs, print its line."""
+    from ..tuning import a4_hz
+
     began_s = time.perf_counter()
     min_note_s = None if arguments.min_note is None else arguments.min_note / 1000
     result = transcriber.transcribe(
-        job.source, threshold=arguments.threshold, min_note_s=min_note_s, progress=not arguments.quiet
+        job.source,
+        threshold=arguments.threshold,
+        min_note_s=min_note_s,
+        tuning=arguments.tuning,
+        progress=not arguments.quiet,
     )
     for name, path in job.outputs.items():
         if name == "midi":
-            result.to_midi(path, tempo_bpm=arguments.tempo)
+            result.to_midi(path, tempo_bpm=arguments.tempo, quantize=arguments.quantize)
         else:
             getattr(result, f"to_{name}")(path)
     took_s = time.perf_counter() - began_s
@@ -51,6 +105,7 @@ def _transcribe(transcriber: Transcriber, job: Job, arguments: argparse.Namespac
     if not arguments.quiet:
         written = ", ".join(map(str, job.outputs.values()))
         count = f"{len(result.notes)} note{'' if len(result.notes) == 1 else 's'} in {result.duration_s:.1f} s of sound"
+        count += f", A4 at {a4_hz(result.tuning_cents):.0f} Hz" if result.tuning_cents else ""
         print(f"{job.source}: {count} ({speed(took_s, result.duration_s)}) -> {written}", flush=True)
 
 

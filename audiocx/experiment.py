@@ -181,20 +181,22 @@ class NoteTraining(StepTraining):
         onset_weight: How much the error of the onsets counts against that of the frames.
         offset_weight: Likewise of the offsets.
         velocity_weight: Likewise of the velocities, where notes begin.
+        validation_s: Seconds of each recording, from its beginning, that are validated while training; 0 for all.
     """
 
     shares: list[float] = field(default_factory=list)
     onset_weight: float = 3.0
     offset_weight: float = 1.0
     velocity_weight: float = 1.0
+    validation_s: float = 60.0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
         super().__post_init__()
         if self.segment_frames == 0:
             raise ValueError("segment_frames must be set: recordings are too long to be learnt from whole")
-        if min(self.onset_weight, self.offset_weight, self.velocity_weight) < 0:
-            raise ValueError("onset_weight, offset_weight and velocity_weight must be 0 or more")
+        if min(self.onset_weight, self.offset_weight, self.velocity_weight, self.validation_s) < 0:
+            raise ValueError("onset_weight, offset_weight, velocity_weight and validation_s must be 0 or more")
         _check_shares(self.shares)
 
 

@@ -70,7 +70,7 @@ def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: SimpleNam
     network = load_network(whole_run.best, NOTE_MODEL)
     assert isinstance(network, NoteNetwork) and not network.training
     heard, sounding = [], []
-    for samples, targets, _ in StoreRecordings(stores[1], NOTE_MODEL):
+    for samples, targets in StoreRecordings(stores[1], NOTE_MODEL):
         heard.append(note_evidence(network, samples).frames)
         sounding.append(targets.frames.numpy() > 0.5)
     frame_ap, ap = (logged(whole_run.folder, f"val/{name}") for name in ("frame_ap", "ap"))

@@ -244,13 +244,13 @@ def test_corpora_are_mixed_with_all_their_targets(ramp: Store, clicks: Store) ->
 
 
 @pytest.mark.parametrize("config", [CONFIG, NARROW])
-def test_recordings_come_whole_with_their_targets_and_notes(ramp: Store, config: NoteConfig) -> None:
+def test_recordings_come_whole_with_their_targets(ramp: Store, config: NoteConfig) -> None:
     recordings = StoreRecordings(ramp, config)
     assert len(recordings) == 3
     # As a trainer loads them.
-    for piece, (samples, labels, notes) in enumerate(DataLoader(recordings, batch_size=None)):
+    for piece, (samples, labels) in enumerate(DataLoader(recordings, batch_size=None)):
         np.testing.assert_array_equal(samples, ramp.samples(piece))
-        assert isinstance(labels, NoteTargets) and list(notes) == ramp.notes(piece)
+        assert isinstance(labels, NoteTargets)
         times_s = np.arange(0, LENGTHS[piece], HOP) / RATE
         np.testing.assert_array_equal(
             labels.frames, notes_to_roll(ramp.notes(piece), times_s, config.lowest_note, config.outputs)
@@ -259,10 +259,20 @@ def test_recordings_come_whole_with_their_targets_and_notes(ramp: Store, config:
             np.testing.assert_allclose(getattr(labels, name), expected, atol=1e-6, err_msg=name)
 
 
+def test_of_recordings_only_the_beginnings_come(ramp: Store) -> None:
+    seconds, frames = 10.5 * HOP / RATE, 11
+    pairs = zip(StoreRecordings(ramp, CONFIG), StoreRecordings(ramp, CONFIG, seconds), strict=True)
+    for (whole, all_labels), (samples, labels) in pairs:
+        assert len(samples) == 10.5 * HOP < len(whole)
+        np.testing.assert_array_equal(samples, whole[: len(samples)])
+        for part, of_whole in zip(labels, all_labels, strict=True):
+            assert part.shape[0] == frames and torch.equal(part, of_whole[:frames])
+
+
 @pytest.mark.parametrize(("ranks", "shares"), [(1, [[0, 1, 2]]), (2, [[0, 2], [1, 0]]), (4, [[0], [1], [2], [0]])])
 def test_ranks_share_the_recordings_and_have_as_many(ramp: Store, ranks: int, shares: list[list[int]]) -> None:
-    parts = [StoreRecordings(ramp, CONFIG, rank, ranks) for rank in range(ranks)]
-    heard = [[LENGTHS.index(len(samples)) for samples, _, _ in part] for part in parts]
+    parts = [StoreRecordings(ramp, CONFIG, 0.0, rank, ranks) for rank in range(ranks)]
+    heard = [[LENGTHS.index(len(samples)) for samples, _ in part] for part in parts]
     assert heard == shares and [len(part) for part in parts] == [len(share) for share in shares]
 
 

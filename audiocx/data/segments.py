@@ -189,16 +189,17 @@ class NoteSegmentSampler(StoreSampler):
 
 
 class StoreRecordings(IterableDataset):
-    """The pieces of a store one by one, whole; every rank takes every so many.
+    """The pieces of a store one by one, from their beginnings; every rank takes every so many.
 
-    Yields the samples, float32 [N]; targets [T, P], T = ceil(N / hop_samples), frame t centred at sample
-    t * hop_samples; and the notes, an array of :class:`audiocx.notes.Note`.
+    Yields the samples, float32 [N], and targets [T, P], T = ceil(N / hop_samples), frame t centred at sample
+    t * hop_samples.
 
     Every rank has as many pieces: where they cannot be shared out evenly, the first are taken once more.
 
     Args:
         store: The corpus.
         config: Of the network that is validated.
+        longest_s: Of each piece so many seconds at most; 0 for whole pieces.
         rank: Number of this process.
         ranks: Number of processes.
 
@@ -206,8 +207,9 @@ class StoreRecordings(IterableDataset):
         DataError: The store has another sample rate than the network.
     """
 
-    def __init__(self, store: Store, config: NoteConfig, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(self, store: Store, config: NoteConfig, longest_s: float = 0.0, rank: int = 0, ranks: int = 1) -> None:
         self.store, self.config = store, config
+        self._longest = round(longest_s * config.sample_rate) or None
         self._notes = _notes_of(store, config)
         count = len(store.names)
         self._mine = [(rank + turn * ranks) % count for turn in range(math.ceil(count / ranks))]
@@ -215,15 +217,14 @@ class StoreRecordings(IterableDataset):
     def __len__(self) -> int:
         return len(self._mine)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, NoteTargets, np.ndarray]]:
+    def __iter__(self) -> Iterator[tuple[np.ndarray, NoteTargets]]:
         for piece in self._mine:
-            # An array, for trainers look into lists, and refuse the frozen dataclasses that they find.
-            yield self.store.samples(piece), self._targets(piece), np.array(self.store.notes(piece), object)
+            samples = self.store.samples(piece)[: self._longest]
+            yield samples, self._targets(piece, math.ceil(len(samples) / self.config.hop_samples))
 
-    def _targets(self, piece: int) -> NoteTargets:
+    def _targets(self, piece: int, frames: int) -> NoteTargets:
         of_piece = self._notes.pieces == piece
         notes = _Notes(*(column[of_piece] for column in self._notes))
-        frames = math.ceil(int(self.store.lengths[piece]) / self.config.hop_samples)
         onsets, offsets = (
             (times - int(self.store.starts[piece])) / self.config.hop_samples for times in (notes.onsets, notes.offsets)
         )

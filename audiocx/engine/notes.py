@@ -75,10 +75,13 @@ class NoteTask(Task):
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, NoteTargets, Any], _: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, NoteTargets], _: int) -> None:
         """Collects what is heard in a recording."""
-        samples, targets, _ = batch
-        heard = note_evidence(self.network, samples.cpu().numpy())
+        samples, targets = batch
+        # Recordings differ in length, and for each the network would be compiled anew: a copy is not.
+        network = NoteNetwork(self.network.config).to(self.device).eval()
+        network.load_state_dict(self.network.state_dict())
+        heard = note_evidence(network, samples.cpu().numpy())
         onsets, frames = (part.cpu().numpy() for part in (targets.onsets, targets.frames))
         # An onset is right in the frame nearest to it, which is at most half a frame away.
         self._heard.append((heard.onsets, onsets >= 1 - 0.5 / HALF_WIDTH_FRAMES, heard.frames, frames > 0.5))
@@ -113,7 +116,9 @@ class _Notes(Corpora):
 
     def validated(self, place: Place) -> Iterator[StoreRecordings]:
         for store in self.validation:
-            yield StoreRecordings(store, self.experiment.model, place.rank, place.ranks)
+            yield StoreRecordings(
+                store, self.experiment.model, self.experiment.train.validation_s, place.rank, place.ranks
+            )
 
 
 def fit_notes(

@@ -36,6 +36,7 @@ __all__ = [
     "export",
     "export_notes",
     "export_predictor",
+    "identify",
     "load_checkpoint",
     "load_network",
     "read_config",
@@ -161,6 +162,27 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not of the format {FORMAT}; it belongs to another program or version.")
     return card
+
+
+def identify(name_or_path: str | Path) -> dict[str, str]:
+    """Tells a checkpoint from any other, without opening its weights.
+
+    Args:
+        name_or_path: A name of :func:`available`, or a checkpoint's folder.
+
+    Returns:
+        Its name as "checkpoint", "weights_sha256", and "config_sha256", for its settings decide the notes, too.
+
+    Raises:
+        CheckpointError: It is missing or damaged.
+    """
+    folder = _find(name_or_path)
+    try:
+        weights_sha256 = str(read_config(folder)["weights"]["sha256"])
+    except (KeyError, TypeError):
+        raise _incomplete(folder) from None
+    config_sha256 = hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()
+    return {"checkpoint": folder.name, "weights_sha256": weights_sha256, "config_sha256": config_sha256}
 
 
 def load_checkpoint(name_or_path: str | Path = DEFAULT) -> AnyCheckpoint:

@@ -16,10 +16,10 @@ PACKAGE = Path(audiocx.__file__).parent
 # From the bottom up: a module may import what stands on its own floor or below. A package stands for its modules.
 FLOORS = [
     {"errors", "files", "config"},
-    {"nn", "audio", "sphere", "signal", "levels", "notes", "decoding", "note_decoding"},
+    {"nn", "optim", "audio", "sphere", "signal", "levels", "notes", "decoding", "note_decoding"},
     {"beats", "midi", "sonify", "plots", "spectrograms", "running", "gaps", "tuning"},
     {"models", "data", "metrics", "note_metrics", "overview", "spectral", "baselines", "breakdown"}
-    | {"download", "archive"},
+    | {"download", "archive", "manifest"},
     {"pretrained", "shipping", "experiment", "runs", "curves", "engine"},
     {"transcription", "transcriber", "window_transcriber", "note_transcriber", "inference", "evaluation", "recipe"}
     | {"prediction", "predictor", "concealment"},

@@ -50,6 +50,9 @@ examples:
   audiocx transcribe song.wav --threshold 0.3          more notes, and more wrong ones
   audiocx transcribe song.wav --quantize               notes on a grid of sixteenths, to open in a notation program
   audiocx transcribe suite.flac --tuning -100          played at A4 = 415 Hz: notes as in the score
+  audiocx transcribe music -o notes --jobs 4           all recordings in a folder, by 4 processes: music/a/b.flac
+                                                       becomes notes/a/b.mid. If it is cut off, the same command goes
+                                                       on; notes/manifest.jsonl tells what became of each
 
 The exit code is 0 if every file was transcribed, 1 if one was not, 2 for a wrong command line.
 """
@@ -162,8 +165,23 @@ def _command(
     return parser
 
 
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="an audio file")
+def _add_files(parser: argparse.ArgumentParser, about: str = "an audio file") -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help=about)
+
+
+def _add_archive(parser: argparse.ArgumentParser) -> None:
+    """Add the recordings, which may be an archive, and how to work through that."""
+    _add_files(parser, "an audio file, a folder of them (searched with its subfolders) or a glob in quotes")
+    about = "work on so many recordings at a time, in processes that share the cores (default: 1)"
+    parser.add_argument("-j", "--jobs", type=_count, default=1, metavar="N", help=about)
+    about = "note what became of each, do only what is missing or changed (default: DIR/manifest.jsonl for archives)"
+    parser.add_argument("--manifest", metavar="FILE.jsonl", help=about)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -181,7 +199,7 @@ def _add_outputs(parser: argparse.ArgumentParser, known: Iterable[str], default:
 
 def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.epilog = TRANSCRIBE_EXAMPLES
-    _add_files(parser)
+    _add_archive(parser)
     _add_model(parser)
     _add_outputs(parser, FORMATS, ["midi"])
     parser.add_argument("--sonify", action="store_true", help="also write the notes as sound: adds wav to --format")
@@ -221,14 +239,14 @@ def _cents(text: str) -> float | None:
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.epilog = PREDICT_EXAMPLES
-    _add_files(parser)
+    _add_archive(parser)
     _add_model(parser)
     _add_outputs(parser, PREDICTION_FORMATS, [])
 
 
 def _add_conceal(parser: argparse.ArgumentParser) -> None:
     parser.epilog = CONCEAL_EXAMPLES
-    _add_files(parser)
+    _add_archive(parser)
     about = "where sound is missing, in seconds, or a file that tells; of every FILE (default: where there are zeros)"
     parser.add_argument("--gaps", type=_gaps, metavar="START-END,...|FILE.txt", help=about)
     _add_model(parser)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import CONCEAL_FORMATS
-from .jobs import Job, run_jobs, speed
+from .jobs import Done, Job, run_jobs, speed
 
 if TYPE_CHECKING:
     from ..predictor import Predictor
@@ -32,8 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
+    from ..pretrained import DEFAULT_PREDICTOR
+
     suffixes = {name: CONCEAL_FORMATS[name] for name in arguments.format}
-    return run_jobs(arguments, suffixes, lambda: _load(arguments), _conceal)
+    return run_jobs(arguments, suffixes, _load, _conceal, DEFAULT_PREDICTOR)
 
 
 def read_gaps(text: str) -> list[tuple[float, float]]:
@@ -81,8 +83,8 @@ def _load(arguments: argparse.Namespace) -> Predictor:
     return load_predictor(arguments.model, arguments.device)
 
 
-def _conceal(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> None:
-    """Conceal one recording, write its outputs, print its line."""
+def _conceal(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> Done:
+    """Conceal one recording, write its outputs."""
     from .. import audio, concealment, plots
     from ..gaps import find_gaps, merge_gaps
     from ..running import read_channels
@@ -92,19 +94,15 @@ def _conceal(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> N
     duration_s = len(samples) / rate
     named = arguments.gaps is not None
     gaps = merge_gaps(arguments.gaps, duration_s, str(job.source)) if named else find_gaps(samples, rate)
-    quiet = arguments.quiet
-    concealed = concealment.conceal(samples, gaps, predictor, sample_rate=rate, progress=not quiet)
+    concealed = concealment.conceal(samples, gaps, predictor, sample_rate=rate, progress=not arguments.quiet)
     if "wav" in job.outputs:
         own = audio.info(job.source).subtype
         audio.write(job.outputs["wav"], concealed, rate, own if own in KEPT_SUBTYPES else USUAL_SUBTYPE)
     if "png" in job.outputs:
         plots.save(concealment.plot(samples, concealed, rate, gaps, job.source.name), job.outputs["png"])
     took_s = time.perf_counter() - began_s
-    if not quiet:
-        lost_ms = 1000 * sum(end_s - start_s for start_s, end_s in gaps)
-        told = f"{len(gaps)} gap{'' if len(gaps) == 1 else 's'}, {lost_ms:.0f} ms" if gaps else "no gaps"
-        written = ", ".join(map(str, job.outputs.values()))
-        print(
-            f"{job.source}: {told} in {duration_s:.1f} s of sound ({speed(took_s, duration_s)}) -> {written}",
-            flush=True,
-        )
+    lost_ms = 1000 * sum(end_s - start_s for start_s, end_s in gaps)
+    told = f"{len(gaps)} gap{'' if len(gaps) == 1 else 's'}, {lost_ms:.0f} ms" if gaps else "no gaps"
+    written = ", ".join(map(str, job.outputs.values()))
+    line = f"{job.source}: {told} in {duration_s:.1f} s of sound ({speed(took_s, duration_s)}) -> {written}"
+    return Done(line, {"duration_s": round(duration_s, 3), "gaps": len(gaps), "lost_ms": round(float(lost_ms), 1)})

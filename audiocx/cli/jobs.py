@@ -7,12 +7,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import AudiocxError, OutputError
 from . import report
+from .sources import is_archive
 
-__all__ = ["Job", "run_jobs", "speed"]
+__all__ = ["Done", "Job", "check_folder", "check_outputs", "output_folder", "run_jobs", "speed"]
 
 Network = TypeVar("Network")
 
@@ -25,19 +26,48 @@ class Job:
     outputs: dict[str, Path]
 
 
+@dataclass(frozen=True)
+class Done:
+    """What came of a recording.
+
+    Attributes:
+        line: The line to print of it.
+        figures: What a manifest tells of it, "duration_s" among them, as plain values.
+        listing: What else was asked to be printed.
+    """
+
+    line: str
+    figures: dict[str, Any]
+    listing: str = ""
+
+    def show(self, quiet: bool) -> None:
+        """Print it.
+
+        Args:
+            quiet: Leave out the line.
+        """
+        if self.listing:
+            print(self.listing)
+        if not quiet:
+            print(self.line, flush=True)
+
+
 def run_jobs(
     arguments: argparse.Namespace,
     suffixes: Mapping[str, str],
-    load: Callable[[], Network],
-    work: Callable[[Network, Job, argparse.Namespace], None],
+    load: Callable[[argparse.Namespace], Network],
+    work: Callable[[Network, Job, argparse.Namespace], Done],
+    default: str,
 ) -> int:
     """Do every check that costs nothing, load the network, then go through one recording after the other.
 
     Args:
         arguments: What the parser made of the command line.
         suffixes: How the names of the files to write end, by format.
-        load: Gives the network; only called if there is anything to do.
-        work: Works on one recording, writes its outputs, prints its line.
+        load: Gives the network; only called if there is anything to do. It and ``work`` are called in other processes
+            if the command line is about an archive.
+        work: Works on one recording, writes its outputs.
+        default: Name of the network that ``load`` takes if the command line names none.
 
     Returns:
         0 if every recording was done, else 1.
@@ -46,18 +76,22 @@ def run_jobs(
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
     if suffixes:
-        _check_folder(_folder(arguments))
+        check_folder(output_folder(arguments))
     elif arguments.output is not None:
         raise OutputError(
             f"{arguments.output}: nothing is to be written there; say what with --format, or leave out -o."
         )
+    if is_archive(arguments):
+        from .archives import run_archive
+
+        return run_archive(arguments, suffixes, load, work, default)
     jobs = list(_jobs(arguments, suffixes))
     failed = len(arguments.files) - len(jobs)
     if jobs:
-        network = load()
+        network = load(arguments)
         for job in jobs:
             try:
-                work(network, job, arguments)
+                work(network, job, arguments).show(arguments.quiet)
             except AudiocxError as error:
                 report(error, arguments.debug)
                 failed += 1
@@ -73,7 +107,15 @@ def speed(took_s: float, duration_s: float) -> str:
     return f"{took_s:.1f} s, {duration_s / took_s:.0f} x real time"
 
 
-def _folder(arguments: argparse.Namespace) -> Path:
+def output_folder(arguments: argparse.Namespace) -> Path:
+    """Give the folder to write to, which may not be there yet.
+
+    Args:
+        arguments: What the parser made of the command line.
+
+    Returns:
+        The folder.
+    """
     return Path("." if arguments.output is None else arguments.output)
 
 
@@ -83,10 +125,10 @@ def _jobs(arguments: argparse.Namespace, suffixes: Mapping[str, str]) -> Iterato
 
     taken: dict[Path, Path] = {}
     for source in map(Path, arguments.files):
-        outputs = {name: _folder(arguments) / f"{source.stem}{suffix}" for name, suffix in suffixes.items()}
+        outputs = {name: output_folder(arguments) / f"{source.stem}{suffix}" for name, suffix in suffixes.items()}
         try:
             audio.info(source)
-            _check_outputs(source, outputs.values(), taken, arguments.overwrite)
+            check_outputs(source, outputs.values(), taken, arguments.overwrite)
         except AudiocxError as error:
             report(error, arguments.debug)
             continue
@@ -94,8 +136,15 @@ def _jobs(arguments: argparse.Namespace, suffixes: Mapping[str, str]) -> Iterato
         yield Job(source, outputs)
 
 
-def _check_folder(folder: Path) -> None:
-    """Make the output folder and try to write there, which no look at permissions can replace."""
+def check_folder(folder: Path) -> None:
+    """Make a folder for outputs and try to write there, which no look at permissions can replace.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OutputError: It cannot be made or written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -105,8 +154,18 @@ def _check_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be written to ({reason}); choose another folder with -o.") from error
 
 
-def _check_outputs(source: Path, outputs: Iterable[Path], taken: dict[Path, Path], overwrite: bool) -> None:
-    """Refuse to write over a recording, another recording's outputs, or a file that exists."""
+def check_outputs(source: Path, outputs: Iterable[Path], taken: Mapping[Path, Path], overwrite: bool) -> None:
+    """Refuse to write over a recording, another recording's outputs, or a file that exists.
+
+    Args:
+        source: The recording.
+        outputs: The files to write from it.
+        taken: The recordings whose outputs other files are, by the resolved paths of these.
+        overwrite: Whether files that exist may be replaced.
+
+    Raises:
+        OutputError: Something would be lost.
+    """
     for path in outputs:
         other = taken.get(path.resolve())
         if other is not None:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from . import PREDICTION_FORMATS
-from .jobs import Job, run_jobs, speed
+from .jobs import Done, Job, run_jobs, speed
 
 if TYPE_CHECKING:
     from ..predictor import Predictor
@@ -25,8 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
+    from ..pretrained import DEFAULT_PREDICTOR
+
     suffixes = {name: PREDICTION_FORMATS[name] for name in arguments.format}
-    return run_jobs(arguments, suffixes, lambda: _load(arguments), _predict)
+    return run_jobs(arguments, suffixes, _load, _predict, DEFAULT_PREDICTOR)
 
 
 def _load(arguments: argparse.Namespace) -> Predictor:
@@ -35,15 +37,14 @@ def _load(arguments: argparse.Namespace) -> Predictor:
     return load_predictor(arguments.model, arguments.device)
 
 
-def _predict(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> None:
-    """Predict one recording, write its outputs, print its line."""
+def _predict(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> Done:
+    """Predict one recording, write its outputs."""
     began_s = time.perf_counter()
     result = predictor.predict(job.source, progress=not arguments.quiet)
     for name, path in job.outputs.items():
         getattr(result, f"to_{name}")(path)
     took_s = time.perf_counter() - began_s
-    if not arguments.quiet:
-        written = " -> " + ", ".join(map(str, job.outputs.values())) if job.outputs else ""
-        heard = f"{len(result.frame_mse)} frames, {result.duration_s:.1f} s of sound"
-        took = speed(took_s, result.duration_s)
-        print(f"{job.source}: MSE {result.mse:.2f} dB^2 over {heard} ({took}){written}", flush=True)
+    written = " -> " + ", ".join(map(str, job.outputs.values())) if job.outputs else ""
+    heard = f"{len(result.frame_mse)} frames, {result.duration_s:.1f} s of sound"
+    line = f"{job.source}: MSE {result.mse:.2f} dB^2 over {heard} ({speed(took_s, result.duration_s)}){written}"
+    return Done(line, {"duration_s": round(result.duration_s, 3), "mse": round(float(result.mse), 4)})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from . import FORMATS
-from .jobs import Job, run_jobs, speed
+from .jobs import Done, Job, run_jobs, speed
 
 if TYPE_CHECKING:
     from ..inference import Transcriber
@@ -27,11 +27,11 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
-    from ..inference import load_transcriber
+    from ..pretrained import DEFAULT
 
     formats = dict.fromkeys([*arguments.format, *(["wav"] if arguments.sonify else [])])
     suffixes = {name: FORMATS[name] for name in formats}
-    return run_jobs(arguments, suffixes, lambda: load_transcriber(arguments.model, arguments.device), _transcribe)
+    return run_jobs(arguments, suffixes, _load, _transcribe, DEFAULT)
 
 
 def read_tuning(text: str) -> float | None:
@@ -81,8 +81,14 @@ def read_divisions(text: str) -> int:
     return int(text)
 
 
-def _transcribe(transcriber: Transcriber, job: Job, arguments: argparse.Namespace) -> None:
-    """Transcribe one recording, write its outputs, print its line."""
+def _load(arguments: argparse.Namespace) -> Transcriber:
+    from ..inference import load_transcriber  # only once there is work, for it imports torch
+
+    return load_transcriber(arguments.model, arguments.device)
+
+
+def _transcribe(transcriber: Transcriber, job: Job, arguments: argparse.Namespace) -> Done:
+    """Transcribe one recording, write its outputs."""
     from ..tuning import a4_hz
 
     began_s = time.perf_counter()
@@ -100,13 +106,12 @@ def _transcribe(transcriber: Transcriber, job: Job, arguments: argparse.Namespac
         else:
             getattr(result, f"to_{name}")(path)
     took_s = time.perf_counter() - began_s
-    if arguments.list:
-        print(_table(result.notes))
-    if not arguments.quiet:
-        written = ", ".join(map(str, job.outputs.values()))
-        count = f"{len(result.notes)} note{'' if len(result.notes) == 1 else 's'} in {result.duration_s:.1f} s of sound"
-        count += f", A4 at {a4_hz(result.tuning_cents):.0f} Hz" if result.tuning_cents else ""
-        print(f"{job.source}: {count} ({speed(took_s, result.duration_s)}) -> {written}", flush=True)
+    written = ", ".join(map(str, job.outputs.values()))
+    count = f"{len(result.notes)} note{'' if len(result.notes) == 1 else 's'} in {result.duration_s:.1f} s of sound"
+    count += f", A4 at {a4_hz(result.tuning_cents):.0f} Hz" if result.tuning_cents else ""
+    line = f"{job.source}: {count} ({speed(took_s, result.duration_s)}) -> {written}"
+    figures = {"duration_s": round(result.duration_s, 3), "notes": len(result.notes)}
+    return Done(line, figures, _table(result.notes) if arguments.list else "")
 
 
 def _table(notes: list[Note]) -> str:

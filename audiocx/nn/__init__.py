@@ -8,12 +8,15 @@ Source: Trabelsi et al., "Deep Complex Networks", ICLR 2018.
 
 from . import functional, init
 from .activation import ComplexDropout, CReLU, ModReLU, ZReLU
+from .cell import StateActivation, StateMatrix
 from .conv import ComplexConv1d, ComplexConv2d
 from .fold import fold, fold_sequence
+from .gated import Gate, GatedCell, GatedRNN
 from .linear import ComplexLinear
 from .norm import ComplexBatchNorm
 from .pool import ComplexAvgPool, MagnitudeMaxPool
 from .recurrent import ConvLSTM
+from .unitary import UnitaryCell, UnitaryRNN
 
 __all__ = [
     "CReLU",
@@ -24,8 +27,15 @@ __all__ = [
     "ComplexDropout",
     "ComplexLinear",
     "ConvLSTM",
+    "Gate",
+    "GatedCell",
+    "GatedRNN",
     "MagnitudeMaxPool",
     "ModReLU",
+    "StateActivation",
+    "StateMatrix",
+    "UnitaryCell",
+    "UnitaryRNN",
     "ZReLU",
     "fold",
     "fold_sequence",

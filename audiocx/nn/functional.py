@@ -27,6 +27,7 @@ __all__ = [
     "magnitude",
     "magnitude_max_pool",
     "modrelu",
+    "radial",
     "to_channels",
     "to_complex",
     "zrelu",
@@ -223,6 +224,23 @@ def zrelu(x: Tensor, dim: int = 1) -> Tensor:
     return x * torch.cat([keep, keep], dim).to(x.dtype)
 
 
+def radial(x: Tensor, radius: Callable[[Tensor], Tensor], dim: int = 1) -> Tensor:
+    """radius(|z|) z / |z|: changes magnitudes and keeps phases.
+
+    Args:
+        x: Shape [..., 2C, ...], real parts first at ``dim``.
+        radius: New magnitudes of the old, shape [..., C, ...].
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...]; 0, and with a gradient of 0, where z = 0, which has no phase.
+    """
+    length = magnitude(x, dim)
+    zero = length == 0
+    scale = torch.where(zero, 0.0, radius(length) / torch.where(zero, 1.0, length))
+    return x * torch.cat([scale, scale], dim)
+
+
 def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
     """ReLU(|z| + b) z / |z|: shortens or lengthens z and keeps its phase.
 
@@ -236,12 +254,9 @@ def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
 
     Source: Arjovsky et al. 2016, equation 8.
     """
-    length = magnitude(x, dim)
     shape = [1] * x.ndim
     shape[dim] = -1
-    zero = length == 0
-    scale = torch.where(zero, 0.0, F.relu(length + bias.view(shape)) / torch.where(zero, 1.0, length))
-    return x * torch.cat([scale, scale], dim)
+    return radial(x, lambda length: F.relu(length + bias.view(shape)), dim)
 
 
 def magnitude_max_pool(

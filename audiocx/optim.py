@@ -1,0 +1,127 @@
+"""Optimisers that keep the state matrices of recurrent layers unitary while everything else learns as usual.
+
+A unitary matrix W steps along the unitary ones by a Cayley transform, W' = (I + lr/2 A)^-1 (I - lr/2 A) W with the
+skew-Hermitian A = G W^H - W G^H, where G is its gradient as it is: no running mean, no scale. All other parameters
+are left to RMSprop or Adam. ``torch.nn.utils.parametrizations.orthogonal``, which makes a unitary matrix anew of a
+free complex one in every forward pass, lets any optimiser do instead, at the price of a matrix exponential (or its
+like) there and its gradient, and of weights that are complex.
+
+Source: Wisdom et al., "Full-Capacity Unitary Recurrent Neural Networks", 2016, equation 6, after Tagare 2011; Wolter
+and Yao, "Complex Gated Recurrent Neural Networks", 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .nn import StateMatrix
+
+__all__ = ["StiefelAdam", "StiefelRMSprop", "cayley_step_", "unitary_parameters"]
+
+
+def unitary_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Finds the parameters that are to stay unitary.
+
+    Args:
+        network: With layers such as :class:`audiocx.nn.GatedRNN`.
+
+    Returns:
+        Those of its :class:`audiocx.nn.StateMatrix` modules that are marked, shape [2, H, H] each.
+    """
+    return [part.weight for part in network.modules() if isinstance(part, StateMatrix) and part.unitary]
+
+
+@torch.no_grad()
+def cayley_step_(weight: Tensor, gradient: Tensor, rate: float) -> None:
+    """Takes one step from a unitary matrix to another against a gradient, in place.
+
+    Rounding alone would lead away from the unitary matrices, slowly but for good; a Newton-Schulz iteration after the
+    step, W (3 I - W^H W) / 2, leads back at the price of two products.
+
+    Args:
+        weight: W, shape [2, H, H], real part first.
+        gradient: G, of the loss by both parts, same shape.
+        rate: Learning rate.
+    """
+    w, g = torch.complex(*weight), torch.complex(*gradient)
+    half = g @ w.mH
+    half = (half - half.mH) * (rate / 2)
+    eye = torch.eye(len(w), dtype=w.dtype, device=w.device)
+    w = torch.linalg.solve(eye + half, w - half @ w)
+    w = 1.5 * w - 0.5 * (w @ (w.mH @ w))
+    weight.copy_(torch.stack([w.real, w.imag]))
+
+
+class _Stiefel(torch.optim.Optimizer):
+    """What stands before an optimiser's own step: the matrices take theirs, and are then hidden from it.
+
+    Args:
+        network: What to train.
+        lr: Learning rate.
+        unitary_lr: That of the unitary matrices; ``lr`` when None.
+        options: Of the optimiser for everything else.
+    """
+
+    def __init__(self, network: nn.Module, lr: float = 1e-3, unitary_lr: float | None = None, **options: Any) -> None:
+        unitary = unitary_parameters(network)
+        marked = {id(parameter) for parameter in unitary}
+        groups: list[dict[str, Any]] = [{"params": [p for p in network.parameters() if id(p) not in marked]}]
+        if unitary:
+            groups.append({"params": unitary, "lr": lr if unitary_lr is None else unitary_lr, "unitary": True})
+        super().__init__(groups, lr=lr, **options)  # type: ignore[call-arg]
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Takes one step.
+
+        Args:
+            closure: Computes the loss and its gradients anew, if given.
+
+        Returns:
+            The closure's loss; None without one.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        hidden = [
+            (parameter, parameter.grad, group["lr"])
+            for group in self.param_groups
+            if group.get("unitary")
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        for parameter, gradient, rate in hidden:
+            cayley_step_(parameter, gradient, float(rate))
+            parameter.grad = None
+        super().step()
+        for parameter, gradient, _ in hidden:
+            parameter.grad = gradient
+        return loss
+
+
+class StiefelRMSprop(_Stiefel, torch.optim.RMSprop):
+    """Cayley steps for unitary matrices, RMSprop for everything else.
+
+    Args:
+        network: What to train.
+        lr: Learning rate.
+        unitary_lr: That of the unitary matrices; ``lr`` when None.
+        options: Of :class:`torch.optim.RMSprop`.
+
+    Source: Wisdom et al. 2016; Wolter and Yao 2018, whose rate is 1e-3 for both and whose ``alpha`` is 0.9.
+    """
+
+
+class StiefelAdam(_Stiefel, torch.optim.Adam):
+    """Cayley steps for unitary matrices, Adam for everything else.
+
+    Args:
+        network: What to train.
+        lr: Learning rate.
+        unitary_lr: That of the unitary matrices; ``lr`` when None.
+        options: Of :class:`torch.optim.Adam`.
+    """

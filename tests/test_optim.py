@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from audiocx.nn import GatedRNN, StateMatrix, UnitaryRNN
+from audiocx.optim import StiefelAdam, StiefelRMSprop, cayley_step_, unitary_parameters
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def apart(weight: Tensor) -> float:
+    """The Frobenius norm of W^H W - I, in double precision."""
+    w = torch.complex(*weight.detach().double())
+    return float(torch.linalg.matrix_norm(w.mH @ w - torch.eye(len(w))))
+
+
+def skew(weight: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """W and A = G W^H - W G^H."""
+    w, g = torch.complex(*weight.detach()), torch.complex(*gradient)
+    return w, g @ w.mH - w @ g.mH
+
+
+def exact(size: int) -> Tensor:
+    """A matrix unitary to double precision."""
+    q, _ = torch.linalg.qr(torch.randn(size, size, dtype=torch.complex128))
+    return torch.stack([q.real, q.imag])
+
+
+def test_a_step_is_the_cayley_transform() -> None:
+    weight, gradient = exact(5), torch.randn(2, 5, 5, dtype=torch.float64)
+    w, a = skew(weight, gradient)
+    eye = torch.eye(5)
+    expected = torch.linalg.inv(eye + 0.05 * a) @ (eye - 0.05 * a) @ w
+    cayley_step_(weight, gradient, 0.1)
+    torch.testing.assert_close(torch.complex(*weight), expected)
+
+
+def test_a_small_step_is_the_exponential_to_second_order() -> None:
+    """Against PyTorch's own matrix exponential: what is left shrinks with the cube of the rate."""
+    start, gradient = exact(5), torch.randn(2, 5, 5, dtype=torch.float64)
+    w, a = skew(start, gradient)
+    left = []
+    for rate in (1e-3, 1e-2):
+        weight = start.clone()
+        cayley_step_(weight, gradient, rate)
+        left.append(float((torch.complex(*weight) - torch.matrix_exp(-rate * a) @ w).norm()))
+    # (1 + x/2)^-1 (1 - x/2) = e^-x + x^3 / 12 + ...
+    assert left[0] == pytest.approx(float((1e-9 / 12 * a @ a @ a @ w).norm()), rel=0.01)
+    assert left[1] / left[0] == pytest.approx(1000, rel=0.05)
+
+
+def test_steps_lead_down() -> None:
+    target, matrix = exact(8).float(), StateMatrix(8)
+    optimiser = StiefelRMSprop(nn.ModuleList([matrix]), lr=0.05)
+    losses = []
+    for _ in range(150):
+        loss = (matrix.weight - target).square().sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.01 * losses[0]
+
+
+def drift(steps: int, size: int) -> float:
+    """How far from unitary a matrix was at its worst, on a walk of large steps."""
+    matrix = StateMatrix(size)
+    before, worst = matrix.weight.detach().clone(), 0.0
+    for step in range(steps):
+        cayley_step_(matrix.weight, torch.randn(2, size, size), 1e-2)
+        if step % 100 == 99:
+            worst = max(worst, apart(matrix.weight))
+    assert float((matrix.weight.detach() - before).norm()) > 1  # it did go somewhere
+    return worst
+
+
+def test_it_stays_unitary() -> None:
+    assert drift(500, 40) < 1e-5
+
+
+@pytest.mark.slow
+def test_it_stays_unitary_over_ten_thousand_steps() -> None:
+    assert drift(10_000, 80) < 1e-5
+
+
+def train(network: nn.Module, optimiser: torch.optim.Optimizer, steps: int) -> None:
+    x = torch.randn(4, 5, 2, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+    for _ in range(steps):
+        optimiser.zero_grad()
+        (network(x)[0] - 1).abs().square().mean().backward()
+        optimiser.step()
+
+
+@pytest.mark.parametrize("kind", [StiefelRMSprop, StiefelAdam])
+def test_everything_else_learns_as_usual(kind: Any) -> None:
+    """One step of the optimiser itself, which knows no unitary matrices, gives all the others the same values."""
+    ours, theirs = (GatedRNN(2, 6) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    usual = torch.optim.RMSprop if kind is StiefelRMSprop else torch.optim.Adam
+    train(ours, kind(ours, lr=1e-2), 1)
+    train(theirs, usual(theirs.parameters(), lr=1e-2), 1)
+    for name, value in theirs.named_parameters():
+        same = torch.equal(value, dict(ours.named_parameters())[name])
+        assert same != (name == "cell.state.weight"), name
+    assert apart(ours.cell.state.weight) < 1e-5 < 1e-2 < apart(theirs.cell.state.weight)  # type: ignore[arg-type,union-attr]
+
+
+def test_a_free_matrix_is_left_to_the_rest() -> None:
+    network = GatedRNN(2, 6, unitary=False)
+    assert unitary_parameters(network) == []
+    optimiser = StiefelAdam(network)
+    (group,) = optimiser.param_groups
+    assert [*map(id, group["params"])] == [*map(id, network.parameters())]
+
+
+def test_the_matrices_have_a_rate_of_their_own() -> None:
+    network = nn.Sequential(GatedRNN(2, 3), UnitaryRNN(3, 3))
+    rest, unitary = StiefelAdam(network, lr=1e-3, unitary_lr=1e-4).param_groups
+    assert (rest["lr"], unitary["lr"], len(unitary["params"])) == (1e-3, 1e-4, 2)
+    assert {*map(id, rest["params"])} | {*map(id, unitary["params"])} == {*map(id, network.parameters())}
+
+
+def test_the_mark_outlives_copies_and_checkpoints() -> None:
+    network = UnitaryRNN(2, 4)
+    loaded = copy.deepcopy(network)
+    loaded.load_state_dict({name: value.clone() for name, value in network.state_dict().items()}, assign=True)
+    with torch.device("meta"):
+        meta = UnitaryRNN(2, 4)
+    meta.load_state_dict(network.state_dict(), assign=True)
+    for other in (loaded, meta, copy.deepcopy(network), pickle.loads(pickle.dumps(network)), network.double()):
+        (weight,) = unitary_parameters(other)
+        assert weight is dict(other.named_parameters())["cell.state.weight"]
+
+
+def test_resumed_is_as_uninterrupted() -> None:
+    network = GatedRNN(2, 4)
+    other = copy.deepcopy(network)
+    train(network, StiefelAdam(network), 6)
+    first = StiefelAdam(other)
+    train(other, first, 3)
+    second = StiefelAdam(other)
+    second.load_state_dict(first.state_dict())
+    train(other, second, 3)
+    torch.testing.assert_close(other.state_dict(), network.state_dict(), rtol=0, atol=0)
+
+
+def test_closures_and_gradients_are_as_in_any_optimiser() -> None:
+    matrix = StateMatrix(3)
+    optimiser = StiefelRMSprop(matrix)
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = matrix.weight.sum()
+        loss.backward()
+        return loss
+
+    before = matrix.weight.sum().detach()
+    torch.testing.assert_close(optimiser.step(closure).detach(), before)
+    assert matrix.weight.grad is not None and matrix.weight.grad.eq(1).all()
+    assert matrix.weight.sum() < before

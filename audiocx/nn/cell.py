@@ -6,6 +6,7 @@ with a gradient of its own and gathers the weights' in one call at the end.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal
 
@@ -96,7 +97,7 @@ class StateActivation(nn.Module):
         return repr(self.name)
 
 
-class Cell(nn.Module):
+class Cell(nn.Module, ABC):
     """One step of a recurrent layer; a subclass has the products and what is done with them.
 
     Args:
@@ -107,21 +108,21 @@ class Cell(nn.Module):
         super().__init__()
         self.hidden_features = hidden_features
 
+    @abstractmethod
     def drives(self, x: Tensor) -> tuple[Tensor, ...]:
         """Gives what inputs [*, 2I] add to each product with the state."""
-        raise NotImplementedError
 
+    @abstractmethod
     def matrices(self) -> tuple[Tensor, ...]:
         """Gives the real matrices of these products, which multiply states from the right."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, drives: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
         """Gives the state [B, 2H] that follows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, drives: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
         """Gives all the states [T, B, 2H] that follow."""
-        raise NotImplementedError
 
     def start(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """Gives inputs and state [B, 2H] as real channels in the cell's own precision."""

@@ -154,11 +154,15 @@ def _cut(
 def _at_rises(
     parts: list[tuple[float, float]], rises: np.ndarray, frame_rate: float, settings: DecodeSettings
 ) -> list[tuple[float, float]]:
-    """Move each onset to the highest rise near it; drop notes that start without one."""
+    """Move each onset to the highest rise near it; drop notes that start without one.
+
+    Of a note that sounds from the first frame no rise can be seen.
+    """
     reach, moved, before = settings.snap_s * frame_rate, [], 0.0
     for onset, offset in parts:
         at, rise = _highest(rises, onset, reach)
-        if rise >= settings.least_rise_db:
-            moved.append((max(before, at) if rise > 0 else onset, offset))
+        seen = rise >= settings.least_rise_db
+        if seen or onset == 0:
+            moved.append((max(before, at) if seen and rise > 0 else onset, offset))
             before = offset
     return moved

@@ -67,7 +67,7 @@ class DecodeSettings:
         snap_s: Where onset strengths are given, an onset moves to the highest rise of the pitch's partials within this
             distance, in seconds: the rise is sharper than the probability, which sees a third of a second at once.
         least_rise_db: A note that starts without such a rise of at least this many dB is dropped, where onset strengths
-            are given; 0 keeps all, as instruments of soft attack need.
+            are given, unless it sounds from the first frame; 0 keeps all, as instruments of soft attack need.
         split_dip: A dip splits a note when its floor lies this fraction under the lower of the two crests beside it; 1
             never splits.
         split_rise_db: A rise of the pitch's partials by this many dB within a note splits it, where onset strengths

@@ -190,6 +190,17 @@ def test_a_note_without_an_attack_is_dropped():
     assert len(decode(probabilities, RATE, dataclasses.replace(settings, least_rise_db=0.0), onsets=rises)) == 2
 
 
+def test_a_note_that_sounds_from_the_first_frame_needs_no_attack():
+    probabilities = struck(200, (0, 60, 0.9), (120, 160, 0.9))
+    rises = np.zeros_like(probabilities)
+    rises[3] = 1.0  # too little to be its attack
+    (note,) = decode(probabilities, RATE, DecodeSettings(least_rise_db=2.0), onsets=rises)
+    assert note.onset_s == 0.0
+    rises[3] = 5.0
+    (note,) = decode(probabilities, RATE, DecodeSettings(least_rise_db=2.0), onsets=rises)
+    assert note.onset_s == pytest.approx(3 / RATE)
+
+
 def test_a_dip_needs_some_rise_to_split_where_rises_are_known():
     values = np.interp(np.arange(100), [0, 5, 10, 40, 46, 52, 90, 95, 99], [0, 0, 0.9, 0.9, 0.35, 0.9, 0.9, 0, 0])
     rises = np.zeros((100, 1), np.float32)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from audiocx.models import NoteConfig, NoteNetwork, build, folded
-from audiocx.nn import ComplexBatchNorm, ComplexConv2d
+from audiocx.nn import ComplexBatchNorm, ComplexConv2d, StandardizedComplexConv2d, StandardizedConv2d
 
 GRID = {"sample_rate": 8000, "hop_samples": 64, "windows": [512, 128], "outputs": 24, "lowest_note": 60}
 SMALL = {**GRID, "stem_channels": 2, "channels": 3, "dilations": [1, 3], "octave": 5, "harmonics": [0.5, 1.0, 2.0]}
@@ -31,6 +31,7 @@ VARIANTS = [
     {"complex": False, "time_stride": 3},
     {"norm": "whitening", "activation": "modrelu"},
     {"norm": "naive", "activation": "zrelu"},
+    {"norm": "none"},
 ]
 
 
@@ -58,11 +59,24 @@ def test_folding_leaves_the_answers_and_takes_the_normalisation(settings: dict[s
         if isinstance(norm, (nn.BatchNorm2d, ComplexBatchNorm)):
             for parameter in norm.parameters():
                 nn.init.normal_(parameter)
+    for name, parameter in full.named_parameters():
+        if name.endswith("gain"):
+            nn.init.uniform_(parameter, 0.5, 2.0)
     full.eval()
     state = {name: value.clone() for name, value in full.state_dict().items()}
     light = folded(full)
     kinds = {type(layer) for layer in light.modules()}
-    assert nn.Conv2d in kinds and not {ComplexConv2d, ComplexBatchNorm, nn.BatchNorm2d} & kinds
+    assert (
+        nn.Conv2d in kinds
+        and not {
+            ComplexConv2d,
+            StandardizedComplexConv2d,
+            StandardizedConv2d,
+            ComplexBatchNorm,
+            nn.BatchNorm2d,
+        }
+        & kinds
+    )
     with torch.inference_mode():
         torch.testing.assert_close(light(samples), full(samples), rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(dict(full.state_dict()), state, rtol=0, atol=0)

@@ -25,9 +25,9 @@ __all__ = ["NoteConfig", "NoteLogits", "NoteNetwork"]
 # Notes begin and end in few frames: starting there saves the network from learning it first.
 _RARE, _USUAL, _MEDIUM = -5.0, -3.0, 0.5
 _KERNEL = 3
-# Blocks begin as a small change to what goes through: however many there are, the network learns without a norm, which
-# takes half of a training step. Source: De & Smith, "Batch normalization biases residual blocks towards the identity
-# function in deep networks", 2020, section 4 (SkipInit; zero there).
+# Blocks begin as a small change to what goes through: however many there are, the network learns without a norm of its
+# activations, which takes half of a training step. Source: De & Smith, "Batch normalization biases residual blocks
+# towards the identity function in deep networks", 2020, section 4 (SkipInit; zero there).
 _SMALL = 0.1
 
 
@@ -53,7 +53,8 @@ class NoteConfig:
         time_stride: Frames that are looked at, and answered for, together: behind the first convolution all the others
             take as much less work.
         activation: Of the complex network: "crelu", "zrelu" or "modrelu". The real one has ReLU.
-        norm: "whitening", "naive" or "none". The real one has batch norm or "none".
+        norm: "standardized" (of weights; see :mod:`audiocx.nn.standardized`), "whitening", "naive" or "none". The real
+            one has standardised weights, batch norm or "none".
     """
 
     complex: bool = True
@@ -71,7 +72,7 @@ class NoteConfig:
     phase: Phase = "advance"
     time_stride: int = 2
     activation: Activation = "crelu"
-    norm: Norm = "none"
+    norm: Norm = "standardized"
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -219,8 +220,10 @@ def _unit(
     dilation: tuple[int, int] = (1, 1),
 ) -> list[nn.Module]:
     """Convolution, norm, activation."""
+    standardized = config.norm == "standardized"
+    bias = standardized or config.norm == "none"
     return [
-        conv(config.complex, channels, maps, kernel, stride, padding, dilation, bias=config.norm == "none"),
+        conv(config.complex, channels, maps, kernel, stride, padding, dilation, bias, standardized=standardized),
         norm(config.complex, maps, config.norm),
         activation(config.complex, maps, config.activation),
     ]

@@ -8,7 +8,16 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..nn import ComplexBatchNorm, ComplexConv2d, CReLU, ModReLU, ZReLU, fold_sequence
+from ..nn import (
+    ComplexBatchNorm,
+    ComplexConv2d,
+    CReLU,
+    ModReLU,
+    StandardizedComplexConv2d,
+    StandardizedConv2d,
+    ZReLU,
+    fold_sequence,
+)
 from ..nn.init import Scheme, init_real_
 
 __all__ = ["Activation", "Layers", "Norm", "activation", "conv", "folded", "norm"]
@@ -16,7 +25,7 @@ __all__ = ["Activation", "Layers", "Norm", "activation", "conv", "folded", "norm
 M = TypeVar("M", bound=nn.Module)
 
 Activation = Literal["crelu", "zrelu", "modrelu"]
-Norm = Literal["whitening", "naive", "none"]
+Norm = Literal["whitening", "naive", "standardized", "none"]
 
 
 def conv(
@@ -29,6 +38,7 @@ def conv(
     dilation: tuple[int, int] = (1, 1),
     bias: bool = True,
     scheme: Scheme = "unitary",
+    standardized: bool = False,
 ) -> nn.Module:
     """Makes a convolution over two axes, complex or real, initialised by He's criterion.
 
@@ -42,10 +52,14 @@ def conv(
         dilation: Distance of the taps.
         bias: Adds a learnt bias, 0 at first.
         scheme: "unitary" (real: orthogonal) or "rayleigh" (real: normal).
+        standardized: Standardises its weights, which must be unitary; see :mod:`audiocx.nn.standardized`.
 
     Returns:
         The layer.
     """
+    if standardized:
+        kind = StandardizedComplexConv2d if complex else StandardizedConv2d
+        return kind(channels, maps, kernel, stride, padding, dilation, bias=bias)
     if complex:
         return ComplexConv2d(channels, maps, kernel, stride, padding, dilation, bias=bias, scheme=scheme)
     layer = nn.Conv2d(channels, maps, kernel, stride, padding, dilation, bias=bias)
@@ -65,10 +79,12 @@ def activation(complex: bool, channels: int, name: Activation = "crelu") -> nn.M
 
 
 def norm(complex: bool, channels: int, name: Norm = "whitening") -> nn.Module:
-    """Makes a batch norm, or nothing; real ones are batch norm or nothing."""
-    if name == "none":
+    """Makes a batch norm, or nothing where activations have none; real ones are batch norm or nothing."""
+    if name in ("standardized", "none"):
         return nn.Identity()
-    return ComplexBatchNorm(channels, variant=name) if complex else nn.BatchNorm2d(channels, eps=1e-4)
+    if not complex:
+        return nn.BatchNorm2d(channels, eps=1e-4)
+    return ComplexBatchNorm(channels, variant="naive" if name == "naive" else "whitening")
 
 
 class Layers(nn.Sequential):

@@ -16,6 +16,7 @@ from .linear import ComplexLinear
 from .norm import ComplexBatchNorm
 from .pool import ComplexAvgPool, MagnitudeMaxPool
 from .recurrent import ConvLSTM
+from .standardized import StandardizedComplexConv2d, StandardizedConv2d
 from .unitary import UnitaryCell, UnitaryRNN
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "GatedRNN",
     "MagnitudeMaxPool",
     "ModReLU",
+    "StandardizedComplexConv2d",
+    "StandardizedConv2d",
     "StateActivation",
     "StateMatrix",
     "UnitaryCell",

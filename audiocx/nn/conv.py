@@ -57,12 +57,15 @@ class _ComplexConv(nn.Module):
             return tuple(d * (k - 1) // 2 for k, d in zip(kernel, self.dilation, strict=True))
         raise ValueError(f"padding is a number, 'same' or 'valid', not {padding!r}.")
 
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Gives the real and the imaginary part that it convolves with, [O, I / groups, *K] each."""
+        return self.weight_real, self.weight_imag
+
     @accepts_complex(dim=1)
     def forward(self, x: Tensor) -> Tensor:
         """Applies the layer; see the class for shapes."""
-        return complex_conv(
-            x, self.weight_real, self.weight_imag, self.bias, self.stride, self.padding, self.dilation, self.groups
-        )
+        real, imag = self.weights()
+        return complex_conv(x, real, imag, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         """Names the sizes."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from .conv import ComplexConv2d
 from .functional import complex_weight
 from .norm import ComplexBatchNorm
+from .standardized import StandardizedConv2d
 
 __all__ = ["fold", "fold_sequence"]
 
@@ -32,7 +33,7 @@ def fold(conv: ComplexConv2d, norm: ComplexBatchNorm | None = None) -> nn.Conv2d
     """
     if conv.groups != 1:
         raise ValueError("A grouped complex convolution cannot be folded; leave it as it is.")
-    weight = complex_weight(conv.weight_real, conv.weight_imag)
+    weight = complex_weight(*conv.weights())
     bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias
     if norm is not None:
         (rr, ri, ir, ii), shift = norm.affine()
@@ -45,6 +46,16 @@ def fold(conv: ComplexConv2d, norm: ComplexBatchNorm | None = None) -> nn.Conv2d
     return real.train(conv.training)
 
 
+@torch.no_grad()
+def _plain(conv: StandardizedConv2d) -> nn.Conv2d:
+    """Makes the plain convolution that gives the same."""
+    out_channels, in_channels, height, width = conv.weight.shape
+    plain = nn.Conv2d(in_channels * conv.groups, out_channels, (height, width), groups=conv.groups, device="meta")
+    plain.stride, plain.padding, plain.dilation = conv.stride, conv.padding, conv.dilation
+    plain.weight, plain.bias = nn.Parameter(conv.standard_weight()), conv.bias
+    return plain.train(conv.training)
+
+
 def _mix(weight: Tensor, rr: Tensor, ri: Tensor, ir: Tensor, ii: Tensor) -> Tensor:
     real, imag = weight.chunk(2)
     rr, ri, ir, ii = (entry.view(-1, 1, 1, 1) for entry in (rr, ri, ir, ii))
@@ -52,7 +63,7 @@ def _mix(weight: Tensor, rr: Tensor, ri: Tensor, ir: Tensor, ii: Tensor) -> Tens
 
 
 def fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
-    """Folds every foldable convolution of a chain, complex or real, with the normalisation behind it.
+    """Folds every foldable convolution of a chain, complex or real, with the normalisation behind it or of its weights.
 
     Args:
         layers: A chain in evaluation mode.
@@ -62,6 +73,7 @@ def fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
     """
     folded: list[nn.Module] = []
     for layer in layers:
+        layer = _plain(layer) if isinstance(layer, StandardizedConv2d) else layer
         before = folded[-1] if folded else None
         if isinstance(layer, ComplexBatchNorm) and isinstance(before, ComplexConv2d) and before.groups == 1:
             folded[-1] = fold(before, layer)

@@ -11,37 +11,37 @@ from .spectrograms import Curve
 
 __all__ = ["read_curves"]
 
-# What training logs: at every validation, and every few steps on the batch at hand.
-VALIDATION_TAG, TRAINING_TAG = "val/mse", "train/mse"
 
-
-def read_curves(run: str | Path) -> tuple[Curve, Curve]:
+def read_curves(run: str | Path, score: str = "mse") -> tuple[Curve, Curve]:
     """Reads how the error of a run fell.
 
     Args:
         run: Its folder.
+        score: What it is called in the log: "mse" of predictors, "loss" of networks for synthetic problems.
 
     Returns:
         The curve on what it was validated with; that on what it was trained on, a mean over the batches logged since
         the last validation at each.
 
     Raises:
-        DataError: There is no log of a predictor's training.
+        DataError: There is no log of such training.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(Path(run) / "log"))
     events.Reload()
-    if VALIDATION_TAG not in events.Tags()["scalars"]:
-        raise DataError(f"{run} holds no log of a predictor's training; name the folder that train.py wrote.")
+    # What training logs: at every validation, and every few steps on the batch at hand.
+    validating, learning = f"val/{score}", f"train/{score}"
+    if validating not in events.Tags()["scalars"]:
+        raise DataError(f"{run} holds no log of training with {validating}; name the folder that train.py wrote.")
     # A run that was cut off and resumed has logged some steps twice: the later value stands.
     logged = {
         tag: dict(sorted((event.step, event.value) for event in sorted(found, key=lambda event: event.wall_time)))
-        for tag in (VALIDATION_TAG, TRAINING_TAG)
+        for tag in (validating, learning)
         if (found := events.Scalars(tag) if tag in events.Tags()["scalars"] else [])
     }
-    validation = _curve(logged[VALIDATION_TAG])
-    return validation, _averaged(_curve(logged.get(TRAINING_TAG, {})), validation[0])
+    validation = _curve(logged[validating])
+    return validation, _averaged(_curve(logged.get(learning, {})), validation[0])
 
 
 def _curve(values: dict[int, float]) -> Curve:

@@ -2,9 +2,9 @@
 
 A unitary matrix W steps along the unitary ones by a Cayley transform, W' = (I + lr/2 A)^-1 (I - lr/2 A) W with the
 skew-Hermitian A = G W^H - W G^H, where G is its gradient as it is: no running mean, no scale. All other parameters
-are left to RMSprop or Adam. ``torch.nn.utils.parametrizations.orthogonal``, which makes a unitary matrix anew of a
-free complex one in every forward pass, lets any optimiser do instead, at the price of a matrix exponential (or its
-like) there and its gradient, and of weights that are complex.
+are left to RMSprop, Adam or AdamW. ``torch.nn.utils.parametrizations.orthogonal``, which makes a unitary matrix anew
+of a free complex one in every forward pass, lets any optimiser do instead, at the price of a matrix exponential (or
+its like) there and its gradient, and of weights that are complex.
 
 Source: Wisdom et al., "Full-Capacity Unitary Recurrent Neural Networks", 2016, equation 6, after Tagare 2011; Wolter
 and Yao, "Complex Gated Recurrent Neural Networks", 2018.
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .nn import StateMatrix
 
-__all__ = ["StiefelAdam", "StiefelRMSprop", "cayley_step_", "unitary_parameters"]
+__all__ = ["StiefelAdam", "StiefelAdamW", "StiefelRMSprop", "cayley_step_", "nearest_unitary_", "unitary_parameters"]
 
 
 def unitary_parameters(network: nn.Module) -> list[nn.Parameter]:
@@ -56,6 +56,21 @@ def cayley_step_(weight: Tensor, gradient: Tensor, rate: float) -> None:
     weight.copy_(torch.stack([w.real, w.imag]))
 
 
+@torch.no_grad()
+def nearest_unitary_(weight: Tensor) -> None:
+    """Replaces a matrix by the unitary one that lies closest to it, in place: an average of several needs it.
+
+    Args:
+        weight: Shape [2, H, H], real part first, of full rank.
+
+    Source: Fan and Hoffman, "Some metric inequalities in the space of matrices", 1955: it is the unitary factor of the
+    polar decomposition.
+    """
+    u, _, vh = torch.linalg.svd(torch.complex(*weight))
+    w = u @ vh
+    weight.copy_(torch.stack([w.real, w.imag]))
+
+
 class _Stiefel(torch.optim.Optimizer):
     """What stands before an optimiser's own step: the matrices take theirs, and are then hidden from it.
 
@@ -69,10 +84,17 @@ class _Stiefel(torch.optim.Optimizer):
     def __init__(self, network: nn.Module, lr: float = 1e-3, unitary_lr: float | None = None, **options: Any) -> None:
         unitary = unitary_parameters(network)
         marked = {id(parameter) for parameter in unitary}
-        groups: list[dict[str, Any]] = [{"params": [p for p in network.parameters() if id(p) not in marked]}]
+        groups = self._sorted([p for p in network.parameters() if id(p) not in marked])
         if unitary:
             groups.append({"params": unitary, "lr": lr if unitary_lr is None else unitary_lr, "unitary": True})
         super().__init__(groups, lr=lr, **options)  # type: ignore[call-arg]
+        if unitary:
+            # A fused optimiser would take float16's scaled gradients for a gradient scaler; a Cayley step cannot.
+            self._step_supports_amp_scaling = False
+
+    def _sorted(self, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+        """Groups what is not unitary, as optimisers take it."""
+        return [{"params": parameters}]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Takes one step.
@@ -125,3 +147,20 @@ class StiefelAdam(_Stiefel, torch.optim.Adam):
         unitary_lr: That of the unitary matrices; ``lr`` when None.
         options: Of :class:`torch.optim.Adam`.
     """
+
+
+class StiefelAdamW(_Stiefel, torch.optim.AdamW):
+    """Cayley steps for unitary matrices, AdamW for everything else, with decay on matrices and kernels alone.
+
+    Args:
+        network: What to train.
+        lr: Learning rate.
+        unitary_lr: That of the unitary matrices; ``lr`` when None.
+        options: Of :class:`torch.optim.AdamW`.
+    """
+
+    def _sorted(self, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+        # Of two axes, but no matrix: the scale of a whitening batch norm, [3, C]. Recurrent ones, [2, H, H], have none.
+        matrices = [p for p in parameters if p.ndim > 1 and p.shape[0] > 3]
+        rest = [p for p in parameters if not (p.ndim > 1 and p.shape[0] > 3)]
+        return [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]

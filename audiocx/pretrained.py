@@ -23,7 +23,7 @@ from .notes import DecodeSettings
 from .shipping import CONFIG, FORMAT, WEIGHTS, export, export_notes, export_predictor
 
 if TYPE_CHECKING:
-    from .models import AnyNetwork, NoteNetwork, PredictorNetwork, TranscriberNetwork
+    from .models import AudioNetwork, NoteNetwork, PredictorNetwork, TranscriberNetwork
 
 __all__ = [
     "DEFAULT",
@@ -224,7 +224,7 @@ def _decode_settings(kind: type[S], folder: Path, card: dict[str, Any]) -> S:
         raise CheckpointError(f"{folder} does not fit this version of audiocx ({error}).") from None
 
 
-def load_network(name_or_path: str | Path) -> AnyNetwork:
+def load_network(name_or_path: str | Path) -> AudioNetwork:
     """Verifies the weights of a checkpoint and builds its network as it was trained, to be trained further.
 
     Args:
@@ -255,7 +255,7 @@ def _incomplete(folder: Path) -> CheckpointError:
     return CheckpointError(f"{folder / CONFIG} lacks a part; fetch the checkpoint again.")
 
 
-def _build(folder: Path, kind: str, model: dict[str, Any], weights: bytes) -> AnyNetwork:
+def _build(folder: Path, kind: str, model: dict[str, Any], weights: bytes) -> AudioNetwork:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load

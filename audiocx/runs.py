@@ -13,7 +13,7 @@ from torch import nn
 
 from . import pretrained
 from .errors import DataError
-from .experiment import AnyExperiment, Experiment, TrainConfig, experiment_of
+from .experiment import AnyExperiment, Experiment, SequenceExperiment, TrainConfig, experiment_of
 from .models import (
     AnyConfig,
     AnyNetwork,
@@ -21,6 +21,8 @@ from .models import (
     NoteNetwork,
     PredictorConfig,
     PredictorNetwork,
+    SequenceConfig,
+    SequenceNetwork,
     TranscriberConfig,
     TranscriberNetwork,
     build,
@@ -112,6 +114,8 @@ def load_network(checkpoint: str | Path, config: TranscriberConfig) -> Transcrib
 def load_network(checkpoint: str | Path, config: PredictorConfig) -> PredictorNetwork: ...
 @overload
 def load_network(checkpoint: str | Path, config: NoteConfig) -> NoteNetwork: ...
+@overload
+def load_network(checkpoint: str | Path, config: SequenceConfig) -> SequenceNetwork: ...
 def load_network(checkpoint: str | Path, config: AnyConfig) -> AnyNetwork:
     """Takes the (averaged) network out of a training checkpoint.
 
@@ -213,7 +217,9 @@ def open_trained(name_or_path: str, *kinds: type[Any]) -> Trained[Any]:
 def _open_run(run: Path) -> Trained[Any]:
     experiment, last = read_experiment(run), run / "last.ckpt"
     network = load_network(run / "best.ckpt", experiment.model)
-    light = network if isinstance(network, PredictorNetwork) else folded(network)
+    light = network if isinstance(network, PredictorNetwork | SequenceNetwork) else folded(network)
+    if isinstance(experiment, SequenceExperiment):
+        return Trained(run.name, light, _parameters(network))
     if isinstance(experiment, Experiment):
         return Trained(run.name, light, _parameters(network), windows=windows_seen(last, experiment.train))
     return Trained(run.name, light, _parameters(network), frames=frames_seen(last))

@@ -16,7 +16,7 @@ from .note_decoding import NoteDecodeSettings
 from .notes import DecodeSettings
 
 if TYPE_CHECKING:
-    from .models import AnyNetwork, NoteNetwork, PredictorNetwork, TranscriberNetwork
+    from .models import AudioNetwork, NoteNetwork, PredictorNetwork, TranscriberNetwork
 
 __all__ = ["CONFIG", "FORMAT", "WEIGHTS", "export", "export_notes", "export_predictor"]
 
@@ -111,7 +111,7 @@ def export_predictor(
 
 
 def _write(
-    network: AnyNetwork,
+    network: AudioNetwork,
     folder: Path,
     running: dict[str, Any],
     description: str,

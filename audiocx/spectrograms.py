@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Curve", "plot_concealment", "plot_learning_curves", "plot_spectrograms"]
+__all__ = ["Curve", "draw_learning_curves", "plot_concealment", "plot_learning_curves", "plot_spectrograms"]
 
-# Steps trained [N], and the mean squared error after each in dB^2 [N].
+# Steps trained [N], and the error after each [N].
 Curve = tuple[np.ndarray, np.ndarray]
 
 # No screen shows more; an hour of speech has 225 000.
@@ -168,21 +168,43 @@ def plot_learning_curves(
 
     figure = new_figure(7.2, 4.8)
     axes = figure.add_subplot()
+    draw_learning_curves(axes, validation, training)
+    axes.set(xlabel="steps", ylabel="mean squared error (dB²)")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    return figure
+
+
+def draw_learning_curves(
+    axes: Axes,
+    validation: Mapping[str, Sequence[Curve]],
+    training: Mapping[str, Sequence[Curve]] | None = None,
+    baseline: float | None = None,
+    figures: str = ".2f",
+) -> None:
+    """Draws into a field how errors fell; see :func:`plot_learning_curves`.
+
+    Args:
+        axes: Where.
+        validation: The curves of each network's runs; one without runs still keeps its colour.
+        training: Those on what was trained on.
+        baseline: An error to compare with: a broken line across.
+        figures: How the lowest error is written, as of :func:`format`.
+    """
     for index, (label, curves) in enumerate(validation.items()):
         colour = LINE_COLOURS[index % len(LINE_COLOURS)]
         for steps, mse in (training or {}).get(label, ()):
             axes.plot(steps, mse, color=colour, linewidth=0.8, linestyle="--", alpha=0.5)
         for number, (steps, mse) in enumerate(curves):
             lowest = min(float(np.min(own)) for _, own in curves if len(own))
-            text = f"{label}  (lowest {lowest:.2f})"
+            text = f"{label}  (lowest {lowest:{figures}})"
             axes.plot(steps, mse, color=colour, linewidth=1.8, label=text if number == 0 else "_")
     if training and any(training.values()):
         axes.plot([], [], color=INK, linewidth=0.8, linestyle="--", alpha=0.5, label="while training")
-    axes.set(xlabel="steps", ylabel="mean squared error (dB²)", yscale="log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if baseline is not None:
+        axes.axhline(baseline, color=INK, linewidth=1.2, linestyle="--", label=f"baseline  ({baseline:{figures}})")
+    axes.set_yscale("log")
     axes.grid(color=FAINT, linewidth=0.6, which="both")
     axes.spines[["top", "right"]].set_visible(False)
     if validation:
         axes.legend(loc="upper right", frameon=False)
-    return figure

@@ -9,12 +9,17 @@ import torch
 from torch import Tensor
 
 from audiocx.data.augment import AugmentConfig, augment, draw_shift, reach_samples, resample_windows
+from audiocx.data.draws import Draws
 
 RATE = 11025
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def draws(rows: int, seed: int = 0) -> Draws:
+    return Draws(generator(seed), rows)
 
 
 def decibels(ratio: Tensor) -> Tensor:
@@ -29,22 +34,22 @@ def one_note(pitch: int, count: int) -> Tensor:
 
 def test_nothing_asked_for_is_nothing_done() -> None:
     windows = torch.randn(4, 64, generator=generator())
-    assert torch.equal(augment(windows, RATE, AugmentConfig(), generator()), windows)
+    assert torch.equal(augment(windows, RATE, AugmentConfig(), draws(4)), windows)
     labels = one_note(3, 4)
-    semitones, moved = draw_shift(labels, AugmentConfig(), generator())
+    semitones, moved = draw_shift(labels, AugmentConfig(), draws(len(labels)))
     assert semitones is None and moved is labels
 
 
 def test_the_same_seed_gives_the_same_variation() -> None:
     config = AugmentConfig(gain_db=6.0, equalizer_db=3.0, noise_db=-30.0)
     windows = torch.randn(4, 64, generator=generator())
-    first, again = (augment(windows, RATE, config, generator(5)) for _ in range(2))
+    first, again = (augment(windows, RATE, config, draws(4, 5)) for _ in range(2))
     assert torch.equal(first, again)
-    assert not torch.equal(first, augment(windows, RATE, config, generator(6)))
+    assert not torch.equal(first, augment(windows, RATE, config, draws(4, 6)))
 
 
 def test_gain_is_uniform_in_its_range() -> None:
-    loud = augment(torch.ones(2000, 4), RATE, AugmentConfig(gain_db=12.0), generator())
+    loud = augment(torch.ones(2000, 4), RATE, AugmentConfig(gain_db=12.0), draws(2000))
     gain_db = decibels(loud[:, 0])
     assert torch.equal(loud, loud[:, :1].expand_as(loud))
     assert gain_db.abs().max() <= 12.0001
@@ -52,18 +57,18 @@ def test_gain_is_uniform_in_its_range() -> None:
 
 
 def test_noise_is_uniform_over_the_40_db_below_the_loudest() -> None:
-    noise = augment(torch.zeros(1000, 1024), RATE, AugmentConfig(noise_db=-40.0), generator())
+    noise = augment(torch.zeros(1000, 1024), RATE, AugmentConfig(noise_db=-40.0), draws(1000))
     level_db = decibels(noise.square().mean(1).sqrt())
     assert -81 < level_db.min() < -78 and -42 < level_db.max() < -39
     assert level_db.mean() == pytest.approx(-60, abs=1.5)
-    assert torch.equal(augment(torch.ones(1, 8), RATE, AugmentConfig(noise_db=-400.0), generator()), torch.ones(1, 8))
+    assert torch.equal(augment(torch.ones(1, 8), RATE, AugmentConfig(noise_db=-400.0), draws(1)), torch.ones(1, 8))
 
 
 def test_equalizer_bends_once_an_octave() -> None:
     # One second, so that bin k is k Hz; the centre of a zero-phase response to an impulse stays where it is.
     impulse = torch.zeros(400, RATE)
     impulse[:, 0] = 1
-    spectrum = torch.fft.rfft(augment(impulse, RATE, AugmentConfig(equalizer_db=3.0), generator()))
+    spectrum = torch.fft.rfft(augment(impulse, RATE, AugmentConfig(equalizer_db=3.0), draws(len(impulse))))
     assert spectrum.imag.abs().max() < 1e-4
     response_db = decibels(spectrum.abs())
     points_db = response_db[:, [50, 100, 200, 400, 800, 1600, 3200]]
@@ -145,7 +150,7 @@ def test_windows_that_are_not_shifted_are_cut_as_they_are() -> None:
 
 def test_labels_move_with_the_pitch() -> None:
     labels = one_note(40, 500) | one_note(47, 500)
-    semitones, moved = draw_shift(labels, AugmentConfig(shift_semitones=3), generator())
+    semitones, moved = draw_shift(labels, AugmentConfig(shift_semitones=3), draws(len(labels)))
     assert semitones is not None
     assert set(semitones.tolist()) == {-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0}
     for steps, row in zip(semitones.int().tolist(), moved, strict=True):
@@ -157,7 +162,7 @@ def test_labels_move_with_the_pitch() -> None:
 )
 def test_notes_at_the_ends_of_the_range_stay_in_it(pitch: int, allowed: set[int]) -> None:
     labels = one_note(pitch, 300) | one_note(44, 300)
-    semitones, moved = draw_shift(labels, AugmentConfig(shift_semitones=2, detune_cents=20.0), generator())
+    semitones, moved = draw_shift(labels, AugmentConfig(shift_semitones=2, detune_cents=20.0), draws(len(labels)))
     assert semitones is not None
     steps = semitones.round().int()
     assert set(steps.tolist()) == allowed
@@ -169,7 +174,7 @@ def test_notes_at_the_ends_of_the_range_stay_in_it(pitch: int, allowed: set[int]
 
 def test_detuning_is_uniform_and_moves_no_label() -> None:
     labels = one_note(40, 2000)
-    semitones, moved = draw_shift(labels, AugmentConfig(detune_cents=20.0), generator())
+    semitones, moved = draw_shift(labels, AugmentConfig(detune_cents=20.0), draws(len(labels)))
     assert semitones is not None and torch.equal(moved, labels)
     assert semitones.abs().max() <= 0.2 and semitones.std() == pytest.approx(0.2 / math.sqrt(3), rel=0.05)
 
@@ -177,13 +182,13 @@ def test_detuning_is_uniform_and_moves_no_label() -> None:
 def test_only_the_chosen_share_is_shifted() -> None:
     labels = one_note(40, 4000)
     config = AugmentConfig(shift_semitones=3, detune_cents=20.0, shift_probability=0.25)
-    semitones, moved = draw_shift(labels, config, generator())
+    semitones, moved = draw_shift(labels, config, draws(len(labels)))
     assert semitones is not None
     assert (semitones != 0).float().mean() == pytest.approx(0.25, abs=0.03)
     assert torch.equal(moved[semitones == 0], labels[semitones == 0])
-    assert (draw_shift(labels, AugmentConfig(3.0, 3, 20.0, 0.0), generator())[0] == 0).all()  # type: ignore[union-attr]
+    assert (draw_shift(labels, AugmentConfig(3.0, 3, 20.0, 0.0), draws(len(labels)))[0] == 0).all()  # type: ignore[union-attr]
 
 
 def test_silence_may_be_shifted_by_anything() -> None:
-    semitones, moved = draw_shift(torch.zeros(200, 88, dtype=torch.bool), AugmentConfig(shift_semitones=5), generator())
+    semitones, moved = draw_shift(torch.zeros(200, 88, dtype=torch.bool), AugmentConfig(shift_semitones=5), draws(200))
     assert semitones is not None and len(set(semitones.tolist())) == 11 and not moved.any()

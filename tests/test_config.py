@@ -221,6 +221,12 @@ def test_the_papers_predictors_have_the_papers_sizes_and_its_learning_rate(name:
     assert train == paper and train.segment_frames == train.clip_norm == train.ema_decay == train.weight_decay == 0
 
 
+@pytest.mark.parametrize(("name", "parameters"), [("urnn", 134_808), ("cgrnn", 87_794)])
+def test_the_networks_compared_with_are_of_the_sizes_that_are_told(name: str, parameters: int) -> None:
+    for corpus in ("timit", "librispeech"):
+        assert size_of(read_experiment_toml(RECIPES / corpus / "conf" / f"{name}.toml")) == parameters
+
+
 def test_an_experiment_is_of_the_kind_that_it_names() -> None:
     predictor = {"model": {}, "train": {"steps": 6, "epoch_steps": 3, "batch_size": 1}}
     assert isinstance(experiment_of({"kind": "predictor", **predictor}, "here"), PredictorExperiment)
@@ -228,7 +234,8 @@ def test_an_experiment_is_of_the_kind_that_it_names() -> None:
     with pytest.raises(ConfigError, match="here: train: unknown key 'epoch_steps'"):
         experiment_of(predictor, "here")
     for kind in ("predicter", ["predictor"], 1):
-        with pytest.raises(ConfigError, match="here: kind is one of 'transcriber', 'predictor', 'notes', not "):
+        names = "'transcriber', 'predictor', 'notes', 'sequence'"
+        with pytest.raises(ConfigError, match=f"here: kind is one of {names}, not "):
             experiment_of({"kind": kind, **predictor}, "here")
     with pytest.raises(ConfigError, match="here: please set model, train"):
         experiment_of({"kind": "predictor"}, "here")
@@ -257,6 +264,7 @@ def test_the_ablation_is_the_papers_network_but_for_what_its_name_says() -> None
         {"train": {"windows": 100, "epoch_windows": 200}},
         {"train": {"ema_decay": 1.0}},
         {"train": {"learning_rate": 0.0}},
+        {"train": {"unitary_rate": -1.0}},
         {"train": {"validation_hop_samples": 0}},
         {"train": {"patience": -1}},
         {"augmentation": {"shift_semitones": -1}},
@@ -290,6 +298,7 @@ def test_experiments_out_of_range_are_refused(values: dict[str, dict[str, object
         {"segment_frames": 1},
         {"segment_frames": -2},
         {"learning_rate": 0.0},
+        {"unitary_rate": 0.0},
         {"schedule": "steps"},
         {"warmup_steps": -1},
         {"weight_decay": -1.0},

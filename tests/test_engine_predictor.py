@@ -154,6 +154,41 @@ def test_a_run_that_was_killed_and_resumed_is_the_whole_run(
     assert_same_training(tmp_path / "run", whole_run.folder)
 
 
+def test_unitary_matrices_and_their_averages_stay_unitary_also_in_a_run_resumed(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Large steps: only then is the mean of two matrices far from unitary.
+    train = with_predictor_training(unitary_rate=1.0, clip_norm=1.0, schedule="constant", ema_decay=0.95).train
+    experiment = dataclasses.replace(PREDICTOR_EXPERIMENT, model=PredictorConfig("cgrnn", hidden=4), train=train)
+    train_predictor(stores, tmp_path / "whole", experiment)
+    with killed_at(PredictorTask, "training_step", EPOCH_STEPS + 4, monkeypatch):
+        train_predictor(stores, tmp_path / "run", experiment)
+    train_predictor(stores, tmp_path / "run", experiment)
+    assert_same_training(tmp_path / "run", tmp_path / "whole")
+    saved = checkpoint(tmp_path / "whole" / "last.ckpt")
+    average, current = (
+        torch.complex(*saved[part]["network.core.layers.0.cell.state.weight"])
+        for part in ("state_dict", "current_model_state")
+    )
+    for weight in (average, current):
+        torch.testing.assert_close(weight.mH @ weight, torch.eye(4, dtype=torch.complex64), rtol=0, atol=1e-5)
+    assert float((average - current).abs().max()) > 0.03
+
+
+def test_unitary_matrices_have_a_rate_of_their_own_under_the_same_schedule() -> None:
+    changes = {"warmup_steps": 4, "unitary_rate": 1e-6, "weight_decay": 0.0}
+    optimization = task_of(PredictorConfig("urnn", hidden=3), **changes).configure_optimizers()
+    optimizer, schedule = optimization["optimizer"], optimization["lr_scheduler"]["scheduler"]
+    seen = []
+    for _ in range(PREDICTOR_TRAINING.steps):
+        seen.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    kernels, rest, unitary = zip(*seen, strict=True)
+    assert kernels == rest and max(kernels) > 2 * kernels[0] > 8 * kernels[-1]
+    assert unitary == pytest.approx([rate * 1e-6 / PREDICTOR_TRAINING.learning_rate for rate in kernels])
+
+
 def test_another_experiment_is_kept_out_of_the_folder(stores: Stores, whole_run: SimpleNamespace) -> None:
     before = (whole_run.folder / "experiment.json").read_bytes()
     with pytest.raises(ConfigError, match="holds a run with other settings; name another folder"):
@@ -205,17 +240,25 @@ def test_whole_utterances_of_several_corpora_are_learned_from_and_counted(
 
 def noise(lengths: list[int], padding: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
     """Spectra of those lengths, the same however many more there are; padded with values of a given size."""
-    rows = [torch.randn(n, 129, 2, generator=torch.Generator().manual_seed(n)) for n in lengths]
-    padded = torch.randn(len(rows), max(lengths), 129, 2) * padding
+    rows = [torch.randn(n, 129, 2, generator=torch.Generator().manual_seed(n), dtype=torch.float64) for n in lengths]
+    padded = torch.randn(len(rows), max(lengths), 129, 2, dtype=torch.float64) * padding
     for row, spectrum in zip(padded, rows, strict=True):
         row[: len(spectrum)] = spectrum
     return torch.view_as_complex(padded), torch.tensor(lengths)
 
 
-@pytest.mark.parametrize("model", [MODEL, PredictorConfig("lstm", complex=False, hidden=5)])
+PADDED = [
+    MODEL,
+    PredictorConfig("lstm", complex=False, hidden=5),
+    PredictorConfig("urnn", hidden=5),
+    PredictorConfig("cgrnn", hidden=4),
+]
+
+
+@pytest.mark.parametrize("model", PADDED, ids=lambda model: model.architecture)
 def test_padding_changes_neither_loss_nor_gradient(model: PredictorConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    task = PredictorTask(dataclasses.replace(PREDICTOR_EXPERIMENT, model=model))
+    task = PredictorTask(dataclasses.replace(PREDICTOR_EXPERIMENT, model=model)).double()
     monkeypatch.setattr(task, "log", lambda *_, **__: None)
 
     def loss_and_gradient(*batch: torch.Tensor) -> tuple[torch.Tensor, list[Any]]:
@@ -229,7 +272,7 @@ def test_padding_changes_neither_loss_nor_gradient(model: PredictorConfig, monke
     loss = (3 * short[0] + 10 * long[0]) / 13
     gradient = [(3 * a + 10 * b) / 13 for a, b in zip(short[1], long[1], strict=True)]
     for padding in (0.0, 1e3):
-        torch.testing.assert_close(loss_and_gradient(*noise([4, 11], padding)), (loss, gradient), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(loss_and_gradient(*noise([4, 11], padding)), (loss, gradient), rtol=1e-9, atol=1e-9)
 
 
 def test_gradients_are_clipped(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

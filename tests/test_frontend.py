@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.signal
 import torch
 from torch import Tensor
 from torch.testing import assert_close
@@ -12,7 +13,7 @@ from audiocx.models.frontend import FrontEnd
 from audiocx.nn.functional import to_complex
 
 N = 512
-TRANSFORMS = ["spectrum", "compressed"]
+TRANSFORMS = ["spectrum", "compressed", "magnitudes"]
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,14 @@ def test_spectrum_is_the_unwindowed_fft(bins: int, size: int) -> None:
     np.testing.assert_allclose(found, np.fft.fft(windows)[:, :bins], rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("complex", [True, False])
+@pytest.mark.parametrize("size", [2, 4, N])
+def test_the_analytic_signal_is_scipys(size: int, complex: bool) -> None:
+    windows = np.random.default_rng(0).standard_normal((3, size)) + 0.5
+    found = bins_of(FrontEnd("analytic", size, 1, complex), windows)
+    np.testing.assert_allclose(found, scipy.signal.hilbert(windows), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("bins", [1, N // 2, N // 2 + 1, N])
 def test_compressed_is_log1p_of_the_hann_windows_magnitude(bins: int) -> None:
     windows = np.random.default_rng(0).standard_normal((3, N))
@@ -51,6 +60,14 @@ def test_compressed_is_log1p_of_the_hann_windows_magnitude(bins: int) -> None:
     expected = compressed(np.fft.fft(np.roll(hann * windows, N // 2, axis=1)))[:, :bins]
     found = bins_of(FrontEnd("compressed", N, bins, complex=False), windows)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("complex", [True, False])
+def test_magnitudes_are_those_of_the_compressed(complex: bool) -> None:
+    windows = torch.randn(3, N)
+    found = FrontEnd("magnitudes", N, N // 2, complex)(windows)
+    expected = to_complex(FrontEnd("compressed", N, N // 2, complex)(windows)).abs()
+    assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("cycles", [40.0, 40.3, 100.5, 201.9])
@@ -126,5 +143,5 @@ def test_it_has_no_state() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="'raw', 'spectrum', 'compressed', not 'mel'"):
+    with pytest.raises(ValueError, match="one of 'raw', .*'magnitudes', not 'mel'"):
         FrontEnd("mel", N, N // 2, complex=True)  # type: ignore[arg-type]

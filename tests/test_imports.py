@@ -16,11 +16,11 @@ PACKAGE = Path(audiocx.__file__).parent
 # From the bottom up: a module may import what stands on its own floor or below. A package stands for its modules.
 FLOORS = [
     {"errors", "files", "config"},
-    {"nn", "optim", "audio", "sphere", "signal", "levels", "notes", "decoding", "note_decoding"},
+    {"nn", "optim", "tangent_kernel", "audio", "sphere", "signal", "levels", "notes", "decoding", "note_decoding"},
     {"beats", "midi", "sonify", "plots", "spectrograms", "running", "gaps", "tuning"},
     {"models", "data", "metrics", "note_metrics", "overview", "spectral", "baselines", "breakdown"}
     | {"download", "archive", "manifest"},
-    {"pretrained", "shipping", "experiment", "runs", "curves", "engine"},
+    {"pretrained", "shipping", "training", "experiment", "runs", "curves", "engine"},
     {"transcription", "transcriber", "window_transcriber", "note_transcriber", "inference", "evaluation", "recipe"}
     | {"prediction", "predictor", "concealment"},
     {"cli"},

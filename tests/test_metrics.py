@@ -33,6 +33,36 @@ def test_average_precision_is_the_pooled_one_not_a_mean_over_pitches():
     assert value != pytest.approx(average_precision_score(roll, probabilities, average="macro"), abs=1e-4)
 
 
+@pytest.mark.parametrize("parts", [1, 2, 7])
+def test_pooled_precision_is_that_of_all_parts_together(parts):
+    probabilities, roll = pair(frames=200)
+    pooled = metrics.PooledPrecision()
+    for part in np.array_split(np.arange(200), parts):
+        pooled.add(probabilities[part], roll[part])
+    pooled.add(probabilities[:0], roll[:0])
+    assert pooled.counts.sum() == roll.size
+    assert pooled.score() == pytest.approx(metrics.average_precision(probabilities, roll), abs=1e-12)
+
+
+def test_pooled_precision_of_millions_of_close_scores_is_near():
+    rng = np.random.default_rng(0)
+    roll = rng.random((5000, 88)) < 0.05
+    odds = rng.normal(4 * roll - 5.0, 2.0)
+    probabilities = (1 / (1 + np.exp(-odds))).astype(np.float32)
+    pooled = metrics.PooledPrecision()
+    pooled.add(probabilities, roll)
+    assert pooled.score() == pytest.approx(metrics.average_precision(probabilities, roll), abs=2e-5)
+
+
+def test_pooled_precision_at_the_ends():
+    pooled = metrics.PooledPrecision()
+    assert pooled.score() == 0.0
+    pooled.add(np.array([[0.0, 1.0, 0.5]], np.float32), np.array([[False, True, False]]))
+    assert pooled.score() == 1.0
+    with pytest.raises(ValueError, match="hold NaN"):
+        pooled.add(np.array([[np.nan]]), np.array([[True]]))
+
+
 def test_average_precision_ranks_only():
     probabilities, roll = pair()
     value = metrics.average_precision(probabilities, roll)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -21,6 +23,10 @@ SMALL = [
     PredictorConfig(hidden=3, front_end="advance", level=True, skip=True, ahead=3),
     PredictorConfig(complex=False, hidden=3, front_end="advance", skip=True, ahead=2),
     PredictorConfig("lstm", complex=False, hidden=5, front_end="advance", ahead=2),
+    PredictorConfig("urnn", hidden=5),
+    PredictorConfig("urnn", hidden=4, layers=2, front_end="advance", ahead=2),
+    PredictorConfig("cgrnn", hidden=4),
+    PredictorConfig("cgrnn", hidden=3, layers=2, front_end="compressed", ahead=2),
 ]
 
 
@@ -39,6 +45,8 @@ def network(config: PredictorConfig) -> PredictorNetwork:
         (PredictorConfig(), 88_442),
         (PredictorConfig(complex=False), 87_194),
         (PredictorConfig("lstm", complex=False), 135_548),
+        (PredictorConfig("urnn"), 134_808),
+        (PredictorConfig("cgrnn"), 87_794),
     ],
 )
 def test_the_papers_sizes(config: PredictorConfig, parameters: int) -> None:
@@ -56,6 +64,17 @@ def test_step_by_step_is_the_whole(config: PredictorConfig) -> None:
             frames.append(prediction)
     torch.testing.assert_close(torch.stack(frames, 1), whole)
     torch.testing.assert_close(state, last)
+
+
+@pytest.mark.parametrize("architecture", ["urnn", "cgrnn"])
+def test_a_complex_recurrent_network_takes_spectra_as_complex_numbers(architecture: Any) -> None:
+    """Real and imaginary part of its state lead to real and imaginary part of every bin."""
+    predictor, x = network(PredictorConfig(architecture, hidden=4)), spectra(2, 5)
+    core: Any = predictor.core
+    state = core.layers[0](x)[0]
+    parts = core.readout(torch.cat([state.real, state.imag], -1))
+    assert state.is_complex() and state.shape == (2, 5, 4)
+    torch.testing.assert_close(predictor(x)[0], torch.complex(parts[..., ::2], parts[..., 1::2]))
 
 
 @pytest.mark.parametrize("config", SMALL)
@@ -132,7 +151,10 @@ def test_the_first_of_the_frames_ahead_is_the_next() -> None:
     [
         ({"architecture": "gru"}, "architecture is one of 'convlstm', 'lstm'"),
         ({"architecture": "lstm"}, "set complex = false"),
+        ({"architecture": "urnn", "complex": False}, "the urnn is complex"),
+        ({"architecture": "cgrnn", "complex": False}, "the cgrnn is complex"),
         ({"architecture": "lstm", "complex": False, "level": True}, "belong to the ConvLSTM"),
+        ({"architecture": "cgrnn", "skip": True}, "belong to the ConvLSTM"),
         ({"kernel": 4}, "kernel must be odd"),
         ({"hidden": 0}, "positive"),
         ({"position": -1}, "0 or more"),

@@ -15,6 +15,7 @@ from torch.func import functional_call
 from audiocx.nn import Gate, GatedCell, GatedRNN, StateActivation, UnitaryCell, UnitaryRNN
 from audiocx.nn.functional import to_channels, to_complex
 from audiocx.nn.init import weight_std
+from audiocx.optim import unitary_parameters
 
 GATES, ACTIVATIONS = ("mod-sigmoid", "prod", "hirose", "single"), ("modrelu", "hirose")
 LAYERS = [*itertools.product(GATES, ACTIVATIONS), *((None, activation) for activation in ACTIVATIONS)]
@@ -73,7 +74,8 @@ def by_hand(made: GatedRNN | UnitaryRNN, x: Array, h: Array) -> Array:
         if isinstance(cell, UnitaryCell):
             states[sequence, now] = activated(w @ state + v @ frame, *f_a)
             continue
-        v_g, w_g = (complex_of(part.weight_real, part.weight_imag) for part in (cell.gate_input, cell.gate_state))
+        v_g = complex_of(cell.gate_input.weight_real, cell.gate_input.weight_imag)
+        w_g = np.concatenate([complex_of(*part.weight) for part in cell.gate_state])  # type: ignore[misc]
         values = w_g @ state + v_g @ frame + complex_of(*cell.gate_input.bias.chunk(2))
         if cell.gate.name == "single":
             reset, update = sigma(values.real), sigma(values.imag)
@@ -190,13 +192,23 @@ def test_what_they_start_as() -> None:
     assert cell.gate_input.bias.eq(4).all() and cell.input.bias is not None and cell.input.bias.eq(0).all()
     assert torch.sigmoid(cell.gate.weight).eq(0.5).all()  # type: ignore[arg-type]
     # Each gate by itself: Glorot's criterion over one matrix, not over both stacked.
-    for part, columns in ((cell.gate_input, 4), (cell.gate_state, 64)):
-        power = (part.weight_real**2 + part.weight_imag**2).mean().item()
-        assert power == pytest.approx(weight_std(torch.empty(64, columns), "glorot") ** 2, rel=0.15)
+    weights = torch.stack([cell.gate_input.weight_real, cell.gate_input.weight_imag])
+    for weight in (weights[:, :64], weights[:, 64:], *cell.gate_state.parameters()):
+        power = weight.square().sum(0).mean().item()
+        assert power == pytest.approx(weight_std(weight[0], "glorot") ** 2, rel=0.2)
     # All but a unitary layer: the norm of a state is nearly kept.
     h = to_complex(torch.randn(1, 128), -1)
     follows = cell(torch.zeros(1, 4, dtype=torch.complex64), h).detach()
     assert float(follows.norm() / h.norm()) == pytest.approx(1, abs=0.05)
+
+
+def test_the_gates_matrices_may_stay_unitary_too() -> None:
+    for gate, count in (("prod", 2), ("single", 1)):
+        cell = GatedCell(1, 8, gate, unitary_gates=True)  # type: ignore[arg-type]
+        assert len(unitary_parameters(cell)) == 1 + count and len(unitary_parameters(GatedCell(1, 8))) == 1
+        for weight in cell.gate_state.parameters():
+            w = torch.complex(*weight.detach())
+            torch.testing.assert_close(w.mH @ w, torch.eye(8, dtype=w.dtype), atol=1e-5, rtol=0)
 
 
 def test_unknown_names_are_refused() -> None:

@@ -4,12 +4,21 @@ import copy
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from torch import Tensor, nn
 
 from audiocx.nn import GatedRNN, StateMatrix, UnitaryRNN
-from audiocx.optim import StiefelAdam, StiefelRMSprop, cayley_step_, unitary_parameters
+from audiocx.optim import (
+    StiefelAdam,
+    StiefelAdamW,
+    StiefelRMSprop,
+    cayley_step_,
+    nearest_unitary_,
+    unitary_parameters,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +101,18 @@ def test_it_stays_unitary_over_ten_thousand_steps() -> None:
     assert drift(10_000, 80) < 1e-5
 
 
+def test_the_nearest_unitary_matrix_is_the_polar_factor() -> None:
+    average = (exact(6) + exact(6) + exact(6)) / 3
+    expected, _ = scipy.linalg.polar(torch.complex(*average).numpy())
+    weight = nn.Parameter(average.clone())
+    nearest_unitary_(weight)
+    np.testing.assert_allclose(torch.complex(*weight.detach()).numpy(), expected, atol=1e-12)
+    assert apart(average) > 0.1
+    single = average.float()
+    nearest_unitary_(single)
+    assert apart(single) < 1e-5
+
+
 def train(network: nn.Module, optimiser: torch.optim.Optimizer, steps: int) -> None:
     x = torch.randn(4, 5, 2, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
     for _ in range(steps):
@@ -100,18 +121,43 @@ def train(network: nn.Module, optimiser: torch.optim.Optimizer, steps: int) -> N
         optimiser.step()
 
 
-@pytest.mark.parametrize("kind", [StiefelRMSprop, StiefelAdam])
+@pytest.mark.parametrize("kind", [StiefelRMSprop, StiefelAdam, StiefelAdamW])
 def test_everything_else_learns_as_usual(kind: Any) -> None:
     """One step of the optimiser itself, which knows no unitary matrices, gives all the others the same values."""
     ours, theirs = (GatedRNN(2, 6) for _ in range(2))
     theirs.load_state_dict(ours.state_dict())
-    usual = torch.optim.RMSprop if kind is StiefelRMSprop else torch.optim.Adam
-    train(ours, kind(ours, lr=1e-2), 1)
-    train(theirs, usual(theirs.parameters(), lr=1e-2), 1)
+    usual = getattr(torch.optim, kind.__name__.removeprefix("Stiefel"))
+    train(ours, kind(ours, lr=1e-2, weight_decay=0.0), 1)
+    train(theirs, usual(theirs.parameters(), lr=1e-2, weight_decay=0.0), 1)
     for name, value in theirs.named_parameters():
         same = torch.equal(value, dict(ours.named_parameters())[name])
         assert same != (name == "cell.state.weight"), name
     assert apart(ours.cell.state.weight) < 1e-5 < 1e-2 < apart(theirs.cell.state.weight)  # type: ignore[arg-type,union-attr]
+
+
+def test_decay_is_for_matrices_alone() -> None:
+    network = GatedRNN(5, 6)
+    nn.init.ones_(network.cell.get_parameter("input.bias"))
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    StiefelAdamW(network, lr=0.1, weight_decay=0.5).step()
+    for name, value in network.named_parameters():
+        decayed = name.rpartition(".")[2] in ("weight_real", "weight_imag")
+        torch.testing.assert_close(value.detach(), before[name] * (0.95 if decayed else 1.0))
+    assert {"cell.input.weight_real", "cell.gate_input.bias", "cell.state.weight"} <= set(before)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_gradients_scaled_for_float16_give_the_same_step(fused: bool) -> None:
+    plain, scaled = UnitaryRNN(2, 4), UnitaryRNN(2, 4)
+    scaled.load_state_dict(plain.state_dict())
+    train(plain, StiefelAdamW(plain, fused=fused), 1)
+    optimiser, scaler = StiefelAdamW(scaled, fused=fused), torch.amp.GradScaler("cpu", init_scale=1024.0)
+    x = torch.randn(4, 5, 2, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+    scaler.scale((scaled(x)[0] - 1).abs().square().mean()).backward()
+    scaler.step(optimiser)
+    torch.testing.assert_close(scaled.state_dict(), plain.state_dict())
 
 
 def test_a_free_matrix_is_left_to_the_rest() -> None:

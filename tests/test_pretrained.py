@@ -107,6 +107,8 @@ PREDICTORS = [
     PredictorConfig(),
     PredictorConfig(complex=False, hidden=2, layers=2, kernel=5),
     PredictorConfig(architecture="lstm", complex=False, hidden=4),
+    PredictorConfig(architecture="urnn", hidden=4),
+    PredictorConfig(architecture="cgrnn", hidden=4, layers=2),
     PredictorConfig(hidden=2, front_end="compressed", level=True, position=2, forget_bias=1.0),
 ]
 

@@ -205,6 +205,20 @@ def test_evaluation_tells_instruments_and_polyphony_apart(evaluated: tuple[Path,
     assert all(0 <= row["average_precision"] <= 1 for row in scores["instruments"] + scores["polyphony"])
 
 
+def test_the_recurrent_network_goes_the_same_way(corpus: Path, tmp_path: Path) -> None:
+    config = RECIPES / "musicnet" / "conf" / "cgrnn.toml"
+    frames = {"model__frame_samples": 128, "model__frame_hop_samples": 32, "model__hidden": 4}
+    tiny = settings(train__windows=STEPS, train__epoch_windows=STEPS, **frames)
+    run_script("musicnet/train", config, corpus, *cache_of(corpus), "--run", tmp_path / "run", *tiny, *TRAINING)
+    run_script("musicnet/evaluate", tmp_path / "run", corpus, *cache_of(corpus), "-o", tmp_path / "results")
+    scores = scores_of(tmp_path / "results")
+    assert scores["average_precision"] == pytest.approx(expected_ap(tmp_path / "run", corpus, 11000))
+    printed = run_script("musicnet/table", tmp_path / "results", "-o", tmp_path / "table")
+    ours = f"{100 * scores['average_precision']:.1f}"
+    seen = f"{scores['parameters']:,} | {scores['windows']:,}"
+    assert f"| results | cgrnn complex, compressed | 11025 | {seen} | {ours} |  |" in printed
+
+
 def test_the_table_lays_results_beside_the_papers(
     evaluated: tuple[Path, str], run: Path, corpus: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

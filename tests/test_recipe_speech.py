@@ -16,10 +16,11 @@ from speech_lookalike import write_librispeech, write_timit
 from torch import Tensor
 
 from audiocx import audio, plots
+from audiocx.config import to_dict
 from audiocx.data import librispeech, timit
 from audiocx.data.speech import Utterance
 from audiocx.models import PredictorConfig, build
-from audiocx.recipe import speech_score
+from audiocx.recipe import speech_score, speech_table
 from audiocx.runs import open_trained
 from audiocx.signal import BINS, log_power_db, stft
 from audiocx.spectral import resynthesize, segmental_snr_db
@@ -195,6 +196,27 @@ def test_the_table_gives_mean_and_spread_of_seeds_beside_the_published(results: 
     assert (tmp_path / "table" / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
     padded = run_script("librispeech/table", *results, "-o", tmp_path / "padded", "--padding", "wisdom")
     assert "over padded frames" in padded and f" {repeat:.2f} " not in padded
+
+
+def test_a_network_of_the_papers_table_has_its_figures_beside_it_and_others_none() -> None:
+    models = [PredictorConfig("urnn"), PredictorConfig("urnn", hidden=2), PredictorConfig("cgrnn")]
+    scored = [
+        {
+            "name": f"run-{index}",
+            "kind": "predictor",
+            "model": to_dict(model),
+            "train": {},
+            "parameters": 7,
+            "corpus": "TIMIT",
+            "splits": {"test": {"utterances": 3, "mse": {"valid": 20.0 - index}}},
+        }
+        for index, model in enumerate(models)
+    ]
+    rows = speech_table.table(speech_table.grouped(scored)).splitlines()
+    assert "| full-capacity uRNN | 1 | 7 |  | 20.00 | 14.56 | 14.66 |  |  |  |" in rows
+    assert "| full-capacity uRNN, hidden 2 | 1 | 7 |  | 19.00 |  |  |  |  |  |" in rows
+    assert "| cgRNN | 1 | 7 |  | 18.00 |  |  |  |  |  |" in rows
+    assert sum("14.66" in row for row in rows) == 1 and sum("16.98" in row for row in rows) == 1
 
 
 def test_the_table_of_timit_is_compared_with_the_published(repeated: tuple[Path, str], tmp_path: Path) -> None:

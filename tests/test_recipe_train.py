@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -33,6 +34,20 @@ def test_the_papers_experiment_on_timit_trains_and_goes_on(tmp_path: Path) -> No
     assert run_script("timit/train", *words, *tiny) == f"best: {best}\n"
     assert frames_seen(tmp_path / "run" / "last.ckpt") == seen  # it had ended
     assert "holds a run with other settings" in refusal("timit/train", *words, *tiny, *sets(train__seed=1))
+
+
+@pytest.mark.parametrize("recipe", sorted(path.parent.name for path in RECIPES.glob("*/train.py")))
+def test_every_recipe_trains_on_several_devices_and_machines(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    helped: list[str] = []
+
+    def help_and_exit(parser: argparse.ArgumentParser) -> None:
+        helped.append(parser.format_help())
+        sys.exit(0)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", help_and_exit)
+    with pytest.raises(SystemExit) as ended:
+        run_script(f"{recipe}/train")
+    assert ended.value.code == 0 and {"--devices", "--num-nodes"} <= set(helped[0].split())
 
 
 def test_an_experiment_of_the_other_kind_is_refused(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_segments_are_drawn_from_everywhere_as_utterances_are_long(
 def test_a_batch_depends_on_seed_rank_and_number_alone(stores: list[Store], make: str) -> None:
     def sampler(seed: int, rank: int) -> Any:
         if make == "segments":
-            return SegmentSampler(stores, 9, 2, seed, rank)
+            return SegmentSampler(stores, 9, 2, seed, rank, 2)
         return UtteranceSampler(stores, 2, seed, rank, 2)
 
     def same(a: Any, b: Any) -> bool:

@@ -135,14 +135,25 @@ def with_note_training(**changes: Any) -> NoteExperiment:
 
 def write_speech_stores(folder: Path) -> Stores:
     """Makes a tiny corpus of speech; its training and its validation store."""
-    corpus = write_librispeech(folder / "speech", speakers=4, utterances=2, duration_s=0.5)
-    first, second = open_speech(librispeech.split(librispeech.find_utterances(corpus))[:2], str(folder / "cache"))
+    write_librispeech(folder / "speech", speakers=4, utterances=2, duration_s=0.5)
+    return open_speech_stores(folder)
+
+
+def open_speech_stores(folder: Path) -> Stores:
+    """Opens those that were made there."""
+    parts = librispeech.split(librispeech.find_utterances(folder / "speech"))[:2]
+    first, second = open_speech(parts, str(folder / "cache"))
     return first, second
 
 
 def write_stores(folder: Path) -> Stores:
     """Makes a tiny corpus; its training and its validation store."""
     write_corpus(folder)
+    return open_stores(folder)
+
+
+def open_stores(folder: Path) -> Stores:
+    """Opens those that were made there."""
     first, second = (prepare(p, folder / "cache", progress=False) for p in maps.split(maps.find_pieces(folder)))
     return first, second
 

@@ -13,6 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from .draws import Draws
+
 __all__ = ["AugmentConfig", "augment", "draw_shift", "draw_steps", "reach_samples", "resample_windows"]
 
 
@@ -59,37 +61,35 @@ _EQUALIZER_LOWEST_HZ = 50.0
 _EQUALIZER_POINTS = 8
 
 
-def draw_steps(labels: Tensor, config: AugmentConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_steps(labels: Tensor, config: AugmentConfig, draws: Draws) -> tuple[Tensor, Tensor]:
     """Draws by how much each window is transposed and detuned.
 
     Args:
         labels: The notes that must stay in range, bool [B, P].
         config: How far.
-        generator: Source of randomness, on the labels' device.
+        draws: Source of randomness for the B windows, on the labels' device.
 
     Returns:
         Whole semitones, int64 [B], and the same with the detuning, float32 [B]. A window whose notes would leave the
         range is detuned but not transposed.
     """
-    count, pitches = labels.shape
-    device = labels.device
-    chosen = torch.rand(count, generator=generator, device=device) < config.shift_probability
-    most = config.shift_semitones
-    steps = torch.randint(-most, most + 1, (count,), generator=generator, device=device) * chosen
-    moved = torch.arange(pitches, device=device) + steps[:, None]
+    pitches, most = labels.shape[1], config.shift_semitones
+    chosen = draws.uniform() < config.shift_probability
+    steps = draws.integers(-most, most + 1) * chosen
+    moved = torch.arange(pitches, device=labels.device) + steps[:, None]
     lost = (labels & ((moved < 0) | (moved >= pitches))).any(1)
     steps = torch.where(lost, 0, steps)
-    cents = (2 * torch.rand(count, generator=generator, device=device) - 1) * config.detune_cents
+    cents = (2 * draws.uniform() - 1) * config.detune_cents
     return steps, steps + cents / 100 * chosen
 
 
-def draw_shift(labels: Tensor, config: AugmentConfig, generator: torch.Generator) -> tuple[Tensor | None, Tensor]:
+def draw_shift(labels: Tensor, config: AugmentConfig, draws: Draws) -> tuple[Tensor | None, Tensor]:
     """Draws by how much each window is transposed, and transposes its labels.
 
     Args:
         labels: bool [B, P].
         config: How far.
-        generator: Source of randomness, on the labels' device.
+        draws: Source of randomness for the B windows, on the labels' device.
 
     Returns:
         Semitones, float32 [B] (None when nothing is to be shifted), and the labels moved with them, bool [B, P]; see
@@ -97,7 +97,7 @@ def draw_shift(labels: Tensor, config: AugmentConfig, generator: torch.Generator
     """
     if not config.most_semitones:
         return None, labels
-    steps, semitones = draw_steps(labels, config, generator)
+    steps, semitones = draw_steps(labels, config, draws)
     pitches = labels.shape[1]
     source = torch.arange(pitches, device=labels.device) - steps[:, None]
     return semitones, labels.gather(1, source.clamp(0, pitches - 1)) & (source >= 0) & (source < pitches)
@@ -157,31 +157,30 @@ def _read_at(ratio: Tensor, cut: Callable[[Tensor, int], Tensor], centres: Tenso
     return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
 
 
-def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: Draws) -> Tensor:
     """Varies level, frequency response and noise.
 
     Args:
         windows: float32 [B, N].
         sample_rate: Hz.
         config: How far.
-        generator: Source of randomness, on the windows' device.
+        draws: Source of randomness for the B windows, on their device.
 
     Returns:
         float32 [B, N].
     """
-    count, length = windows.shape
-    device = windows.device
+    length, device = windows.shape[1], windows.device
     if config.equalizer_db:
-        points = torch.randn(count, _EQUALIZER_POINTS, generator=generator, device=device) * config.equalizer_db
+        points = draws.normal(_EQUALIZER_POINTS) * config.equalizer_db
         response = torch.exp2(points @ _octave_interpolation(length, sample_rate, device) / (20 * math.log10(2)))
         windows = torch.fft.irfft(torch.fft.rfft(windows) * response, length)
     if config.gain_db:
-        gain_db = (2 * torch.rand(count, 1, generator=generator, device=device) - 1) * config.gain_db
+        gain_db = (2 * draws.uniform(1) - 1) * config.gain_db
         windows = windows * 10 ** (gain_db / 20)
     if config.noise_db is not None:
-        level_db = config.noise_db - _NOISE_RANGE_DB * torch.rand(count, 1, generator=generator, device=device)
+        level_db = config.noise_db - _NOISE_RANGE_DB * draws.uniform(1)
         table = _white_noise(device)
-        starts = torch.randint(len(table) - length + 1, (count,), generator=generator, device=device)
+        starts = draws.integers(0, len(table) - length + 1)
         windows = torch.addcmul(windows, table.unfold(0, length, 1)[starts], 10 ** (level_db / 20))
     return windows
 

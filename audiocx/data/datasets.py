@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from .store import Store
-from .windows import Labels, Sampler
+from .windows import Labels, Sampler, cut_windows
 
 __all__ = ["EpochBatches", "StoreFrames"]
 
@@ -38,11 +39,13 @@ class EpochBatches(IterableDataset):
 class StoreFrames(IterableDataset):
     """The frames of a store at a fixed hop, in batches of one size; every rank takes every so many.
 
-    What is left over after the last full batch is dropped, for every size of batch is compiled anew.
+    Yields windows, float32 [batch_frames, N], and the labels of the first of them, float32 [up to batch_frames, P]: the
+    last batch is filled up with windows that do not count, for every size of batch is compiled anew. Every rank has as
+    many batches.
 
     Args:
         store: The corpus.
-        window_samples: N, at most twice the silence around each piece.
+        window_samples: N.
         hop_samples: Distance of the frames; each piece's first is centred at its first sample.
         batch_frames: Frames a batch; fewer where there are not as many.
         rank: Number of this process.
@@ -53,19 +56,22 @@ class StoreFrames(IterableDataset):
         self, store: Store, window_samples: int, hop_samples: int, batch_frames: int, rank: int = 0, ranks: int = 1
     ) -> None:
         self.store, self.window_samples = store, window_samples
-        grids = [s + np.arange(0, n, hop_samples) for s, n in zip(store.starts, store.lengths, strict=True)]
-        # As many for every rank, so that all have as many batches.
-        frames = sum(map(len, grids)) // ranks
-        self.batch_frames = min(batch_frames, frames)
-        mine = np.concatenate(grids)[rank::ranks]
-        self._centres = mine[: frames - frames % self.batch_frames].reshape(-1, self.batch_frames)
+        starts = zip(store.starts, store.lengths, strict=True)
+        grid = np.concatenate([start + np.arange(0, length, hop_samples) for start, length in starts])
+        most = math.ceil(len(grid) / ranks)
+        self.batch_frames = min(batch_frames, most)
+        self._batches = math.ceil(most / self.batch_frames)
+        self._centres, self._any = grid[rank::ranks], grid[:1]
 
     def __len__(self) -> int:
-        return len(self._centres)
+        return self._batches
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        audio, half = self.store.audio, self.window_samples // 2
-        for batch in self._centres:
-            windows = np.stack([audio[c - half : c + half] for c in batch.tolist()]).astype(np.float32) / 32768
-            labels = self.store.masks[np.searchsorted(self.store.events, batch, side="right")]
-            yield torch.from_numpy(windows), torch.from_numpy(labels).float()
+        store, size = self.store, self.batch_frames
+        audio, starts, lengths = (torch.from_numpy(part) for part in (store.audio, store.starts, store.lengths))
+        for first in range(0, self._batches * size, size):
+            centres = self._centres[first : first + size]
+            filled = np.concatenate([centres, self._any.repeat(size - len(centres))])
+            windows = cut_windows(audio, starts, lengths, torch.from_numpy(filled), self.window_samples)
+            labels = store.masks[np.searchsorted(store.events, centres, side="right")]
+            yield windows.float() / 32768, torch.from_numpy(labels).float()

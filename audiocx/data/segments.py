@@ -16,6 +16,7 @@ from ..errors import DataError
 from ..models.note_network import NoteConfig
 from ..note_decoding import HALF_WIDTH_FRAMES
 from .augment import draw_steps
+from .draws import Draws
 from .store import Store
 from .windows import StoreSampler
 
@@ -148,7 +149,7 @@ class NoteSegmentSampler(StoreSampler):
         # How long any of the notes so far goes on: ascending, as the onsets are.
         self._held = self._notes.offsets.cummax(0).values
 
-    def _labelled(self, centres: Tensor, generator: torch.Generator) -> tuple[Tensor | None, NoteTargets]:
+    def _labelled(self, centres: Tensor, draws: Draws) -> tuple[Tensor | None, NoteTargets]:
         config = self.config
         rows, chosen = self._near(centres)
         notes = _Notes(*(column[chosen] for column in self._notes))
@@ -157,7 +158,7 @@ class NoteSegmentSampler(StoreSampler):
         if self.augmentation is not None and self.augmentation.most_semitones:
             present = torch.zeros(len(centres), config.outputs, dtype=torch.bool, device=self.device)
             present[rows, pitches] = True
-            steps, semitones = draw_steps(present, self.augmentation, generator)
+            steps, semitones = draw_steps(present, self.augmentation, draws)
             pitches, samples_per_frame = pitches + steps[rows], samples_per_frame * torch.exp2(semitones / 12)
         middle = (self.window_samples // 2 - config.margin_samples) / config.hop_samples
         onsets, offsets = (
@@ -180,13 +181,6 @@ class NoteSegmentSampler(StoreSampler):
     def _piece(self, centres: Tensor) -> Tensor:
         return torch.bucketize(centres, self._starts, right=True) - 1
 
-    def _cut(self, centres: Tensor, length: int) -> Tensor:
-        pieces = self._piece(centres)[:, None]
-        begin, end = self._starts[pieces], self._starts[pieces] + self._lengths[pieces]
-        places = centres[:, None] - length // 2 + torch.arange(length, device=self.device)
-        inside = (places >= begin) & (places < end)
-        return torch.where(inside, self._audio[places.clamp(0, len(self._audio) - 1)], 0)
-
 
 class StoreRecordings(IterableDataset):
     """The pieces of a store one by one, from their beginnings; every rank takes every so many.
@@ -194,7 +188,7 @@ class StoreRecordings(IterableDataset):
     Yields the samples, float32 [N], and targets [T, P], T = ceil(N / hop_samples), frame t centred at sample
     t * hop_samples.
 
-    Every rank has as many pieces: where they cannot be shared out evenly, the first are taken once more.
+    Every rank has as many: where the pieces cannot be shared out evenly, some have one without a sample at the end.
 
     Args:
         store: The corpus.
@@ -212,15 +206,16 @@ class StoreRecordings(IterableDataset):
         self._longest = round(longest_s * config.sample_rate) or None
         self._notes = _notes_of(store, config)
         count = len(store.names)
-        self._mine = [(rank + turn * ranks) % count for turn in range(math.ceil(count / ranks))]
+        self._mine = range(rank, math.ceil(count / ranks) * ranks, ranks)
 
     def __len__(self) -> int:
         return len(self._mine)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, NoteTargets]]:
+        last = len(self.store.names) - 1
         for piece in self._mine:
-            samples = self.store.samples(piece)[: self._longest]
-            yield samples, self._targets(piece, math.ceil(len(samples) / self.config.hop_samples))
+            samples = self.store.samples(min(piece, last))[: self._longest if piece <= last else 0]
+            yield samples, self._targets(min(piece, last), math.ceil(len(samples) / self.config.hop_samples))
 
     def _targets(self, piece: int, frames: int) -> NoteTargets:
         of_piece = self._notes.pieces == piece
@@ -228,6 +223,6 @@ class StoreRecordings(IterableDataset):
         onsets, offsets = (
             (times - int(self.store.starts[piece])) / self.config.hop_samples for times in (notes.onsets, notes.offsets)
         )
-        shape = (1, frames, self.config.outputs)
+        shape = (1, max(frames, 1), self.config.outputs)
         whole = targets(torch.zeros_like(notes.pitches), onsets, offsets, notes.pitches, notes.velocities, shape)
-        return NoteTargets(*(part[0] for part in whole))
+        return NoteTargets(*(part[0, :frames] for part in whole))

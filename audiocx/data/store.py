@@ -36,7 +36,8 @@ from .corpus import Recording, interval_tree, parallel
 
 __all__ = ["MARGIN_SAMPLES", "Store", "prepare"]
 
-# Half of the longest window in use (4096), read at up to twice its length when it is shifted down in pitch.
+# Half of most networks' window (4096), read at up to twice its length when it is shifted down in pitch. Longer ones are
+# cut with a look at where their piece ends.
 MARGIN_SAMPLES = 4096
 _FORMAT = 2
 _NAMED_FAILURES = 5

@@ -88,14 +88,15 @@ class SegmentSampler:
     """Draws batches of segments; every moment of the corpus is about equally likely.
 
     Batch number i of a rank depends on the seed, the rank and i alone: a run that is resumed draws what it would have
-    drawn, and no two ranks draw the same.
+    drawn. The ranks share the batches that one alone would draw; no two of them have the same segment.
 
     Args:
         stores: The corpora, drawn from as each is long.
         segment_frames: T.
-        batch_size: B.
+        batch_size: B, of this process.
         seed: Of the draws.
         rank: Number of this process among those that train together.
+        ranks: How many there are.
         device: Where the samples are kept and the spectra are computed.
 
     Raises:
@@ -109,9 +110,11 @@ class SegmentSampler:
         batch_size: int,
         seed: int = 0,
         rank: int = 0,
+        ranks: int = 1,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.segment_frames, self.batch_size, self.seed, self.rank = segment_frames, batch_size, seed, rank
+        self.segment_frames, self.seed = segment_frames, seed
+        self._whole, self._mine = batch_size * ranks, slice(rank, None, ranks)
         self._utterances = Utterances(stores, device)
         self._ends = self._utterances.samples.cumsum()
 
@@ -126,12 +129,14 @@ class SegmentSampler:
             its first frames hold what is there; an utterance shorter than a segment is taken whole and padded with
             zeros.
         """
-        rng = np.random.default_rng([self.seed, self.rank, batch])
-        chosen = np.searchsorted(self._ends, rng.integers(self._ends[-1], size=self.batch_size), side="right")
+        # The zero: once the rank, when every one had draws of its own. One process alone draws as it did then.
+        rng = np.random.default_rng([self.seed, 0, batch])
+        chosen = np.searchsorted(self._ends, rng.integers(self._ends[-1], size=self._whole), side="right")
         # Of an utterance with its zeros before and behind, less the segment: how far this can be moved.
         length = FRAME_SAMPLES + (self.segment_frames - 1) * HOP_SAMPLES
         room = np.maximum(self._utterances.samples[chosen] + 2 * FRAME_SAMPLES - length, 0)
-        begins = rng.integers(room + 1) - FRAME_SAMPLES
+        begins = rng.integers(room + 1)[self._mine] - FRAME_SAMPLES
+        chosen = chosen[self._mine]
         spectra = self._utterances.spectra(chosen, begins, self.segment_frames)
         lengths = np.minimum(self._utterances.frames[chosen], self.segment_frames)
         return spectra, torch.from_numpy(lengths).to(spectra.device)
@@ -144,7 +149,7 @@ class UtteranceSampler:
 
     Args:
         stores: The corpora.
-        batch_size: B.
+        batch_size: B, of this process.
         seed: Of the draws.
         rank: Number of this process among those that train together.
         ranks: How many there are.

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError
-from .augment import AugmentConfig, augment, draw_shift, reach_samples, resample_windows
+from .augment import AugmentConfig, augment, draw_shift, resample_windows
+from .draws import Draws
 from .store import MARGIN_SAMPLES, Store
 
-__all__ = ["Labels", "MixedSampler", "Sampler", "StoreSampler", "WindowSampler", "mixed"]
+__all__ = ["Labels", "MixedSampler", "Sampler", "StoreSampler", "WindowSampler", "cut_windows", "draw_seed", "mixed"]
 
 # One tensor, or a named tuple of several.
 Labels = Tensor | tuple[Tensor, ...]
@@ -22,21 +23,56 @@ Labels = Tensor | tuple[Tensor, ...]
 Sampler = Callable[[int], tuple[Tensor, Labels]]
 
 
+def draw_seed(seed: int, rank: int, batch: int) -> int:
+    """Gives each batch of each rank a seed of its own.
+
+    Args:
+        seed: Of the run.
+        rank: Number of the process.
+        batch: That of the batch.
+
+    Returns:
+        What a generator takes.
+    """
+    digest = hashlib.sha256(f"{seed}/{rank}/{batch}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def cut_windows(audio: Tensor, starts: Tensor, lengths: Tensor, centres: Tensor, length: int) -> Tensor:
+    """Cuts windows out of the pieces of a store; what lies beyond its piece is silent, however long a window is.
+
+    Args:
+        audio: The store's samples, int16 [N].
+        starts: Where its pieces begin, int64 [pieces].
+        lengths: How long they are, int64 [pieces].
+        centres: Samples of ``audio`` within a piece each, int64 [B].
+        length: Of a window; the centre comes to lie at ``length // 2``.
+
+    Returns:
+        int16 [B, length].
+    """
+    pieces = torch.bucketize(centres, starts, right=True)[:, None] - 1
+    places = centres[:, None] - length // 2 + torch.arange(length, device=centres.device)
+    inside = (places >= starts[pieces]) & (places < starts[pieces] + lengths[pieces])
+    return torch.where(inside, audio[places.clamp(0, len(audio) - 1)], 0)
+
+
 class StoreSampler(ABC):
     """Draws batches of windows from a store; a subclass knows their labels.
 
-    Batch number i of a rank depends on the seed, the rank and i alone: a run that is resumed draws what it would
-    have drawn, and no two ranks draw the same.
+    Batch number i depends on the seed, the stream and i alone: a run that is resumed draws what it would have drawn.
+    Several processes share the batches that one alone would draw; no two of them have the same window.
 
     Args:
         store: The corpus.
         window_samples: N.
-        batch_size: B; with ``order="pieces"`` the number of windows a piece instead.
+        batch_size: Windows a batch, of all processes together; with ``order="pieces"`` windows a piece instead.
         order: "time": every moment of the corpus is equally likely; "pieces": every batch has ``batch_size`` windows
             of each piece, as the paper draws them.
         augmentation: What to vary; None for the recordings as they are.
         seed: Of the draws.
-        rank: Number of this process among those that train together.
+        stream: Number of this sampler among those that draw with the same seed.
+        mine: The windows of a batch that are this process's.
         device: Where the samples are kept and the windows are cut; on "cpu" they stay memory-mapped.
     """
 
@@ -48,11 +84,13 @@ class StoreSampler(ABC):
         order: Literal["time", "pieces"] = "time",
         augmentation: AugmentConfig | None = None,
         seed: int = 0,
-        rank: int = 0,
+        stream: int = 0,
+        mine: slice = slice(None),
         device: torch.device | str = "cpu",
     ) -> None:
         self.window_samples, self.batch_size, self.order = window_samples, batch_size, order
-        self.augmentation, self.seed, self.rank, self.device = augmentation, seed, rank, torch.device(device)
+        self.augmentation, self.seed, self.stream, self.mine = augmentation, seed, stream, mine
+        self.device = torch.device(device)
         self.sample_rate = store.sample_rate
         self._audio = torch.from_numpy(store.audio).to(self.device)
         self._starts = torch.from_numpy(store.starts).to(self.device)
@@ -67,17 +105,20 @@ class StoreSampler(ABC):
             batch: Its number, from 0.
 
         Returns:
-            Windows, float32 [B, N] in about +-1, the moments that were drawn at sample N // 2, and their labels.
+            This process's windows, float32 [B, N] in about +-1, the moments that were drawn at sample N // 2, and
+            their labels.
         """
-        generator = torch.Generator(self.device).manual_seed(self._seed_of(batch))
-        centres = self._centres(generator)
-        semitones, labels = self._labelled(centres, generator)
+        generator = torch.Generator(self.device).manual_seed(draw_seed(self.seed, self.stream, batch))
+        rows = self.batch_size * (len(self._starts) if self.order == "pieces" else 1)
+        draws = Draws(generator, rows, self.mine)
+        centres = self._centres(draws)
+        semitones, labels = self._labelled(centres, draws)
         if semitones is None:
             windows = self._cut(centres, self.window_samples).float() / 32768
         else:
             windows = resample_windows(self._cut, centres, self.window_samples, semitones) / 32768
         if self.augmentation is not None:
-            windows = augment(windows, self.sample_rate, self.augmentation, generator)
+            windows = augment(windows, self.sample_rate, self.augmentation, draws)
         return windows, labels
 
     @abstractmethod
@@ -85,54 +126,39 @@ class StoreSampler(ABC):
         """Checks that the store serves, and keeps its labels."""
 
     @abstractmethod
-    def _labelled(self, centres: Tensor, generator: torch.Generator) -> tuple[Tensor | None, Labels]:
+    def _labelled(self, centres: Tensor, draws: Draws) -> tuple[Tensor | None, Labels]:
         """Draws the semitones by which windows are shifted, float32 [B] or None, and gives the labels moved by them."""
 
-    @abstractmethod
     def _cut(self, centres: Tensor, length: int) -> Tensor:
         """Cuts int16 [B, length] around the centres, which lie at ``length // 2``."""
+        return cut_windows(self._audio, self._starts, self._lengths, centres, length)
 
-    def _seed_of(self, batch: int) -> int:
-        digest = hashlib.sha256(f"{self.seed}/{self.rank}/{batch}".encode()).digest()
-        return int.from_bytes(digest[:8], "little") >> 1
-
-    def _centres(self, generator: torch.Generator) -> Tensor:
+    def _centres(self, draws: Draws) -> Tensor:
         if self.order == "pieces":
-            pieces = torch.arange(len(self._starts), device=self.device).repeat(self.batch_size)
-            place = torch.rand(len(pieces), generator=generator, device=self.device, dtype=torch.float64)
-            return self._starts[pieces] + (place * self._lengths[pieces]).long()
-        shape = (self.batch_size,)
-        moment = torch.randint(int(self._ends[-1]), shape, generator=generator, device=self.device)
+            pieces = torch.arange(len(self._starts), device=self.device).repeat(self.batch_size)[self.mine]
+            return self._starts[pieces] + (draws.uniform(dtype=torch.float64) * self._lengths[pieces]).long()
+        moment = draws.integers(0, int(self._ends[-1]))
         pieces = torch.bucketize(moment, self._ends, right=True)
         return self._starts[pieces] + self._lengths[pieces] - (self._ends[pieces] - moment)
 
 
 class WindowSampler(StoreSampler):
-    """Windows, and the notes at their centres (sample N / 2), float32 [B, P]; see :class:`StoreSampler`.
-
-    Raises:
-        ConfigError: The windows, transposed as far as they may be, reach further than the silence between pieces.
-    """
+    """Windows, and the notes at their centres (sample N / 2), float32 [B, P]; see :class:`StoreSampler`."""
 
     def _open(self, store: Store) -> None:
-        semitones = self.augmentation.most_semitones if self.augmentation else 0.0
-        reach = reach_samples(self.window_samples, 2 ** (semitones / 12)) if semitones else self.window_samples // 2
-        if reach > MARGIN_SAMPLES:
-            raise ConfigError(
-                f"window_samples={self.window_samples}, transposed by up to {semitones:g} semitones, reaches further "
-                f"than the {MARGIN_SAMPLES} samples of silence around each piece; take a shorter window or a smaller "
-                "shift."
-            )
         self._events = torch.from_numpy(store.events).to(self.device)
         self._masks = torch.from_numpy(store.masks).to(self.device)
 
-    def _labelled(self, centres: Tensor, generator: torch.Generator) -> tuple[Tensor | None, Tensor]:
+    def _labelled(self, centres: Tensor, draws: Draws) -> tuple[Tensor | None, Tensor]:
         labels, semitones = self._masks[torch.bucketize(centres, self._events, right=True)], None
         if self.augmentation is not None:
-            semitones, labels = draw_shift(labels, self.augmentation, generator)
+            semitones, labels = draw_shift(labels, self.augmentation, draws)
         return semitones, labels.float()
 
     def _cut(self, centres: Tensor, length: int) -> Tensor:
+        if length // 2 > MARGIN_SAMPLES:
+            return super()._cut(centres, length)
+        # There is silence enough around each piece, and no need to look where it ends.
         rows = self._audio.as_strided((len(self._audio) - length + 1, length), (1, 1))
         return rows[centres - length // 2]
 
@@ -166,10 +192,12 @@ def mixed(
 ) -> Sampler:
     """Makes the sampler over one corpus or several.
 
+    The processes together draw what one alone, with a batch of all of theirs, would draw.
+
     Args:
         stores: The corpora.
         shares: Part of a batch that each gives; as each is long when empty.
-        batch_size: B, all corpora together.
+        batch_size: B, all corpora together, of this process.
         rank: Number of this process.
         ranks: Number of processes.
         kind: What draws from each corpus.
@@ -181,20 +209,23 @@ def mixed(
     Raises:
         ConfigError: There are not as many shares as corpora, or a share is less than a window.
     """
+    whole = batch_size * ranks
     if options.get("order") == "pieces":
-        sizes = [batch_size] * len(stores)
+        sizes, rows = [whole] * len(stores), [whole * len(store.starts) for store in stores]
     else:
         seconds = [float(store.lengths.sum()) / store.sample_rate for store in stores]
         parts = list(shares) or [second / sum(seconds) for second in seconds]
         if len(parts) != len(stores):
             raise ConfigError(f"shares={list(shares)} do not fit {len(stores)} corpora; give one for each.")
-        ends = [round(batch_size * sum(parts[: count + 1])) for count in range(len(parts))]
-        sizes = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+        ends = [round(whole * sum(parts[: count + 1])) for count in range(len(parts))]
+        sizes = rows = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
     if min(sizes) < 1:
-        raise ConfigError(f"shares={list(shares)} leave a corpus no window of {batch_size}; take a larger batch_size.")
-    # Every corpus draws as if it were a process of its own, for no two to draw alike.
+        raise ConfigError(f"shares={list(shares)} leave a corpus no window of {whole}; take a larger batch_size.")
+    # Dealt out in turn through the whole batch, so that all processes have as many, of every corpus about as many.
+    firsts = [(rank - sum(rows[:index])) % ranks for index in range(len(rows))]
     samplers = [
-        kind(store, batch_size=size, rank=rank + ranks * index, **options)
-        for index, (store, size) in enumerate(zip(stores, sizes, strict=True))
+        kind(store, batch_size=size, stream=index, mine=slice(first, None, ranks), **options)
+        for index, (store, size, first) in enumerate(zip(stores, sizes, firsts, strict=True))
+        if first < rows[index]
     ]
     return samplers[0] if len(samplers) == 1 else MixedSampler(samplers)

@@ -1,9 +1,10 @@
 """Training. The only place that imports Lightning.
 
 An experiment is one TOML file, read into :class:`audiocx.experiment.Experiment`, of a note network into
-:class:`audiocx.experiment.NoteExperiment`, of a predictor into :class:`audiocx.experiment.PredictorExperiment`. A run
-is a folder: ``experiment.json``, ``last.ckpt`` and ``best.ckpt`` (highest validation AP; of a predictor, lowest error),
-and a TensorBoard log. A run that was cut off goes on from ``last.ckpt`` exactly as if it had not been: weights,
+:class:`audiocx.experiment.NoteExperiment`, of a predictor into :class:`audiocx.experiment.PredictorExperiment`, of a
+synthetic problem into :class:`audiocx.experiment.SequenceExperiment`. A run is a folder: ``experiment.json``,
+``last.ckpt`` and ``best.ckpt`` (highest validation AP; of predictors and synthetic problems, lowest error), and a
+TensorBoard log. A run that was cut off goes on from ``last.ckpt`` exactly as if it had not been: weights,
 averages, optimiser, schedule and the batches still to come.
 """
 
@@ -15,11 +16,15 @@ from ..experiment import (
     NoteTraining,
     PredictorExperiment,
     PredictorTraining,
+    SequenceExperiment,
+    SequenceTraining,
     TrainConfig,
 )
-from .loop import keep_memory
+from .machine import keep_memory
 from .notes import NoteTask, fit_notes
 from .predictor import PredictorTask, fit_predictor
+from .ranks import is_first
+from .sequence import SequenceTask, fit_sequences
 from .transcriber import TranscriberTask, fit
 
 __all__ = [
@@ -30,10 +35,15 @@ __all__ = [
     "PredictorExperiment",
     "PredictorTask",
     "PredictorTraining",
+    "SequenceExperiment",
+    "SequenceTask",
+    "SequenceTraining",
     "TrainConfig",
     "TranscriberTask",
     "fit",
     "fit_notes",
     "fit_predictor",
+    "fit_sequences",
+    "is_first",
     "keep_memory",
 ]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
@@ -23,6 +21,8 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import ChainDataset, DataLoader, IterableDataset
 
 from .. import pretrained
@@ -34,9 +34,12 @@ from ..errors import ConfigError
 from ..experiment import AnyExperiment, StepTraining, TrainConfig, experiment_of
 from ..files import replacing
 from ..models import AnyNetwork, build
+from ..optim import StiefelAdamW, nearest_unitary_, unitary_parameters
 from ..runs import load_network, read_experiment
+from .machine import keep_memory
+from .ranks import Place, summed
 
-__all__ = ["Corpora", "Place", "Task", "check_compiler", "keep_memory", "run"]
+__all__ = ["Corpora", "Place", "Task", "run"]
 
 # The average is updated every few steps with the decay of as many: the same, at a fraction of the memory traffic.
 _EMA_EVERY = 4
@@ -79,15 +82,22 @@ class Task(LightningModule):
             raise ConfigError(f"{error}.") from None
 
     def configure_optimizers(self) -> Any:
-        """AdamW with decay on matrices alone, and the schedule."""
-        # Of two axes, but no matrix: the scale of a whitening batch norm, [3, C].
-        weights = [p for p in self.network.parameters() if p.ndim > 1 and p.shape[0] > 3]
-        rest = [p for p in self.network.parameters() if not (p.ndim > 1 and p.shape[0] > 3)]
-        decay = self.settings.weight_decay
-        groups = [{"params": weights, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, self.settings.learning_rate, fused=self.fused)
+        """The optimiser and the schedule."""
+        optimizer = self.optimizer()
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW, and beside it Cayley steps where matrices are to stay unitary."""
+        settings = self.settings
+        rates = (settings.learning_rate, settings.unitary_rate)
+        return StiefelAdamW(self.network, *rates, weight_decay=settings.weight_decay, fused=self.fused)
+
+    def on_validation_epoch_start(self) -> None:
+        """Makes averages of unitary matrices unitary again, before they are validated and kept."""
+        if self.settings.ema_decay:
+            for weight in unitary_parameters(self.network):
+                nearest_unitary_(weight)
 
     def _rate(self, step: int) -> float:
         settings = self.settings
@@ -99,20 +109,6 @@ class Task(LightningModule):
             reached = [settings.learning_rate, *(rate for begin, rate in settings.rates if begin <= epoch)]
             return rise * reached[-1] / settings.learning_rate
         return rise * 0.5 * (1 + math.cos(math.pi * min(step / settings.steps, 1.0)))
-
-
-class Place(NamedTuple):
-    """Where a process stands among those that train together.
-
-    Attributes:
-        rank: Its number.
-        ranks: How many there are.
-        device: Its own.
-    """
-
-    rank: int
-    ranks: int
-    device: torch.device
 
 
 class Corpora(Callback):
@@ -138,6 +134,10 @@ class Corpora(Callback):
         if settings.batch_size % ranks:
             raise ConfigError(f"batch_size={settings.batch_size} cannot be shared by {ranks} devices; take a multiple.")
         place = Place(trainer.global_rank, ranks, trainer.strategy.root_device)
+        # Of processes that do not see the same files, one would begin anew while another goes on.
+        going_on = int(summed(torch.tensor(int(trainer.ckpt_path is not None), device=place.device)))
+        if going_on not in (0, ranks):
+            raise ConfigError("Some machines see the run's last.ckpt, some do not; put the run where all see it.")
         sampler = self.sampler(settings.batch_size // ranks, place)
         batches = EpochBatches(sampler, lambda: pl_module.global_step, settings.epoch_steps)
         # A list, for every epoch goes through it again.
@@ -152,6 +152,18 @@ class Corpora(Callback):
     @abstractmethod
     def validated(self, place: Place) -> Iterable[IterableDataset]:
         """Gives this process's share of what is validated with."""
+
+
+class _WholeFiles(TorchCheckpointIO):
+    """Checkpoints that are written whole or not at all.
+
+    Lightning writes to the system's temporary folder first; where that is on another disk than the run, the move from
+    there is a copy, and a process killed meanwhile leaves half of ``last.ckpt``.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        with replacing(path) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 class _Patience(EarlyStopping):
@@ -194,8 +206,9 @@ def run(
 
     Raises:
         ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices or the
-            corpora, or the network to start from is another.
+            corpora, the network to start from is another, or not as many processes were started as there are devices.
         CheckpointError: The network to start from cannot be loaded.
+        OutputError: A checkpoint cannot be written.
     """
     folder, experiment = Path(folder), corpora.experiment
     _claim(folder, experiment, resume)
@@ -212,6 +225,7 @@ def run(
         max_epochs=experiment.train.epochs,
         gradient_clip_val=clip_norm or None,
         callbacks=[corpora, *_callbacks(task, folder, progress)],
+        plugins=[_WholeFiles()],
         logger=TensorBoardLogger(folder, name="", version="log"),
         enable_progress_bar=progress,
         enable_model_summary=False,
@@ -219,6 +233,7 @@ def run(
         use_distributed_sampler=False,
         log_every_n_steps=20,
     )
+    _check_processes(trainer.num_devices, trainer.num_nodes)
     with warnings.catch_warnings():
         for message in _BESIDE_THE_POINT:
             warnings.filterwarnings("ignore", message)
@@ -242,6 +257,16 @@ def _callbacks(task: Task, folder: Path, progress: bool) -> Sequence[Callback]:
     if settings.patience:
         callbacks.append(_Patience(task.monitor, patience=settings.patience, mode=task.mode))
     return callbacks
+
+
+def _check_processes(devices: int, num_nodes: int) -> None:
+    """Makes sure that a launcher has started a process for each device: else each trains alone, or waits forever."""
+    launcher = next((kind() for kind in (TorchElasticEnvironment, SLURMEnvironment) if kind.detect()), None)
+    if launcher and launcher.world_size() != devices * num_nodes:
+        raise ConfigError(
+            f"{launcher.world_size()} processes were started for {devices} devices on each of {num_nodes} machines; "
+            "give --devices as many as are started on a machine, --num-nodes as many as there are machines."
+        )
 
 
 def _claim(folder: Path, experiment: AnyExperiment, resume: bool) -> None:
@@ -272,30 +297,3 @@ def _start(experiment: AnyExperiment) -> AnyNetwork:
         differing = ", ".join(f"{key}={theirs[key]!r}" for key in theirs if theirs[key] != ours.get(key))
         raise ConfigError(f"start={experiment.train.start!r} is another network, with {differing}; configure the same.")
     return network
-
-
-def check_compiler() -> None:
-    """Makes sure that networks can be compiled for the processor.
-
-    Raises:
-        ConfigError: There is no C++ compiler.
-    """
-    if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "c++", "g++", "clang++", "cl")):
-        raise ConfigError("Compiling the network needs a C++ compiler; install g++, or pass --no-compile.")
-
-
-def keep_memory() -> None:
-    """Asks glibc to keep freed memory instead of giving it back to the system after every step.
-
-    A training step allocates and frees some hundred megabytes; fetching them anew each time costs a good part of it in
-    page faults (benchmarks/training_step.py measures how much). Elsewhere than on glibc nothing happens.
-    """
-    import ctypes
-
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    m_trim_threshold, m_mmap_max = -1, -4
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 1)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,11 +13,13 @@ from ..data.segments import NoteSegmentSampler, NoteTargets, StoreRecordings
 from ..data.store import Store
 from ..data.windows import Sampler, mixed
 from ..experiment import NoteExperiment, NoteTraining
-from ..metrics import average_precision
+from ..metrics import PooledPrecision
 from ..models import NoteNetwork
 from ..models.note_frames import note_evidence
 from ..note_decoding import HALF_WIDTH_FRAMES
-from .loop import Corpora, Place, Task, check_compiler, run
+from .loop import Corpora, Place, Task, run
+from .machine import check_compiler
+from .ranks import averaged, pooled_score
 
 __all__ = ["NoteTask", "fit_notes"]
 
@@ -41,7 +42,7 @@ class NoteTask(Task):
         if compile:
             # The front end stays outside: the compiler has no complex FFT.
             self.network.body.compile(fullgraph=True, dynamic=False)
-        self._heard: list[tuple[np.ndarray, ...]] = []
+        self._onsets, self._frames = PooledPrecision(), PooledPrecision()
         self._frames_seen = 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -63,7 +64,7 @@ class NoteTask(Task):
         }
         struck = (targets.onsets > 0).float()
         off = (logits.velocities.float() - targets.velocities).square() * struck
-        errors["velocities"] = off.sum() / struck.sum().clamp_min(1)
+        errors["velocities"] = off.sum() / averaged(struck.sum()).clamp_min(1 / self.trainer.world_size)
         for name, error in errors.items():
             self.log(f"train/{name}", error)
         loss = (
@@ -76,7 +77,7 @@ class NoteTask(Task):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, NoteTargets], _: int) -> None:
-        """Collects what is heard in a recording."""
+        """Counts what is heard in a recording."""
         samples, targets = batch
         # Recordings differ in length, and for each the network would be compiled anew: a copy is not.
         network = NoteNetwork(self.network.config).to(self.device).eval()
@@ -84,13 +85,14 @@ class NoteTask(Task):
         heard = note_evidence(network, samples.cpu().numpy())
         onsets, frames = (part.cpu().numpy() for part in (targets.onsets, targets.frames))
         # An onset is right in the frame nearest to it, which is at most half a frame away.
-        self._heard.append((heard.onsets, onsets >= 1 - 0.5 / HALF_WIDTH_FRAMES, heard.frames, frames > 0.5))
+        self._onsets.add(heard.onsets, onsets >= 1 - 0.5 / HALF_WIDTH_FRAMES)
+        self._frames.add(heard.frames, frames > 0.5)
 
     def on_validation_epoch_end(self) -> None:
-        """Scores all recordings together; of several devices, the mean of their scores counts."""
-        onsets, struck, frames, sounding = (np.concatenate(part) for part in zip(*self._heard, strict=True))
-        self._heard.clear()
-        scores = {"onset_ap": average_precision(onsets, struck), "frame_ap": average_precision(frames, sounding)}
+        """Scores all recordings of all devices together."""
+        counted = {"onset_ap": self._onsets, "frame_ap": self._frames}
+        scores = {name: pooled_score(precision, self.device) for name, precision in counted.items()}
+        self._onsets, self._frames = PooledPrecision(), PooledPrecision()
         for name, score in {**scores, "ap": sum(scores.values()) / 2}.items():
             self.log(f"val/{name}", score, prog_bar=True, sync_dist=True)
 

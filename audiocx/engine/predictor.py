@@ -16,6 +16,7 @@ from ..experiment import PredictorExperiment, PredictorTraining
 from ..models import PredictorNetwork
 from ..signal import log_power_db
 from .loop import Corpora, Place, Task, run
+from .ranks import averaged, summed
 
 __all__ = ["PredictorTask", "fit_predictor"]
 
@@ -62,7 +63,7 @@ class PredictorTask(Task):
 
     def on_train_epoch_end(self) -> None:
         """Counts the frames of all devices, whose utterances differ in length."""
-        self._frames_seen += int(self.trainer.strategy.reduce(self._frames_of_epoch, reduce_op="sum"))
+        self._frames_seen += int(summed(self._frames_of_epoch))
         self._frames_of_epoch = torch.zeros_like(self._frames_of_epoch)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
@@ -72,7 +73,7 @@ class PredictorTask(Task):
 
     def on_validation_epoch_end(self) -> None:
         """Scores all the utterances of all devices together."""
-        total, count = self.trainer.strategy.reduce(torch.tensor(self._error, device=self.device), reduce_op="sum")
+        total, count = summed(torch.tensor(self._error, device=self.device))
         self._error = [0.0, 0]
         self.log("val/mse", total / count, prog_bar=True, sync_dist=True)
 
@@ -88,6 +89,7 @@ class PredictorTask(Task):
             if self.settings.phase_weight:
                 phase = phase + _sum(_phase_error(predicted, true), there)
             count = count + there.sum() * spectra.shape[-1]
+        count = averaged(count)
         return level / count, phase / count
 
     def _squared_error(self, spectra: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,7 +115,7 @@ def _phase_error(predicted: Tensor, true: Tensor) -> Tensor:
     """
     loudness = true.abs()
     lengths = (predicted.abs() * loudness).clamp_min(1e-12)
-    return loudness / loudness.mean().clamp_min(1e-9) * (1 - (predicted * true.conj()).real / lengths)
+    return loudness / averaged(loudness.mean()).clamp_min(1e-9) * (1 - (predicted * true.conj()).real / lengths)
 
 
 def _sum(error: Tensor, valid: Tensor) -> Tensor:
@@ -128,7 +130,7 @@ class _Speech(Corpora):
         settings = self.experiment.train
         if settings.segment_frames:
             return SegmentSampler(
-                self.train, settings.segment_frames, batch_size, settings.seed, place.rank, place.device
+                self.train, settings.segment_frames, batch_size, settings.seed, place.rank, place.ranks, place.device
             )
         return UtteranceSampler(self.train, batch_size, settings.seed, place.rank, place.ranks, place.device)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,11 +14,13 @@ from ..data.datasets import StoreFrames
 from ..data.store import Store
 from ..data.windows import Sampler, mixed
 from ..experiment import Experiment, TrainConfig
-from ..metrics import average_precision
+from ..metrics import PooledPrecision
 from ..models import TranscriberNetwork
 from ..models.frames import BATCH_FRAMES
 from ..runs import windows_in
-from .loop import Corpora, Place, Task, check_compiler, run
+from .loop import Corpora, Place, Task, run
+from .machine import check_compiler
+from .ranks import pooled_score, summed
 
 __all__ = ["TranscriberTask", "fit"]
 
@@ -40,7 +42,7 @@ class TranscriberTask(Task):
         if compile:
             # The front end stays outside: the compiler has no complex FFT.
             self.network.body.compile(fullgraph=True, dynamic=False)
-        self._frames: list[tuple[np.ndarray, np.ndarray]] = []
+        self._precision, self._error = PooledPrecision(), [0.0, 0]
         self._windows_seen = 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -60,17 +62,19 @@ class TranscriberTask(Task):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """Collects the probabilities of a batch of frames."""
+        """Counts the errors and the probabilities of a batch of frames."""
         windows, labels = batch
-        logits = self.network(windows).float()
-        self.log("val/loss", F.binary_cross_entropy_with_logits(logits, labels), sync_dist=True)
-        self._frames.append((logits.sigmoid().cpu().numpy(), labels.bool().cpu().numpy()))
+        logits = self.network(windows).float()[: len(labels)]
+        error = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+        self._error = [self._error[0] + float(error), self._error[1] + labels.numel()]
+        self._precision.add(logits.sigmoid().cpu().numpy(), labels.bool().cpu().numpy())
 
     def on_validation_epoch_end(self) -> None:
-        """Scores all the frames together; of several devices, the mean of their scores counts."""
-        probabilities, labels = (np.concatenate(part) for part in zip(*self._frames, strict=True))
-        self._frames.clear()
-        self.log("val/ap", average_precision(probabilities, labels), prog_bar=True, sync_dist=True)
+        """Scores all the frames of all devices together."""
+        error, count = summed(torch.tensor(self._error, device=self.device))
+        self.log("val/loss", error / count, sync_dist=True)
+        self.log("val/ap", pooled_score(self._precision, self.device), prog_bar=True, sync_dist=True)
+        self._precision, self._error = PooledPrecision(), [0.0, 0]
 
 
 class _Music(Corpora):

@@ -6,6 +6,7 @@ from typing import overload
 
 from .note_network import NoteConfig, NoteNetwork
 from .predictor import PredictorConfig, PredictorNetwork
+from .sequence import SequenceConfig, SequenceNetwork
 from .transcriber import TranscriberConfig, TranscriberNetwork
 from .twin import folded
 
@@ -13,12 +14,15 @@ __all__ = [
     "KINDS",
     "AnyConfig",
     "AnyNetwork",
+    "AudioNetwork",
     "MusicConfig",
     "MusicNetwork",
     "NoteConfig",
     "NoteNetwork",
     "PredictorConfig",
     "PredictorNetwork",
+    "SequenceConfig",
+    "SequenceNetwork",
     "TranscriberConfig",
     "TranscriberNetwork",
     "build",
@@ -28,10 +32,11 @@ __all__ = [
 
 MusicConfig = TranscriberConfig | NoteConfig
 MusicNetwork = TranscriberNetwork | NoteNetwork
-AnyConfig = MusicConfig | PredictorConfig
-AnyNetwork = MusicNetwork | PredictorNetwork
+AudioNetwork = MusicNetwork | PredictorNetwork
+AnyConfig = MusicConfig | PredictorConfig | SequenceConfig
+AnyNetwork = AudioNetwork | SequenceNetwork
 
-# What checkpoints and experiments call each kind of network, and its configuration.
+# What checkpoints call each kind of network, and its configuration; those for synthetic problems are never shipped.
 KINDS: dict[str, type[TranscriberConfig | PredictorConfig | NoteConfig]] = {
     TranscriberNetwork.kind: TranscriberConfig,
     PredictorNetwork.kind: PredictorConfig,
@@ -45,6 +50,8 @@ def build(config: TranscriberConfig) -> TranscriberNetwork: ...
 def build(config: PredictorConfig) -> PredictorNetwork: ...
 @overload
 def build(config: NoteConfig) -> NoteNetwork: ...
+@overload
+def build(config: SequenceConfig) -> SequenceNetwork: ...
 def build(config: AnyConfig) -> AnyNetwork:
     """Builds a network with fresh weights.
 
@@ -56,4 +63,6 @@ def build(config: AnyConfig) -> AnyNetwork:
     """
     if isinstance(config, NoteConfig):
         return NoteNetwork(config)
+    if isinstance(config, SequenceConfig):
+        return SequenceNetwork(config)
     return TranscriberNetwork(config) if isinstance(config, TranscriberConfig) else PredictorNetwork(config)

@@ -1,11 +1,12 @@
 """The predictors of speech spectra: frames up to now in, the next frame out.
 
-A complex or a real convolutional LSTM over frequency, or a plain LSTM over all bins at once, each with a linear readout
-to the real and the imaginary part of the frame that follows. With the paper's sizes they have 88,442 (complex), 87,194
-(real) and 135,548 (plain LSTM) parameters.
+A complex or a real convolutional LSTM over frequency, or, over all bins at once, a plain LSTM or a unitary (uRNN) or
+gated (cgRNN) complex recurrent network, each with a linear readout to the real and the imaginary part of the frame that
+follows. Unless told otherwise they have 88,442 (complex), 87,194 (real), 135,548 (LSTM), 134,808 (uRNN) and 87,794
+(cgRNN) parameters.
 
-Source: DCN, section 4.3; the readout, the loss and the plain LSTM's units are our reading, for the paper leaves them
-open.
+Source: DCN, section 4.3, which compares with the full-capacity uRNN of Wisdom et al. 2016; Wolter and Yao 2018 for the
+cgRNN. The readout, the loss and the units of all but the ConvLSTMs are our reading, for the paper leaves them open.
 """
 
 from __future__ import annotations
@@ -16,17 +17,24 @@ from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor, nn
 
-from ..nn import ComplexLinear, ConvLSTM
-from ..nn.functional import magnitude
+from ..nn import ComplexLinear, ConvLSTM, GatedRNN, UnitaryRNN
+from ..nn.functional import magnitude, split
 from ..nn.init import Scheme, init_real_
 from ..signal import BINS, FLOOR_POWER
 
 __all__ = ["PredictorConfig", "PredictorNetwork", "State"]
 
-# Hidden and cell state of each layer.
+# Hidden and cell state of each layer; of a uRNN or cgRNN, real and imaginary part of its state.
 State = tuple[tuple[Tensor, Tensor], ...]
-# Of the paper's ConvLSTMs, complex and real; of a plain LSTM of about 135 thousand parameters.
-_HIDDEN = {("convlstm", True): 60, ("convlstm", False): 84, ("lstm", False): 83}
+# Of the paper's ConvLSTMs, complex and real; of an LSTM and a uRNN of about 135 thousand parameters, and a cgRNN of as
+# many as the ConvLSTMs.
+_HIDDEN = {
+    ("convlstm", True): 60,
+    ("convlstm", False): 84,
+    ("lstm", False): 83,
+    ("urnn", True): 130,
+    ("cgrnn", True): 54,
+}
 # Logarithms of magnitudes over the floor reach 10; divided by this they suit a network.
 _SPAN = 5.0
 
@@ -36,9 +44,9 @@ class PredictorConfig:
     """All that is needed to build a predictor.
 
     Attributes:
-        architecture: "convlstm" or "lstm".
-        complex: The complex ConvLSTM, or its real twin; the plain LSTM is real.
-        hidden: Maps of the ConvLSTM, complex ones where it is, or units of the LSTM; None for the paper's.
+        architecture: "convlstm", "lstm", "urnn" or "cgrnn".
+        complex: The complex ConvLSTM, or its real twin; the plain LSTM is real, uRNN and cgRNN are complex.
+        hidden: Maps of the ConvLSTM, or units of the others, complex ones where it is; None for those of the table.
         layers: Recurrent layers, one above the other.
         kernel: Taps of the ConvLSTM over frequency.
         front_end: "linear" takes and gives spectra as they are, as the paper does; "compressed" takes and gives the
@@ -48,12 +56,13 @@ class PredictorConfig:
         level: Gives the ConvLSTM the magnitude as one more channel.
         position: Channels that are learnt for each bin, for the ConvLSTM to know where in the spectrum it is.
         skip: Lets the ConvLSTM's readout see the input too; that the next frame is much like the last it then knows.
-        forget_bias: What the forget gates' biases start at.
-        scheme: Initialisation: "unitary" (real: orthogonal) or "rayleigh" (real: normal), under Glorot's criterion.
+        forget_bias: What the forget gates' biases of the ConvLSTM start at.
+        scheme: Initialisation: "unitary" (real: orthogonal) or "rayleigh" (real: normal), under Glorot's criterion; of
+            uRNN and cgRNN that of the readout alone.
         ahead: How many frames are predicted at once, from the next on.
     """
 
-    architecture: Literal["convlstm", "lstm"] = "convlstm"
+    architecture: Literal["convlstm", "lstm", "urnn", "cgrnn"] = "convlstm"
     complex: bool = True
     hidden: int | None = None
     layers: int = 1
@@ -74,7 +83,9 @@ class PredictorConfig:
                 raise ValueError(f"{name} is one of {options}, not {getattr(self, name)!r}")
         if self.architecture == "lstm" and self.complex:
             raise ValueError("the plain LSTM is real; set complex = false")
-        if self.architecture == "lstm" and (self.level or self.position or self.skip):
+        if self.architecture in ("urnn", "cgrnn") and not self.complex:
+            raise ValueError(f"the {self.architecture} is complex; set complex = true")
+        if self.architecture != "convlstm" and (self.level or self.position or self.skip):
             raise ValueError("level, position and skip belong to the ConvLSTM")
         if self.kernel % 2 == 0 or min(self.kernel, self.layers, self.units, self.ahead) < 1 or self.position < 0:
             raise ValueError("kernel must be odd, layers, hidden and ahead positive, position 0 or more")
@@ -100,7 +111,7 @@ class PredictorNetwork(nn.Module):
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()
         self.config = config
-        self.core = _ConvCore(config) if config.architecture == "convlstm" else _PlainCore(config)
+        self.core = _CORES[config.architecture](config)
 
     def forward(self, spectra: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Predicts from all frames.
@@ -230,6 +241,32 @@ class _PlainCore(nn.Module):
     def forward(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         y, last = self.lstm(x.flatten(2), None if state is None else state[0])
         return self.readout(y).unflatten(-1, (-1, *x.shape[2:])), (last,)
+
+
+class _ComplexCore(nn.Module):
+    """Unitary or gated layers over all bins at once, and the readout: [B, T, F, 2] to [B, T, A, F, 2]."""
+
+    def __init__(self, config: PredictorConfig) -> None:
+        super().__init__()
+        layer = UnitaryRNN if config.architecture == "urnn" else GatedRNN
+        inputs = [BINS, *[config.units] * (config.layers - 1)]
+        self.layers = nn.ModuleList(layer(count, config.units) for count in inputs)
+        self.readout = _linear(2 * config.units, 2 * BINS * config.ahead, config.scheme)
+
+    def forward(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        y, states = x.transpose(2, 3).flatten(2), []
+        for index, layer in enumerate(self.layers):
+            y, last = layer(y, None if state is None else torch.cat(state[index], 1))
+            states.append(split(last, 1))
+        return self.readout(y).unflatten(-1, (-1, *x.shape[2:])), tuple(states)
+
+
+_CORES: dict[str, type[_ConvCore | _PlainCore | _ComplexCore]] = {
+    "convlstm": _ConvCore,
+    "lstm": _PlainCore,
+    "urnn": _ComplexCore,
+    "cgrnn": _ComplexCore,
+}
 
 
 def _linear(inputs: int, outputs: int, scheme: Scheme) -> nn.Linear:

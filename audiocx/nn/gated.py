@@ -114,9 +114,10 @@ class GatedCell(Cell):
         hidden_features: H, complex.
         gate: f_g, "mod-sigmoid", "prod", "hirose" or "single"; see :class:`Gate`.
         activation: f_a, "modrelu" or "hirose"; see :class:`audiocx.nn.StateActivation`.
-        unitary: Whether W stays unitary; the matrices of the gates never do, for then they could not saturate.
+        unitary: Whether W stays unitary.
         gate_bias: What real and imaginary part of b_r and b_z start at: 4 opens the gates, and before it has learnt
             the layer is all but a unitary one. b starts at 0.
+        unitary_gates: Whether W_r and W_z stay unitary too; the gates can then hardly saturate.
 
     Raises:
         ValueError: Unknown gate or activation.
@@ -133,19 +134,19 @@ class GatedCell(Cell):
         activation: StateActivationName = "modrelu",
         unitary: bool = True,
         gate_bias: float = 4.0,
+        unitary_gates: bool = False,
     ) -> None:
         super().__init__(hidden_features)
         self.gate = Gate(gate)
         self.activation = StateActivation(activation, hidden_features)
         self.input = ComplexLinear(in_features, hidden_features, True, "rayleigh", "glorot")
         self.state = StateMatrix(hidden_features, unitary)
-        gates = self.gate.values * hidden_features
-        self.gate_input = ComplexLinear(in_features, gates)
-        self.gate_state = ComplexLinear(hidden_features, gates, bias=False)
-        for layer in (self.gate_input, self.gate_state):
-            matrices = (layer.weight_real.detach(), layer.weight_imag.detach())
-            for real, imag in zip(*(matrix.chunk(self.gate.values) for matrix in matrices), strict=True):
-                init_complex_(real, imag, "rayleigh", "glorot")
+        values = self.gate.values
+        self.gate_input = ComplexLinear(in_features, values * hidden_features)
+        weights = (self.gate_input.weight_real.detach(), self.gate_input.weight_imag.detach())
+        for real, imag in zip(*(weight.chunk(values) for weight in weights), strict=True):
+            init_complex_(real, imag, "rayleigh", "glorot")
+        self.gate_state = nn.ModuleList(StateMatrix(hidden_features, unitary_gates) for _ in range(values))
         nn.init.constant_(self.gate_input.get_parameter("bias"), gate_bias)
 
     def drives(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -154,8 +155,8 @@ class GatedCell(Cell):
 
     def matrices(self) -> tuple[Tensor, ...]:
         """Gives W_r with W_z, and W."""
-        gates = complex_weight(self.gate_state.weight_real, self.gate_state.weight_imag)
-        return gates.T.contiguous(), self.state.transposed()
+        real, imag = torch.cat([part.get_parameter("weight") for part in self.gate_state], 1)
+        return complex_weight(real, imag).T.contiguous(), self.state.transposed()
 
     def step(self, drives: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
         """Gives the state that follows."""
@@ -187,6 +188,7 @@ class GatedRNN(Layer):
         activation: "modrelu" or "hirose"; see :class:`audiocx.nn.StateActivation`.
         unitary: Whether W stays unitary.
         gate_bias: What real and imaginary part of the gates' biases start at.
+        unitary_gates: Whether W_r and W_z stay unitary too.
 
     Raises:
         ValueError: Unknown gate or activation.
@@ -202,8 +204,9 @@ class GatedRNN(Layer):
         activation: StateActivationName = "modrelu",
         unitary: bool = True,
         gate_bias: float = 4.0,
+        unitary_gates: bool = False,
     ) -> None:
-        super().__init__(GatedCell(in_features, hidden_features, gate, activation, unitary, gate_bias))
+        super().__init__(GatedCell(in_features, hidden_features, gate, activation, unitary, gate_bias, unitary_gates))
 
 
 class _Steps(torch.autograd.Function):

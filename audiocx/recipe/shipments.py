@@ -97,6 +97,8 @@ class WindowShipment(Shipment):
     @property
     def about(self) -> str:
         """Such as "the deep complex network of Deep Complex Networks"."""
+        if self.experiment.model.architecture == "cgrnn":
+            return "a complex gated recurrent network"
         return f"the {self.config_name.replace('-', ' ')} network of Deep Complex Networks"
 
     def seen(self, checkpoint: str) -> int:

@@ -22,10 +22,9 @@ from ..runs import frames_seen, load_network, read_experiment
 from .export import Facts, check_replaceable
 from .export import add_arguments as add_export_arguments
 from .speech_score import network_forecast, score_store
+from .speech_table import NAMES, PUBLISHED
 
 __all__ = ["add_arguments", "export"]
-
-ARCHITECTURES = {"convlstm": "ConvLSTM", "lstm": "LSTM"}
 
 CARD = """\
 # {name}
@@ -106,8 +105,8 @@ def export(arguments: argparse.Namespace, utterances: Sequence[Utterance], store
         "date": datetime.date.today().isoformat(),
     }
     description = (
-        f"Predicts the next frame of speech by the {_kind(experiment.model)} of Deep Complex Networks, trained on "
-        f"{facts.corpora}."
+        f"Predicts the next frame of speech by the {_kind(experiment.model)} of {_source(experiment.model)}, trained "
+        f"on {facts.corpora}."
     )
     row = f"| validation | {figures['mse']:.2f} | {figures['mse_wisdom']:.2f} |"
     card = _card(arguments, experiment, facts, figures, description, row, frames_seen(best))
@@ -161,14 +160,21 @@ def _card(
 
 
 def _kind(model: PredictorConfig) -> str:
-    return f"{'complex' if model.complex else 'real'} {ARCHITECTURES[model.architecture]}"
+    return NAMES[model.architecture, model.complex]
+
+
+def _source(model: PredictorConfig) -> str:
+    """Where the kind of network comes from."""
+    sources = {"urnn": "Wisdom et al. 2016", "cgrnn": "Wolter and Yao 2018"}
+    return sources.get(model.architecture, "Deep Complex Networks")
 
 
 def _settings(model: PredictorConfig) -> str:
-    """Names what differs from the paper's network of the kind."""
-    paper = to_dict(PredictorConfig(model.architecture, model.complex))
-    changes = [f"{name} {value}" for name, value in to_dict(model).items() if value != paper[name]]
-    return f"; other than in the paper: {', '.join(changes)}" if changes else ", as in the paper"
+    """Names what differs from the paper's network of the kind, or from the plain one."""
+    plain = to_dict(PredictorConfig(model.architecture, model.complex))
+    changes = [f"{name} {value}" for name, value in to_dict(model).items() if value != plain[name]]
+    whose = "in the paper" if (model.architecture, model.complex) in PUBLISHED else "by default"
+    return f"; other than {whose}: {', '.join(changes)}" if changes else f", as {whose}"
 
 
 def _siblings(mse_by_seed: dict[int, float]) -> str:

@@ -16,6 +16,7 @@ from ..experiment import (
     Experiment,
     NoteExperiment,
     PredictorExperiment,
+    SequenceExperiment,
     experiment_of,
     read_experiment_toml,
 )
@@ -23,8 +24,9 @@ from ..runs import other_kind
 
 __all__ = ["Stores", "changed", "train"]
 
-# Gives the training and the validation stores for parsed arguments and, of music, the network's configuration.
-Stores = Callable[..., tuple[list[Store], list[Store]]]
+# Gives the training and the validation stores for parsed arguments and, of music, the network's configuration; nothing
+# where there is no corpus.
+Stores = Callable[..., tuple[list[Store], list[Store]] | tuple[()]]
 
 
 def train(
@@ -58,7 +60,7 @@ def train(
         "precision": arguments.precision,
         "progress": not arguments.quiet,
     }
-    if isinstance(experiment, PredictorExperiment):
+    if isinstance(experiment, PredictorExperiment | SequenceExperiment):
         opened = stores(arguments)
     else:
         opened, how["compile"] = stores(arguments, experiment.model), not arguments.no_compile
@@ -68,8 +70,11 @@ def train(
         Experiment.kind: engine.fit,
         PredictorExperiment.kind: engine.fit_predictor,
         NoteExperiment.kind: engine.fit_notes,
+        SequenceExperiment.kind: engine.fit_sequences,
     }
-    print(f"best: {fits[experiment.kind](experiment, *opened, **how)}")
+    best = fits[experiment.kind](experiment, *opened, **how)
+    if engine.is_first():
+        print(f"best: {best}")
 
 
 def _arguments(description: str, add_corpora: Callable[[argparse.ArgumentParser], None]) -> argparse.Namespace:
@@ -82,13 +87,13 @@ def _arguments(description: str, add_corpora: Callable[[argparse.ArgumentParser]
         "--set", action="append", default=[], metavar="TABLE.KEY=VALUE", help="change one setting: --set train.seed=1"
     )
     parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu ... (default: %(default)s)")
-    parser.add_argument("--devices", default="auto", help="how many; more than one trains data-parallel")
+    parser.add_argument("--devices", default="auto", help="how many on each machine; several train data-parallel")
     parser.add_argument("--num-nodes", type=int, default=1, help="machines (default: %(default)s)")
     parser.add_argument("--precision", default="32-true", choices=["32-true", "bf16-mixed", "16-mixed"])
     parser.add_argument(
         "--no-compile",
         action="store_true",
-        help="do not compile the network (needs no C++ compiler); predictors never are",
+        help="do not compile the network (needs no C++ compiler); only those of music ever are",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser.parse_args()

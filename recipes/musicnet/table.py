@@ -41,9 +41,10 @@ def row(scores: dict[str, Any]) -> str:
     model = scores["model"]
     twin = "complex" if model["complex"] else "real"
     kind, published = f"note network, {twin}", ""
-    if "architecture" in model:  # the paper's
+    if "architecture" in model:
         kind = f"{model['architecture']} {twin}, {model['front_end']}"
-        published = f"{PUBLISHED[model['architecture'], model['complex']]:.1f}"
+        figure = PUBLISHED.get((model["architecture"], model["complex"]))
+        published = "" if figure is None else f"{figure:.1f}"
     windows = "?" if scores["windows"] is None else f"{scores['windows']:,}"
     ours = 100 * scores["average_precision"]
     return (

@@ -1,0 +1,37 @@
+"""What training wants of the machine: a compiler, and memory that is kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from ..errors import ConfigError
+
+__all__ = ["check_compiler", "keep_memory"]
+
+
+def check_compiler() -> None:
+    """Makes sure that networks can be compiled for the processor.
+
+    Raises:
+        ConfigError: There is no C++ compiler.
+    """
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "c++", "g++", "clang++", "cl")):
+        raise ConfigError("Compiling the network needs a C++ compiler; install g++, or pass --no-compile.")
+
+
+def keep_memory() -> None:
+    """Asks glibc to keep freed memory instead of giving it back to the system after every step.
+
+    A training step allocates and frees some hundred megabytes; fetching them anew each time costs a good part of it in
+    page faults (benchmarks/training_step.py measures how much). Elsewhere than on glibc nothing happens.
+    """
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    m_trim_threshold, m_mmap_max = -1, -4
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)

@@ -1,0 +1,220 @@
+"""The residual networks of "Deep Complex Networks", over images or spectrograms, and their real twins.
+
+The imaginary part of a real input is learnt. Then come a convolution and three stages of residual blocks; from one
+stage to the next the maps are halved in both directions and doubled in number. For images of 3 channels and 10 classes
+the complex ones have 1,758,556 (WS), 1,757,474 (DN) and 1,755,597 (IB) parameters, the real ones 1,724,536, 1,714,996
+and 1,752,282.
+
+Source: DCN, sections 3.7 and 4.1. The paper leaves open which stages end in a projection: here, as in its authors'
+code, all but the last, and no convolution has a bias where there is a norm.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..nn.functional import split
+from ..nn.init import Scheme, init_real_
+from .twin import Activation, Layers, Norm, activation, conv, norm
+
+__all__ = [
+    "REDUCTION",
+    "WIDTHS",
+    "ImaginaryInput",
+    "MeanOver",
+    "ResidualBlock",
+    "StageProjection",
+    "Width",
+    "residual_layers",
+    "residual_network",
+]
+
+Width = Literal["WS", "DN", "IB"]
+
+# Maps of the first stage, complex ones where they are, and blocks a stage: wide and shallow, deep and narrow, in
+# between. The second part of the key is whether the network is complex.
+WIDTHS: dict[tuple[Width, bool], tuple[int, int]] = {
+    ("WS", True): (12, 16),
+    ("DN", True): (10, 23),
+    ("IB", True): (11, 19),
+    ("WS", False): (18, 14),
+    ("DN", False): (14, 23),
+    ("IB", False): (16, 18),
+}
+_STAGES = 3
+_STEP = 2
+# By the last stage there are so many times more maps than in the first, and as many times fewer places in either
+# direction.
+REDUCTION = _STEP ** (_STAGES - 1)
+_KERNEL, _PADDING = (3, 3), (1, 1)
+
+
+class ImaginaryInput(nn.Module):
+    """Makes a real input complex: its imaginary part is learnt from it by the operations of one real residual block.
+
+    Shape: [B, C, H, W] real; output [B, 2C, H, W], the input and then BN-ReLU-Conv-BN-ReLU-Conv of it.
+
+    Args:
+        channels: C.
+        norm_name: "none" for no normalisation.
+        scheme: Initialisation; see :func:`audiocx.models.twin.conv`.
+
+    Source: DCN, section 3.7 (its authors' code has 1x1 kernels, here they are those of the blocks).
+    """
+
+    def __init__(self, channels: int, norm_name: Norm = "whitening", scheme: Scheme = "unitary") -> None:
+        super().__init__()
+        self.body = ResidualBlock(False, channels, norm_name=norm_name, scheme=scheme).body
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Appends the imaginary part."""
+        return torch.cat([x, self.body(x)], 1)
+
+
+class ResidualBlock(nn.Module):
+    """Norm, activation and 3x3 convolution, twice, added to what goes in.
+
+    Shape: [B, 2C, H, W], real parts first, or [B, C, H, W] real; output as input.
+
+    Args:
+        complex: Which of the twins.
+        channels: C, complex ones where it is.
+        activation_name: "crelu", "zrelu" or "modrelu"; the real one has ReLU.
+        norm_name: "whitening", "naive" or "none"; the real one has batch norm or "none".
+        scheme: Initialisation; see :func:`audiocx.models.twin.conv`.
+    """
+
+    def __init__(
+        self,
+        complex: bool,
+        channels: int,
+        activation_name: Activation = "crelu",
+        norm_name: Norm = "whitening",
+        scheme: Scheme = "unitary",
+    ) -> None:
+        super().__init__()
+        unit = (complex, channels, activation_name, norm_name, scheme)
+        self.body = Layers(*_unit(*unit), *_unit(*unit))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Adds."""
+        return x + self.body(x)
+
+
+class StageProjection(nn.Module):
+    """Leads from a stage to the next: every second place, beside a 1x1 convolution of itself.
+
+    Shape: [B, 2C, H, W], real parts first, or [B, C, H, W] real; output [B, 4C, H', W'] or [B, 2C, H', W'] with
+    H' = ceil(H / 2), W' = ceil(W / 2), the maps that came in first.
+
+    Args:
+        complex: Which of the twins.
+        channels: C, complex ones where it is.
+        bias: Of the convolution.
+        scheme: Initialisation; see :func:`audiocx.models.twin.conv`.
+    """
+
+    def __init__(self, complex: bool, channels: int, bias: bool = False, scheme: Scheme = "unitary") -> None:
+        super().__init__()
+        self.complex = complex
+        self.body = Layers(conv(complex, channels, channels, (1, 1), bias=bias, scheme=scheme))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Subsamples and projects; a 1x1 convolution gives the same before as after."""
+        x = x[:, :, ::_STEP, ::_STEP]
+        y = self.body(x)
+        # All the real parts first.
+        parts = [part for pair in zip(split(x), split(y), strict=True) for part in pair] if self.complex else [x, y]
+        return torch.cat(parts, 1)
+
+
+class MeanOver(nn.Module):
+    """Averages maps over some axes.
+
+    Args:
+        axes: Which; 2 and 3 are those of [B, C, H, W] over which a map extends.
+    """
+
+    def __init__(self, *axes: int) -> None:
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Averages."""
+        return x.mean(self.axes)
+
+    def extra_repr(self) -> str:
+        """Names the axes."""
+        return ", ".join(map(str, self.axes))
+
+
+def residual_layers(
+    complex: bool,
+    channels: int,
+    filters: int,
+    blocks: int,
+    activation_name: Activation = "crelu",
+    norm_name: Norm = "whitening",
+    scheme: Scheme = "unitary",
+) -> list[nn.Module]:
+    """Makes all that stands before the pooling: Conv-BN-Act and three stages.
+
+    Args:
+        complex: Which of the twins.
+        channels: Of the input, complex ones where it is.
+        filters: Maps of the first stage; the last has four times as many.
+        blocks: Residual blocks a stage.
+        activation_name: "crelu", "zrelu" or "modrelu"; the real one has ReLU.
+        norm_name: "whitening", "naive" or "none"; the real one has batch norm or "none".
+        scheme: Initialisation; see :func:`audiocx.models.twin.conv`.
+
+    Returns:
+        The layers, from [B, 2I, H, W] to [B, 8 filters, ceil(H / 4), ceil(W / 4)], real parts first; the real ones
+        from [B, I, H, W] to [B, 4 filters, ...].
+    """
+    bias = norm_name == "none"
+    layers: list[nn.Module] = [
+        conv(complex, channels, filters, _KERNEL, padding=_PADDING, bias=bias, scheme=scheme),
+        norm(complex, filters, norm_name),
+        activation(complex, filters, activation_name),
+    ]
+    for stage in range(_STAGES):
+        if stage > 0:
+            layers.append(StageProjection(complex, filters, bias, scheme))
+            filters *= 2
+        layers += [ResidualBlock(complex, filters, activation_name, norm_name, scheme) for _ in range(blocks)]
+    return layers
+
+
+def residual_network(complex: bool, channels: int, outputs: int, width: Width = "WS") -> Layers:
+    """Makes the paper's classifier of real images.
+
+    Args:
+        complex: Which of the twins; the complex one learns an imaginary part of the image.
+        channels: Of the image, real.
+        outputs: Number of classes.
+        width: "WS" (wide and shallow), "DN" (deep and narrow) or "IB" (in between).
+
+    Returns:
+        The network, from images [B, channels, H, W] to logits [B, outputs].
+    """
+    filters, blocks = WIDTHS[width, complex]
+    dense = nn.Linear(REDUCTION * filters * (2 if complex else 1), outputs)
+    init_real_(dense.weight, criterion="glorot")
+    nn.init.zeros_(dense.bias)
+    door = [ImaginaryInput(channels)] if complex else []
+    return Layers(*door, *residual_layers(complex, channels, filters, blocks), MeanOver(2, 3), dense)
+
+
+def _unit(
+    complex: bool, channels: int, activation_name: Activation, norm_name: Norm, scheme: Scheme
+) -> list[nn.Module]:
+    """Norm, activation, convolution."""
+    return [
+        norm(complex, channels, norm_name),
+        activation(complex, channels, activation_name),
+        conv(complex, channels, channels, _KERNEL, padding=_PADDING, bias=norm_name == "none", scheme=scheme),
+    ]

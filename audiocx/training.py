@@ -1,0 +1,246 @@
+"""How networks learn: the schedule of a training run, of every kind of network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = [
+    "NoteTraining",
+    "PredictorTraining",
+    "SegmentTraining",
+    "SequenceTraining",
+    "StepTraining",
+    "TrainConfig",
+]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes:
+        windows: Windows seen in all, rounded down to whole epochs.
+        epoch_windows: Windows between two validations and checkpoints, rounded down to whole batches.
+        batch_size: Windows a step, over all devices together.
+        order: How windows are drawn; see :class:`audiocx.data.windows.WindowSampler`. With "pieces" all counts of
+            windows here are of each piece: the paper has a ``batch_size`` of 1 and ``epoch_windows`` of 1000.
+        learning_rate: Of AdamW; the highest of the schedule.
+        schedule: "cosine" falls to zero over the whole run, "constant" stays, "steps" goes by ``rates``.
+        rates: Pairs of an epoch, counted from 0, and the learning rate from it on, for "steps".
+        warmup_windows: Windows over which the rate rises from zero.
+        unitary_rate: Learning rate of matrices that stay unitary, whose steps are as long as their gradients, under the
+            same schedule; None for ``learning_rate``. See :mod:`audiocx.optim`.
+        weight_decay: Of AdamW, on matrices and kernels alone.
+        ema_decay: Of the average of the weights that is validated and shipped; 0 for none.
+        validation_hop_samples: Distance of the frames validated while training.
+        shares: What part of a batch each training corpus gives, where there are several; as each is long when empty.
+        start: Checkpoint, by name or path, or run whose weights are trained on; fresh weights when empty.
+        patience: Epochs without a better validation AP after which training stops; 0 for never.
+        seed: Of weights, windows and variations.
+    """
+
+    windows: int = 2_000_000
+    epoch_windows: int = 102_400
+    batch_size: int = 256
+    order: Literal["time", "pieces"] = "time"
+    learning_rate: float = 1e-3
+    schedule: Literal["cosine", "constant", "steps"] = "cosine"
+    rates: list[list[float]] = field(default_factory=list)
+    warmup_windows: int = 51_200
+    unitary_rate: float | None = None
+    weight_decay: float = 0.01
+    ema_decay: float = 0.999
+    validation_hop_samples: int = 2048
+    shares: list[float] = field(default_factory=list)
+    start: str = ""
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if not 0 < self.batch_size <= self.epoch_windows <= self.windows:
+            raise ValueError("batch_size <= epoch_windows <= windows must hold, all positive")
+        _check_learning(self)
+        if self.validation_hop_samples < 1 or self.warmup_windows < 0:
+            raise ValueError("validation_hop_samples must be positive, warmup_windows 0 or more")
+        if any(len(pair) != 2 or pair[1] <= 0 for pair in self.rates) or self.rates != sorted(self.rates):
+            raise ValueError("rates are pairs of an epoch, ascending, and a learning rate, such as [[10, 1e-4]]")
+        if bool(self.rates) != (self.schedule == "steps"):
+            raise ValueError("rates belong to schedule = 'steps', which needs them")
+        _check_shares(self.shares)
+        if self.shares and self.order == "pieces":
+            raise ValueError("shares belong to order = 'time': by pieces every piece has its window")
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all."""
+        return self.windows // self.epoch_windows
+
+    @property
+    def epoch_steps(self) -> int:
+        """Optimiser steps between two validations."""
+        return self.epoch_windows // self.batch_size
+
+    @property
+    def warmup_steps(self) -> int:
+        """Optimiser steps over which the rate rises."""
+        return self.warmup_windows // self.batch_size
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return self.epochs * self.epoch_steps
+
+
+@dataclass(frozen=True)
+class StepTraining:
+    """How to train by steps: what all but the transcribers of single windows have in common.
+
+    Attributes:
+        steps: Optimiser steps in all, a whole number of epochs.
+        epoch_steps: Steps between two validations and checkpoints.
+        batch_size: Utterances, segments or sequences a step, over all devices together.
+        learning_rate: Of the optimiser; the highest of the schedule.
+        schedule: "constant" stays, "cosine" falls to zero over the whole run.
+        warmup_steps: Steps over which the rate rises from zero.
+        unitary_rate: Learning rate of matrices that stay unitary, whose steps are as long as their gradients, under the
+            same schedule; None for ``learning_rate``. See :mod:`audiocx.optim`.
+        weight_decay: Decoupled, on matrices and kernels alone.
+        clip_norm: Longest gradient, over all parameters together; 0 for no limit.
+        ema_decay: Of the average of the weights that is validated and shipped; 0 for none.
+        patience: Epochs without a better validation score after which training stops; 0 for never.
+        start: Checkpoint, by name or path, or run whose weights are trained on; fresh weights when empty.
+        seed: Of weights and draws.
+    """
+
+    steps: int
+    epoch_steps: int
+    batch_size: int
+    learning_rate: float = 1e-4
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    unitary_rate: float | None = None
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    patience: int = 0
+    start: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if min(self.batch_size, self.epoch_steps) < 1 or self.steps < 1 or self.steps % self.epoch_steps:
+            raise ValueError("batch_size, epoch_steps and steps must be positive, steps a multiple of epoch_steps")
+        _check_learning(self)
+        if min(self.warmup_steps, self.clip_norm, self.seed) < 0:
+            raise ValueError("warmup_steps, clip_norm and seed must be 0 or more")
+
+    @property
+    def epochs(self) -> int:
+        """Epochs in all."""
+        return self.steps // self.epoch_steps
+
+
+@dataclass(frozen=True)
+class SegmentTraining(StepTraining):
+    """How to train on recordings or segments of them: what predictors and note networks have in common.
+
+    Attributes:
+        segment_frames: Length of random segments; of utterances, 0 for whole ones, each once before any comes again.
+    """
+
+    segment_frames: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        super().__post_init__()
+        if self.segment_frames != 0 and self.segment_frames < 2:
+            raise ValueError("segment_frames is 0 for whole utterances, or 2 and more: one frame predicts another")
+
+
+@dataclass(frozen=True)
+class PredictorTraining(SegmentTraining):
+    """How to train a predictor.
+
+    Attributes:
+        phase_weight: How much a phase counts that is off by a quarter turn, in dB^2, where it is as loud as the mean;
+            0 for levels alone, as the score has it.
+    """
+
+    phase_weight: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        super().__post_init__()
+        if self.phase_weight < 0:
+            raise ValueError("phase_weight must be 0 or more")
+
+
+@dataclass(frozen=True)
+class NoteTraining(SegmentTraining):
+    """How to train a note network.
+
+    Attributes:
+        shares: What part of a batch each training corpus gives, where there are several; as each is long when empty.
+        onset_weight: How much the error of the onsets counts against that of the frames.
+        offset_weight: Likewise of the offsets.
+        velocity_weight: Likewise of the velocities, where notes begin.
+        validation_s: Seconds of each recording, from its beginning, that are validated while training; 0 for all.
+    """
+
+    shares: list[float] = field(default_factory=list)
+    onset_weight: float = 3.0
+    offset_weight: float = 1.0
+    velocity_weight: float = 1.0
+    validation_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        super().__post_init__()
+        if self.segment_frames == 0:
+            raise ValueError("segment_frames must be set: recordings are too long to be learnt from whole")
+        if min(self.onset_weight, self.offset_weight, self.velocity_weight, self.validation_s) < 0:
+            raise ValueError("onset_weight, offset_weight, velocity_weight and validation_s must be 0 or more")
+        _check_shares(self.shares)
+
+
+@dataclass(frozen=True)
+class SequenceTraining(StepTraining):
+    """How to train on a synthetic problem.
+
+    Attributes:
+        optimizer: "rmsprop" or "adamw"; unitary matrices take Cayley steps beside it, see :mod:`audiocx.optim`.
+        smoothing: Of RMSprop's running mean of squares: what stays of it from step to step.
+        solved: What part of the baseline's loss the validation loss has to fall below for the problem to count as
+            solved; training then stops. 0 for never.
+    """
+
+    optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
+    smoothing: float = 0.9
+    solved: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        super().__post_init__()
+        if not 0 <= self.smoothing < 1 or not 0 <= self.solved < 1:
+            raise ValueError("smoothing and solved lie in [0, 1)")
+        if self.optimizer == "rmsprop" and self.weight_decay:
+            raise ValueError("weight_decay belongs to optimizer = 'adamw'; leave it out")
+
+
+def _check_shares(shares: list[float]) -> None:
+    if shares and (min(shares) < 0 or abs(sum(shares) - 1) > 1e-6):
+        raise ValueError(f"shares are parts of 1, not {shares}")
+
+
+def _check_learning(settings: TrainConfig | StepTraining) -> None:
+    """Checks the ranges of what both kinds of training have."""
+    if not 0 <= settings.ema_decay < 1:
+        raise ValueError(f"ema_decay lies in [0, 1), not {settings.ema_decay}")
+    if settings.learning_rate <= 0:
+        raise ValueError(f"learning_rate must be positive, not {settings.learning_rate}")
+    if settings.unitary_rate is not None and settings.unitary_rate <= 0:
+        raise ValueError(f"unitary_rate must be positive, not {settings.unitary_rate}")
+    if min(settings.weight_decay, settings.patience) < 0:
+        raise ValueError("weight_decay and patience must be 0 or more")

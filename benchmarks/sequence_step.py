@@ -1,0 +1,66 @@
+"""The training step of the recurrent layers on a synthetic problem, beside torch.nn.GRU's of about as many weights.
+
+python benchmarks/sequence_step.py [--problem adding] [--length 250] [--batch 128] [--rounds 3]
+
+Sequences are drawn, and steps taken, as the recipe does. The variants take turns in one process; the figure is the best
+of the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+
+from audiocx.data.sequences import PROBLEMS, Problem, ProblemSampler
+from audiocx.engine import keep_memory
+from audiocx.models import SequenceConfig, SequenceNetwork, build
+from audiocx.optim import StiefelRMSprop
+
+LAYERS = {"torch.nn.GRU": "gru", "uRNN": "urnn", "cgRNN": "cgrnn"}
+
+
+def step(network: SequenceNetwork, problem: Problem, batch_size: int) -> Callable[[], None]:
+    """Makes a training step."""
+    optimizer, sampler = StiefelRMSprop(network, alpha=0.9), ProblemSampler(problem, batch_size)
+
+    def once() -> None:
+        sequences, targets = sampler(0)
+        problem.loss(network(sequences), targets).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return once
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--problem", choices=sorted(PROBLEMS), default="memory")
+    parser.add_argument("--length", type=int, default=250, help="T (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=128, help="sequences a step (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
+    arguments = parser.parse_args()
+    keep_memory()
+    problem = PROBLEMS[arguments.problem](arguments.length)
+    networks = {name: build(SequenceConfig(key, problem.inputs, problem.outputs)) for name, key in LAYERS.items()}  # type: ignore[arg-type]
+    variants = {name: step(network, problem, arguments.batch) for name, network in networks.items()}
+    best = dict.fromkeys(variants, 0.0)
+    for round_ in range(arguments.rounds + 1):
+        for name, once in variants.items():
+            began_s = time.perf_counter()
+            once()
+            if round_:  # the first warms up
+                best[name] = max(best[name], 1 / (time.perf_counter() - began_s))
+    print("| layer | units | weights | steps/s | ratio |\n|---|---:|---:|---:|---:|")
+    for name, network in networks.items():
+        weights = sum(parameter.numel() for parameter in network.parameters())
+        ratio = best[name] / best["torch.nn.GRU"]
+        print(f"| {name} | {network.config.units} | {weights:,} | {best[name]:.2f} | {ratio:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

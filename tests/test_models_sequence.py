@@ -1,0 +1,59 @@
+"""Recurrent networks for synthetic problems: what they are made of, and that they see no step ahead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from audiocx.models import SequenceConfig, build
+from audiocx.nn import GatedRNN, UnitaryRNN
+from audiocx.optim import unitary_parameters
+
+EVERY = pytest.mark.parametrize("layer", ["cgrnn", "urnn", "gru"])
+
+
+@EVERY
+def test_an_answer_depends_on_what_was_and_not_on_what_comes(layer: Any) -> None:
+    torch.manual_seed(0)
+    network = build(SequenceConfig(layer, 3, 2, hidden=4))
+    x = torch.randn(2, 6, 3)
+    other = x.clone()
+    other[:, 3] += 1
+    before, after = network(x), network(other)
+    assert before.shape == (2, 6, 2) and torch.equal(before[:, :3], after[:, :3])
+    assert (before[:, 3:] - after[:, 3:]).abs().amax((1, 2)).gt(1e-4).all()
+
+
+def test_complex_layers_take_real_parts_and_give_both() -> None:
+    torch.manual_seed(0)
+    network = build(SequenceConfig("urnn", 3, 2, hidden=4))
+    x = torch.randn(2, 6, 3)
+    states, _ = network.layer(torch.complex(x, torch.zeros_like(x)))
+    torch.testing.assert_close(network(x), network.readout(torch.cat([states.real, states.imag], 2)))
+
+
+def test_settings_reach_the_layer() -> None:
+    settings: dict[str, Any] = {"gate": "hirose", "activation": "hirose", "gate_bias": 2.0}
+    gated = build(SequenceConfig("cgrnn", 3, 2, unitary=False, unitary_gates=True, **settings)).layer
+    assert isinstance(gated, GatedRNN) and isinstance(build(SequenceConfig("urnn", 3, 2)).layer, UnitaryRNN)
+    cell = gated.cell
+    assert (cell.gate.name, cell.activation.name, cell.hidden_features) == ("hirose", "hirose", 80)  # type: ignore[union-attr]
+    assert cell.gate_input.bias.eq(2).all() and not cell.state.unitary  # type: ignore[union-attr,operator]
+    assert [*map(id, unitary_parameters(gated))] == [*map(id, cell.gate_state.parameters())]  # type: ignore[union-attr,operator]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layer": "lstm"}, "layer is one of 'cgrnn', 'urnn', 'gru', not 'lstm'"),
+        ({"layer": "cgrnn", "gate": "product"}, "gate is one of 'mod-sigmoid'"),
+        ({"layer": "gru", "hidden": 0}, "hidden must be positive"),
+        ({"layer": "gru", "activation": "hirose"}, "activation does not belong to layer = 'gru'"),
+        ({"layer": "urnn", "unitary": False}, "unitary does not belong to layer = 'urnn'"),
+    ],
+)
+def test_settings_that_fit_no_layer_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SequenceConfig(**{"inputs": 3, "outputs": 2, **settings})

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .log_spectrum import LogSpectrum, Phase
-from .twin import Activation, Layers, Norm, activation, conv, norm
+from .twin import Activation, Layers, activation, conv, norm
 
 __all__ = ["NoteConfig", "NoteLogits", "NoteNetwork"]
 
@@ -72,7 +72,7 @@ class NoteConfig:
     phase: Phase = "advance"
     time_stride: int = 2
     activation: Activation = "crelu"
-    norm: Norm = "standardized"
+    norm: Literal["standardized", "whitening", "naive", "none"] = "standardized"
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
@@ -224,6 +224,6 @@ def _unit(
     bias = standardized or config.norm == "none"
     return [
         conv(config.complex, channels, maps, kernel, stride, padding, dilation, bias, standardized=standardized),
-        norm(config.complex, maps, config.norm),
+        nn.Identity() if config.norm == "standardized" else norm(config.complex, maps, config.norm),
         activation(config.complex, maps, config.activation),
     ]

@@ -25,7 +25,7 @@ __all__ = ["Activation", "Layers", "Norm", "activation", "conv", "folded", "norm
 M = TypeVar("M", bound=nn.Module)
 
 Activation = Literal["crelu", "zrelu", "modrelu"]
-Norm = Literal["whitening", "naive", "standardized", "none"]
+Norm = Literal["whitening", "naive", "none"]
 
 
 def conv(
@@ -79,12 +79,10 @@ def activation(complex: bool, channels: int, name: Activation = "crelu") -> nn.M
 
 
 def norm(complex: bool, channels: int, name: Norm = "whitening") -> nn.Module:
-    """Makes a batch norm, or nothing where activations have none; real ones are batch norm or nothing."""
-    if name in ("standardized", "none"):
+    """Makes a batch norm, or nothing; real ones are batch norm or nothing."""
+    if name == "none":
         return nn.Identity()
-    if not complex:
-        return nn.BatchNorm2d(channels, eps=1e-4)
-    return ComplexBatchNorm(channels, variant="naive" if name == "naive" else "whitening")
+    return ComplexBatchNorm(channels, variant=name) if complex else nn.BatchNorm2d(channels, eps=1e-4)
 
 
 class Layers(nn.Sequential):

@@ -88,10 +88,11 @@ def test_a_run_on_maps_becomes_a_checkpoint(made: SimpleNamespace) -> None:
 
 def test_it_is_exported_with_the_scores_on_renders(made: SimpleNamespace, tmp_path: Path) -> None:
     renders = write_folder(tmp_path / "renders", (1727, 1728, 2131))
-    printed = run_script("musicnet_em/export", made.run, tmp_path / "tiny", renders, made.corpus)
+    words = (made.run, tmp_path / "tiny", renders, made.corpus, "--config", "more-notes-complex")
+    printed = run_script("musicnet_em/export", *words)
     names = [f"{name} validation, hop 64" for name in ("MAPS", "MusicNetEM-rendered")]
     card = assert_whole(made.run, tmp_path / "tiny", printed, names)
-    assert "recipes/musicnet_em/conf/notes-complex.toml FOLDER MAPS -o runs/run" in card
+    assert "recipes/musicnet_em/conf/more-notes-complex.toml FOLDER MAPS -o runs/run" in card
 
 
 def test_the_checkpoint_is_scored_on_maps(made: SimpleNamespace, tmp_path: Path) -> None:

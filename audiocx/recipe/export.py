@@ -88,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("checkpoint", type=Path, help="folder to write; its last part is the checkpoint's name")
     parser.add_argument("--machine", default="a processor with two cores", help="what it was trained on, for the card")
+    parser.add_argument("--config", metavar="NAME", help="its file in conf/, for the card (default: the usual one)")
 
 
 def check_replaceable(folder: Path) -> None:
@@ -172,7 +173,8 @@ def export(arguments: argparse.Namespace, validation: dict[str, Sequence[Piece]]
 def _card(shipment: Shipment, arguments: argparse.Namespace, facts: Facts) -> dict[str, Any]:
     """What stands in the model card, but for the scores."""
     train, name = shipment.experiment.train, arguments.checkpoint.name
-    commands = facts.commands.format(run=arguments.run.name, name=name, config=shipment.config_name)
+    config = arguments.config or shipment.config_name
+    commands = facts.commands.format(run=arguments.run.name, name=name, config=config)
     return {
         **vars(facts),
         **shipment.facts(),

@@ -42,7 +42,7 @@ __all__ = [
     "read_config",
 ]
 
-DEFAULT = "musicnetem-deep-complex"
+DEFAULT = "notes-complex"
 DEFAULT_PREDICTOR = "librispeech-tuned-complex"
 _HOMES = (Path(__file__).parent / "checkpoints", Path(__file__).parents[1] / "pretrained")
 S = TypeVar("S", DecodeSettings, NoteDecodeSettings)

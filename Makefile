@@ -43,9 +43,14 @@ test-slow: $(VENV)/.installed-dev  ## run the tests that take longer
 test-torchaudio: $(TORCHAUDIO_VENV)/.installed  ## run the tests that need torchaudio, in an environment of their own
 	$(TORCHAUDIO_VENV)/bin/python -m pytest -m torchaudio $$(grep -rl --include='test_*.py' mark.torchaudio tests)
 
-bench: $(VENV)/.installed-dev  ## run the benchmarks
-	$(BIN)/python benchmarks/training_step.py
-	$(BIN)/python benchmarks/transcribe.py $(LABELLED)
+bench: $(VENV)/.installed-bench  ## run the benchmarks; their tables and pictures go to output/bench
+	mkdir -p $(OUTPUT)/bench
+	$(BIN)/python benchmarks/layers.py -o $(OUTPUT)/bench/layers
+	for step in predictor sequence training; do \
+	    $(BIN)/python benchmarks/$${step}_step.py > $(OUTPUT)/bench/$${step}_step.md || exit 1; \
+	done
+	$(BIN)/python benchmarks/transcribe.py $(LABELLED) > $(OUTPUT)/bench/transcribe.md
+	cat $(OUTPUT)/bench/*.md
 
 wheel: $(VENV)/.installed-dev  ## build the wheel and the source archive into dist/
 	$(BIN)/python -m build --outdir dist .
@@ -62,6 +67,12 @@ $(VENV)/.installed: $(REQUIREMENTS) | $(BIN)/python
 $(VENV)/.installed-dev: $(REQUIREMENTS) | $(BIN)/python
 	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable ".[dev]"
 	@touch $(VENV)/.installed $@
+
+# torchcvnn asks for packages that its layers do without.
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable ".[bench]"
+	$(PIP) install --quiet $(PIP_FLAGS) --no-deps torchcvnn==0.10.0
+	@touch $@
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

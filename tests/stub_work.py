@@ -13,9 +13,9 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from audiocx.cli import _parser
+from audiocx.cli import _parser, report
 from audiocx.cli.jobs import Done, Job, run_jobs
-from audiocx.errors import AudioError, CheckpointError
+from audiocx.errors import AudiocxError, AudioError, CheckpointError
 
 
 def make_network(folder: Path, sha256: str = "1") -> Path:
@@ -56,4 +56,8 @@ def run(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except AudiocxError as error:
+        report(error, debug=False)
+        sys.exit(1)

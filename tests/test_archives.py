@@ -18,10 +18,12 @@ import audiocx
 from audiocx import midi
 from audiocx.cli import main
 from audiocx.cli.sources import find_sources
-from audiocx.errors import AudiocxError
+from audiocx.errors import AudiocxError, ConfigError
 
 SineFile = Callable[..., Path]
 ROOT = Path(audiocx.__file__).parents[1]
+# A cluster that is there already takes less time than one for each test.
+RAY = ("--engine", "ray", "--address", os.environ.get("RAY_ADDRESS", "local"))
 
 
 @pytest.fixture(autouse=True)
@@ -151,24 +153,28 @@ def test_processes_that_cannot_begin_end_the_run(device: str, said: str) -> None
     assert outputs() == ["manifest.jsonl"]
 
 
+def begin(*words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, stub_work.__file__, "music", "-o", "out", "-m", str(make_network(Path("network")))]
+    return subprocess.Popen(
+        [*command, *words], env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
 class Running:
     """The command in a process of its own, on three recordings of which one waits, once the two others are done."""
 
-    def __init__(self) -> None:
+    def __init__(self, *words: str) -> None:
         make("music/a.wav", "music/b.wav", "music/waits-1.wav", "music/z.wav")
-        command = [sys.executable, stub_work.__file__, "music", "-o", "out", "-m", str(make_network(Path("network")))]
-        self.process = subprocess.Popen(
-            command, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        until_s = time.monotonic() + 30
+        self.process = begin(*words)
+        until_s = time.monotonic() + 60
         while not tries("music/waits-1.wav"):
             assert self.process.poll() is None and time.monotonic() < until_s
             time.sleep(0.01)
 
     def end(self) -> tuple[int, str, str]:
         # the pipes end when all processes that have them have ended: the workers, too
-        out, err = self.process.communicate(timeout=10)
+        out, err = self.process.communicate(timeout=20)
         return self.process.returncode, out, err
 
 
@@ -190,8 +196,11 @@ def test_kill_9_of_the_main_process_and_rerun() -> None:
     assert Path("out/waits-1.mid").read_text() == "music/waits-1.wav"
 
 
-def test_ctrl_c_stops_everything_and_says_how_to_go_on() -> None:
-    running = Running()
+@pytest.mark.parametrize("words", [(), pytest.param(RAY, marks=pytest.mark.slow)], ids=["local", "ray"])
+def test_ctrl_c_stops_everything_and_says_how_to_go_on(words: tuple[str, ...]) -> None:
+    if words:
+        pytest.importorskip("ray")
+    running = Running(*words)
     os.killpg(running.process.pid, signal.SIGINT)
     code, out, err = running.end()
     assert code == 130 and out == "" and err.count("\n") == 1
@@ -199,6 +208,43 @@ def test_ctrl_c_stops_everything_and_says_how_to_go_on() -> None:
     assert statuses() == {"music/a.wav": "done", "music/b.wav": "done", "music/waits-1.wav": "begun"}
     assert outputs() == ["a.mid", "b.mid", "manifest.jsonl"]
     goes_on()
+
+
+@pytest.mark.slow
+def test_ray_loses_nothing_else_either() -> None:
+    pytest.importorskip("ray")
+    bad = ["bad-1.wav", "breaks-1.wav", "kills-1.wav"]
+    make("music/a/b.wav", "music/killsonce-1.wav", *(f"music/{name}" for name in bad))
+    process = begin(*RAY, "--jobs", str(1 + (os.cpu_count() or 1)))  # one more than it has places for
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 1 and "5 files: 2 done (2.0 h of sound, " in out  # after what Ray says of the dead
+    good = {"music/a/b.wav", "music/killsonce-1.wav"}
+    assert statuses() == {**dict.fromkeys(good, "done"), **{f"music/{name}": "failed" for name in bad}}
+    assert [tries(f"music/{name}") for name in ("killsonce-1.wav", *bad)] == [2, 1, 1, 2]
+    assert sorted(line.split(": ")[2] for line in err.splitlines()) == [f"music/{name}" for name in bad]
+    assert outputs() == ["a/b.mid", "killsonce-1.mid", "manifest.jsonl"]
+    assert run("music") == 1  # what one engine has done, the other knows
+    assert [tries(name) for name in sorted(good)] == [1, 2] and tries("music/bad-1.wav") == 2
+
+
+@pytest.mark.slow
+def test_a_network_that_ray_cannot_load_is_one_sentence() -> None:
+    pytest.importorskip("ray")
+    make("music/a.wav")
+    process = begin(*RAY, "--device", "none")
+    assert process.communicate(timeout=120) == ("", "audiocx: error: no such network; take another.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(["--engine", "ray"], r"pip install 'audiocx\[ray\]'"), (["--address", "auto"], "add --engine ray")],
+)
+def test_ray_that_is_absent_or_not_asked_for(words: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    make("music/a.wav")
+    with pytest.raises(ConfigError, match=said):
+        run("music", *words)
+    assert outputs() == []
 
 
 def test_recordings_are_found_in_order_and_once() -> None:

@@ -1,4 +1,4 @@
-"""The comparison with other programs measures what it says, for each network by itself."""
+"""The comparisons with other programs and libraries measure what they say."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from audiocx.midi import write_csv
 from audiocx.notes import Note
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "transcribe.py"
+FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.fixture
 def benchmark() -> dict[str, Any]:
-    return runpy.run_path(str(SCRIPT))
+    return runpy.run_path(str(FOLDER / "transcribe.py"))
 
 
 def test_memory_is_that_of_the_command_alone(benchmark: dict[str, Any]) -> None:
@@ -61,3 +62,49 @@ def test_every_network_has_its_own_line(
     assert first == f"| {models[0]} | 1.000 | 1.000 | 1.000 | 1.000 | 1.2 | 300 |"
     assert second.startswith(f"| {models[1]} | .") and second.endswith(" | 1.2 | 300 |")
     assert [arguments[-1] for arguments in ran] == models * 3
+
+
+@pytest.fixture
+def layers() -> dict[str, Any]:
+    return runpy.run_path(str(FOLDER / "layers.py"))
+
+
+def test_layers_are_compared_at_the_shapes_of_our_networks(layers: dict[str, Any]) -> None:
+    listed = {str(case) for case in layers["cases"](quick=False)}
+    assert {"conv 1x7 [256, 1, 1, 2048] to 16", "conv 1x3 [256, 128, 1, 32] to 128"} <= listed
+    assert {"conv 1x13 [8, 32, 128, 88] to 32", "linear [256, 1504] to 2048", "norm [256, 128, 1, 32]"} <= listed
+    kinds = [case.kind for case in layers["cases"](quick=True)]
+    assert sorted(kinds) == ["conv", "crelu", "linear", "modrelu", "norm", "zrelu"]
+
+
+def test_each_layer_does_the_real_ones_arithmetic(layers: dict[str, Any]) -> None:
+    for case in layers["cases"](quick=True):
+        made = layers["contenders"](case)
+        shape = (case.shape[0], 2 * case.shape[1], *case.shape[2:])
+        out = {name: made[name](torch.randn(shape)).shape for name in ("audiocx", "real layer")}
+        assert out["audiocx"] == out["real layer"]
+
+
+def test_layers_make_a_table_and_a_picture(
+    layers: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = layers["main"].__globals__
+    monkeypatch.setitem(space, "PEERS", {"nonesuch": "nonesuch.nn"})
+    times = {"audiocx": (2.0, 4.0), "real layer": (1.0, 3.0), "PyTorch complex64": (8.0, 10.0)}
+    monkeypatch.setitem(space, "timed", lambda made, *_: {name: times[name] for name in made})
+    monkeypatch.setattr(sys, "argv", ["layers.py", "--quick", "-o", str(tmp_path / "bench" / "layers")])
+    layers["main"]()
+    text = capsys.readouterr().out
+    assert "nonesuch is not installed and left out." in text
+    heading, _, forward, both, *_ = [line for line in text.splitlines() if line.startswith("|")]
+    assert heading == "| layer | pass | audiocx, ms | real layer | PyTorch complex64 |"
+    assert forward.endswith("| forward | 2 | 0.50 | 4.00 |") and both.endswith("| 4 | 0.75 | 2.50 |")
+    assert (tmp_path / "bench" / "layers.md").read_text(encoding="utf-8") == text
+    assert (tmp_path / "bench" / "layers.png").stat().st_size > 1000
+
+
+def test_the_least_of_the_rounds_but_the_first_counts(layers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    results = iter([(0.1, 0.1), (3.0, 9.0), (2.0, 11.0)])
+    monkeypatch.setitem(layers["timed"].__globals__, "_took_ms", lambda *_: next(results))
+    case = layers["Case"]("crelu", (2, 3, 1, 4))
+    assert layers["timed"]({"audiocx": torch.nn.ReLU()}, case, torch.device("cpu"), 2) == {"audiocx": (2.0, 9.0)}

@@ -232,7 +232,7 @@ def test_a_file_behind_quantize_is_told_where_it_belongs(capsys: pytest.CaptureF
     assert says in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["transcribe"], ["predict"], ["models"], ["evaluate"], ["info"]])
+@pytest.mark.parametrize("command", [[], ["transcribe"], ["predict"], ["models"], ["evaluate"], ["export"], ["info"]])
 def test_help_is_there(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
         main([*command, "--help"])

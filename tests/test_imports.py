@@ -21,8 +21,8 @@ FLOORS = [
     {"models", "data", "metrics", "note_metrics", "overview", "spectral", "baselines", "breakdown"}
     | {"download", "archive", "manifest"},
     {"pretrained", "shipping", "training", "experiment", "runs", "curves", "engine"},
-    {"transcription", "transcriber", "window_transcriber", "note_transcriber", "inference", "evaluation", "recipe"}
-    | {"prediction", "predictor", "concealment"},
+    {"transcription", "transcriber", "window_transcriber", "note_transcriber", "inference", "onnx", "evaluation"}
+    | {"prediction", "predictor", "concealment", "recipe"},
     {"cli"},
 ]
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

@@ -38,6 +38,7 @@ examples:
   audiocx predict speech.wav --format png              how well speech is foretold, and a picture of it
   audiocx conceal call.wav                             fills the gaps that lost packets left in it
   audiocx models                                       the networks at hand
+  audiocx export                                       the default network as an ONNX file
   audiocx COMMAND --help                               all options of a command
 """
 TRANSCRIBE = "Find the notes of recordings (WAV, FLAC, Ogg, MP3, AIFF ...) and write them to STEM.mid and others."
@@ -97,6 +98,30 @@ A recording that was muted or cut to exact silence has zeros too: name the gaps 
 
 The exit code is 0 if every file was concealed (or had no gaps), 1 if one was not, 2 for a wrong command line.
 """
+EXPORT = """\
+Write a network that transcribes as an ONNX file, to run in onnxruntime and others, without PyTorch and audiocx. What is
+in the file is the whole network, from samples to probabilities; it needs the extra: pip install 'audiocx[onnx]'.
+"""
+EXPORT_EXAMPLES = """\
+examples:
+  audiocx export                                       the default network, as NAME.onnx in the current folder
+  audiocx export maps-deep-complex -o piano.onnx       another one, elsewhere
+
+A transcriber of single windows:
+  windows [B, N] float32        N samples in +-1, mono, at the network's sample rate, such as 4096 at 11025 Hz
+  probabilities [B, P] float32  that each note sounds at the window's centre
+
+A note network:
+  samples [B, N] float32        whole recordings in +-1, mono, at the network's sample rate, of any one length N
+  onsets, frames, offsets, velocities [B, T, P] float32
+                                in 0 to 1; frame t is centred at sample t * hop_samples, T = N / hop_samples rounded up.
+                                Memory grows with N. Cut long recordings into blocks that overlap and begin at multiples
+                                of step_samples: what is further than overlap_samples from a block's ends is as if uncut
+
+Metadata of the file: name, kind, sample_rate (Hz), hop_samples (from frame to frame), lowest_note (the MIDI number of
+the first of P), window_samples, or overlap_samples and step_samples, decode (JSON: thresholds and durations that make
+notes of the probabilities), weights_sha256, audiocx (its version).
+"""
 EVALUATE = "Score a network on a folder of recordings, each with its notes (.tsv, .txt, .csv or .mid) beside it."
 
 
@@ -146,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_conceal(_command(commands, "conceal", "conceal", "fill the gaps of lost packets in speech", CONCEAL))
     _command(commands, "models", "describe", "list the networks at hand", "List the networks at hand and their scores.")
     _add_evaluate(_command(commands, "evaluate", "evaluate", "score a network on labelled recordings", EVALUATE))
+    _add_export(_command(commands, "export", "export", "write a network as an ONNX file", EXPORT))
     about = "Show rate, channels, length and encoding of audio files."
     _add_files(_command(commands, "info", "describe", "describe audio files", about))
     return parser
@@ -174,6 +200,10 @@ def _add_archive(parser: argparse.ArgumentParser) -> None:
     _add_files(parser, "an audio file, a folder of them (searched with its subfolders) or a glob in quotes")
     about = "work on so many recordings at a time, in processes that share the cores (default: 1)"
     parser.add_argument("-j", "--jobs", type=_count, default=1, metavar="N", help=about)
+    about = "what runs the jobs: this machine (local, the default) or a Ray cluster (ray)"
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help=about)
+    about = "the Ray cluster: auto, HOST:6379, or local for one of this machine alone (default: Ray's own choice)"
+    parser.add_argument("--address", metavar="ADDRESS", help=about)
     about = "note what became of each, do only what is missing or changed (default: DIR/manifest.jsonl for archives)"
     parser.add_argument("--manifest", metavar="FILE.jsonl", help=about)
 
@@ -264,6 +294,14 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
     parser.add_argument("-o", "--output", metavar="FILE.json", help="also write the scores to this JSON file")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXPORT_EXAMPLES
+    about = "a name of 'audiocx models', or its folder (default: the default transcriber)"
+    parser.add_argument("model", nargs="?", metavar="NAME|PATH", help=about)
+    parser.add_argument("-o", "--output", metavar="FILE.onnx", help="file to write (default: NAME.onnx)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
 
 
 class _names_of:  # noqa: N801 (used as a function)

@@ -17,7 +17,7 @@ from ..errors import AudiocxError
 from ..manifest import BEGUN, DONE, FAILED, Manifest, fingerprint
 from . import INTERRUPTED, report
 from .jobs import Done, Job, check_folder, check_outputs, output_folder
-from .pool import Died, run_pool
+from .pool import Died, Engine, run_pool
 from .sources import Source, find_sources
 
 __all__ = ["run_archive"]
@@ -28,7 +28,7 @@ MANIFEST = "manifest.jsonl"
 # Options that say where and how, not what comes out.
 WITHOUT_INFLUENCE = {
     *("command", "module", "files", "model", "device", "output", "overwrite"),
-    *("jobs", "manifest", "list", "quiet", "debug"),
+    *("jobs", "engine", "address", "manifest", "list", "quiet", "debug"),
 }
 
 
@@ -71,20 +71,32 @@ def run_archive(
         report(error, arguments.debug)
     if not sources:
         return 1
+    processes = min(arguments.jobs, len(sources))
+    start = partial(_start, load, work, argparse.Namespace(**{**vars(arguments), "quiet": True}))
+    engine = _engine(arguments, start, processes)
     settings = {name: value for name, value in vars(arguments).items() if name not in WITHOUT_INFLUENCE}
     network = pretrained.identify(arguments.model or default)
     path = Path(arguments.manifest or output_folder(arguments) / MANIFEST)
     with Manifest(path, {"command": arguments.command, **network, "settings": settings}) as manifest:
         # What this command made, such as sound to listen to, is no recording to work on.
         run = _Run(arguments, suffixes, manifest, [one for one in sources if manifest.owner(one.path) is None])
-        start = partial(_start, load, work, argparse.Namespace(**{**vars(arguments), "quiet": True}))
-        interrupted = run.through(lambda jobs: run_pool(start, jobs, min(arguments.jobs, len(sources))))
+        interrupted = run.through(lambda jobs: run_pool(engine, jobs, processes))
     if interrupted:
         print(f"audiocx: interrupted ({run.summary()}); the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
     if not arguments.quiet:
         print(f"{run.summary()}: see {path}" if run.failed else f"{run.summary()} -> {path}")
     return 1 if run.failed or errors else 0
+
+
+def _engine(arguments: argparse.Namespace, start: Callable[[], Any], processes: int) -> Engine:
+    if arguments.engine == "ray":
+        from .ray_engine import RayEngine
+
+        return RayEngine(start, arguments.address, arguments.device)
+    from .processes import LocalEngine
+
+    return LocalEngine(start, processes)
 
 
 def _start(load: Callable[..., Network], work: Callable[..., Done], arguments: argparse.Namespace) -> Any:

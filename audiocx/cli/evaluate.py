@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     output = None if arguments.output is None else Path(arguments.output)
     if output is not None:
-        _check_output(output, arguments.overwrite)
+        check_output(output, arguments.overwrite)
     pairs = find_labelled(arguments.folder)
     pieces = list(_pieces(load_transcriber(arguments.model, arguments.device), pairs, arguments))
     if not pieces:
@@ -56,8 +56,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if len(pieces) == len(pairs) else 1
 
 
-def _check_output(path: Path, overwrite: bool) -> None:
-    """Refuse a JSON file that exists, or that has no folder to lie in, before any work."""
+def check_output(path: Path, overwrite: bool) -> None:
+    """Refuse a file that exists, or that has no folder to lie in, before any work.
+
+    Args:
+        path: What would be written.
+        overwrite: Whether it may exist.
+
+    Raises:
+        OutputError: It is refused.
+    """
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: exists already; replace it with --overwrite, or choose another name.")
     if not path.parent.is_dir():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from ..errors import AudioError
+from ..errors import AudioError, ConfigError
 
 __all__ = ["SUFFIXES", "Source", "find_sources", "is_archive"]
 
@@ -38,12 +38,17 @@ def is_archive(arguments: argparse.Namespace) -> bool:
     """Tell whether a command line is about an archive: more than a few files, to be gone on with if it is cut off.
 
     Args:
-        arguments: With ``files``, ``jobs`` and ``manifest``.
+        arguments: With ``files``, ``jobs``, ``engine``, ``address`` and ``manifest``.
 
     Returns:
-        Whether a folder, a glob, several jobs or a manifest is named.
+        Whether a folder, a glob, several jobs, Ray or a manifest is named.
+
+    Raises:
+        ConfigError: There is an address, and nothing that it could be of.
     """
-    asked = arguments.jobs > 1 or arguments.manifest is not None
+    if arguments.address is not None and arguments.engine != "ray":
+        raise ConfigError("--address names a Ray cluster; add --engine ray, or leave it out.")
+    asked = arguments.jobs > 1 or arguments.engine == "ray" or arguments.manifest is not None
     return asked or any(os.path.isdir(name) or _is_glob(name) for name in arguments.files)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..nn.functional import magnitude
@@ -78,9 +79,10 @@ class FrontEnd(nn.Module):
 
     def _hilbert(self, windows: Tensor) -> Tensor:
         """Turns every frequency back by a quarter of a turn; a constant and half the sampling rate have none."""
-        spectrum = -1j * torch.fft.rfft(windows)
-        spectrum[:, [0, -1]] = 0
-        return torch.fft.irfft(spectrum, self.window_samples)
+        spectrum = torch.view_as_real(torch.fft.rfft(windows))[:, 1:-1]
+        # Of a signal without negative frequencies the imaginary part is what is asked for.
+        positive = torch.view_as_complex(F.pad(spectrum, (0, 0, 1, self.window_samples // 2)))
+        return 2 * torch.view_as_real(torch.fft.ifft(positive))[..., 1]
 
     def extra_repr(self) -> str:
         """Names the settings."""

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..nn.functional import magnitude
+
 __all__ = ["LogSpectrum", "Phase"]
 
 Phase = Literal["advance", "centred", "none"]
@@ -70,7 +72,7 @@ class LogSpectrum(nn.Module):
         freq_hz = 440 * 2 ** ((lowest_note - 69 + offsets / bins_per_semitone) / 12)
         turn = 2 * torch.pi * freq_hz * hop_samples / sample_rate
         # None of these is saved: they follow from the settings.
-        self.register_buffer("steady", torch.polar(torch.ones_like(turn), -turn).to(torch.complex64), persistent=False)
+        self.register_buffer("steady", -(turn % (2 * torch.pi)).float(), persistent=False)
         for index, size in enumerate(windows):
             hann = torch.hann_window(size, device="cpu") * (2 / size)
             self.register_buffer(f"hann_{index}", hann, persistent=False)
@@ -81,24 +83,35 @@ class LogSpectrum(nn.Module):
     @torch.autocast("cuda", enabled=False)
     def forward(self, samples: Tensor) -> Tensor:
         """Transforms; see the class for shapes."""
+        # Complex numbers as pairs of real ones, over axis 2: ONNX knows no others.
         x = torch.stack([self._gathered(samples, index) for index in range(len(self.windows))], 1)
-        z, length = x[:, :, 1:], x[:, :, 1:].abs()
+        lengths = magnitude(x, 2)
+        z, length = x[..., 1:, :], lengths[..., 1:, :]
         compressed = torch.log1p(_GAIN * length) / _SPAN
         if self.phase == "none":
-            return compressed
+            return compressed.squeeze(2)
         if self.phase == "advance":
-            z = z * _directions(x[:, :, :-1]).conj() * self.steady
+            z = self._advanced(z, x[..., :-1, :], lengths[..., :-1, :])
         z = z * (compressed / length.clamp_min(1e-9))
-        return torch.cat([z.real, z.imag], 1)
+        return z.transpose(1, 2).flatten(1, 2)
 
     def _gathered(self, samples: Tensor, index: int) -> Tensor:
-        """Complex [B, T + 1, F] by one of the windows."""
+        """Real [B, 2, T + 1, F] by one of the windows."""
         size, margin = self.windows[index], (self.windows[0] - self.windows[index]) // 2
         inner = samples[:, margin : samples.shape[1] - margin]
         frames = inner.unfold(1, size, self.hop_samples) * getattr(self, f"hann_{index}")
         spectrum = torch.view_as_real(torch.fft.rfft(frames))
         # Real and imaginary parts alike: the filters are real.
-        return torch.view_as_complex((spectrum.mT @ getattr(self, f"filters_{index}")).mT.contiguous())
+        return (spectrum.mT @ getattr(self, f"filters_{index}")).transpose(1, 2)
+
+    def _advanced(self, z: Tensor, before: Tensor, length: Tensor) -> Tensor:
+        """Turns z [B, W, 2, T, F] back by the phase before and a steady tone's advance; ``length`` [B, W, 1, T, F]."""
+        real, imag = (before / length.clamp_min(torch.finfo(length.dtype).tiny)).unbind(2)
+        real = real + (length == 0).squeeze(2)  # where there was nothing
+        cos, sin = self.steady.cos(), self.steady.sin()
+        real, imag = real * cos + imag * sin, real * sin - imag * cos
+        x, y = z.unbind(2)
+        return torch.stack([x * real - y * imag, x * imag + y * real], 2)
 
     def extra_repr(self) -> str:
         """Names the sizes."""
@@ -113,8 +126,3 @@ def _triangles(freq_hz: Tensor, sample_rate: int, size: int, ratio: float) -> Te
     weights = F.relu(1 - (lines[:, None] - places).abs() / reach)
     # Wider triangles gather more lines of the same partial.
     return (weights / reach * (1.0 - 2.0 * (lines % 2))[:, None]).float()
-
-
-def _directions(z: Tensor) -> Tensor:
-    """Directions, of magnitude 1; 1 where there is nothing."""
-    return torch.where(z == 0, 1, torch.sgn(z))

@@ -1,0 +1,33 @@
+"""``audiocx export``: a network as an ONNX file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .evaluate import check_output
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write a network that transcribes as an ONNX file.
+
+    Args:
+        arguments: What the parser made of the command line.
+
+    Returns:
+        0.
+
+    Raises:
+        AudiocxError: There is no such network, it does not transcribe, the file cannot be written, or the extra
+            ``onnx`` is not installed.
+    """
+    from ..pretrained import DEFAULT, identify
+
+    model = arguments.model or DEFAULT
+    output = Path(arguments.output or f"{identify(model)['checkpoint']}.onnx")
+    check_output(output, arguments.overwrite)
+    from ..onnx import export_onnx
+
+    export_onnx(model, output)
+    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+    return 0

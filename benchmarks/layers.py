@@ -1,0 +1,275 @@
+"""Complex layers beside other libraries' and the real layer of as many real channels, which is the limit.
+
+python benchmarks/layers.py [--threads N] [--device cuda] [--rounds 5] [--quick] [-o STEM]
+
+Convolutions, linear layers, whitening and activations at the shapes of our networks, read off them; forward alone and
+forward with backward, of a layer in training. Each library gets complex numbers as it takes them: ours real channels,
+the innermost axis in memory as in our networks, like the real layer; the others complex64. All take turns; a figure is
+the least of the rounds. Prints a Markdown table; with -o also writes it to STEM.md, and a picture to STEM.png.
+benchmarks/README.md tells how to install the others; one that is missing is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import platform
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from audiocx import nn as ours
+from audiocx.files import replacing
+from audiocx.models import NoteConfig, TranscriberConfig, build
+from audiocx.nn.functional import to_channels
+from audiocx.plots import INK, LINE_COLOURS, new_figure, save
+
+OURS, LIMIT, NATIVE = "audiocx", "real layer", "PyTorch complex64"
+PEERS = {
+    "complextorch": "complextorch.nn",
+    "torchcvnn": "torchcvnn.nn",
+    "complexPyTorch": "complexPyTorch.complexLayers",
+}
+OWN: dict[str, Callable[..., nn.Module]] = {
+    "conv": partial(ours.ComplexConv2d, scheme="rayleigh"),  # the weights do not matter; unitary ones take seconds
+    "linear": partial(ours.ComplexLinear, scheme="rayleigh"),
+    "norm": ours.ComplexBatchNorm,
+    "crelu": ours.CReLU,
+    "zrelu": ours.ZReLU,
+    "modrelu": ours.ModReLU,
+}
+ACTIVATIONS = ("crelu", "zrelu", "modrelu")
+# What one or another library calls them, the name first that no real layer has.
+NAMES = {
+    "conv": ("ComplexConv2d", "Conv2d"),
+    "linear": ("ComplexLinear", "Linear"),
+    "norm": ("ComplexBatchNorm2d", "BatchNorm2d"),
+    "crelu": ("ComplexReLU", "CReLU"),
+    "zrelu": ("zReLU",),
+    "modrelu": ("modReLU",),
+}
+PASSES = ("forward", "forward+backward")
+# Of the transcriber; and of the note network, whose frames are a training segment's. --quick: enough to run through.
+BATCHES, QUICK_BATCHES = (256, 8), (2, 1)
+NOTE_FRAMES, QUICK_NOTE_FRAMES = 256, 8
+CUDA_CALLS = 20  # a time, for what starts them not to count more than they do
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer as a network has it.
+
+    Attributes:
+        kind: "conv", "linear", "norm", or an activation: "crelu", "zrelu", "modrelu".
+        shape: Of its input, complex channels at axis 1.
+        maps: Complex channels that come out, of "conv" and "linear".
+        how: Further arguments of the convolution.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    maps: int = 0
+    how: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+    def __str__(self) -> str:
+        size = "x".join(map(str, dict(self.how).get("kernel_size", ())))
+        to = f" to {self.maps}" if self.maps else ""
+        return " ".join(filter(None, [self.kind, size, f"{list(self.shape)}{to}"]))
+
+
+def cases(quick: bool) -> list[Case]:
+    """Reads off our networks what their layers are given; --quick: one of each kind."""
+    batch, note_batch = QUICK_BATCHES if quick else BATCHES
+    frames = QUICK_NOTE_FRAMES if quick else NOTE_FRAMES
+    notes = NoteConfig(norm="none")  # its convolutions standardise their weights, what is compared does not
+    samples = notes.window_samples + frames * notes.hop_samples
+    deep, shallow = TranscriberConfig(), TranscriberConfig(architecture="shallow")
+    found: dict[Case, None] = {}
+    for config, shape in ((deep, (batch, 4096)), (shallow, (batch, 4096)), (notes, (note_batch, samples))):
+        found |= dict.fromkeys(_given(config, shape))
+    of_kind: dict[str, list[Case]] = {}
+    for case in found:
+        of_kind.setdefault(case.kind, []).append(case)
+    # The heaviest activations stand for all.
+    largest = max(of_kind.pop("crelu"), key=lambda case: torch.Size(case.shape).numel())
+    listed = [case for some in of_kind.values() for case in (some[:1] if quick else some)]
+    return [*listed, *(Case(kind, largest.shape) for kind in ACTIVATIONS)]
+
+
+def _given(config: TranscriberConfig | NoteConfig, shape: tuple[int, ...]) -> list[Case]:
+    found: list[Case] = []
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        batch, channels, *places = inputs[0].shape
+        of = (batch, channels // 2, *places)
+        if isinstance(layer, ours.ComplexConv2d):
+            if max(layer.dilation) > 1:
+                return  # the undilated one of the same size stands for it
+            out_channels, _, *kernel = layer.weight_real.shape
+            how = {"kernel_size": tuple(kernel), "stride": layer.stride, "padding": layer.padding}
+            found.append(Case("conv", of, out_channels, tuple(how.items())))
+        elif isinstance(layer, ours.ComplexLinear):
+            found.append(Case("linear", of, len(layer.weight_real)))
+        elif isinstance(layer, (ours.ComplexBatchNorm, ours.CReLU)):
+            found.append(Case("norm" if isinstance(layer, ours.ComplexBatchNorm) else "crelu", of))
+
+    with torch.device("meta"):  # nothing is computed
+        network = build(config).to("meta")
+        for layer in network.modules():
+            layer.register_forward_pre_hook(note)
+        network(torch.empty(shape))
+    return found
+
+
+def contenders(case: Case) -> dict[str, nn.Module]:
+    """Makes the layer of each library that is there and has one."""
+    channels, how = case.shape[1], dict(case.how)
+    sizes = (channels, case.maps) if case.maps else () if case.kind in ("crelu", "zrelu") else (channels,)
+    real: dict[str, Callable[[], nn.Module]] = {
+        "conv": lambda: nn.Conv2d(2 * channels, 2 * case.maps, **how),  # type: ignore[arg-type]
+        "linear": lambda: nn.Linear(2 * channels, 2 * case.maps),
+        "norm": lambda: nn.BatchNorm2d(2 * channels),
+    }
+    layers: dict[str, nn.Module] = {OURS: OWN[case.kind](*sizes, **how)}
+    layers[LIMIT] = real.get(case.kind, nn.ReLU)()
+    if case.maps:
+        native = nn.Conv2d if case.kind == "conv" else nn.Linear
+        layers[NATIVE] = native(*sizes, dtype=torch.complex64, **how)  # type: ignore[arg-type]
+    for peer, library in peers().items():
+        kind = next((getattr(library, name) for name in NAMES[case.kind] if hasattr(library, name)), None)
+        if kind is not None:
+            layers[peer] = kind() if case.kind in ACTIVATIONS else kind(*sizes, **how)
+    return layers
+
+
+def peers() -> dict[str, ModuleType]:
+    """Imports the other libraries that are there."""
+    there = {}
+    for name, module in PEERS.items():
+        try:
+            there[name] = import_module(module)
+        except ImportError:
+            continue
+    return there
+
+
+def timed(
+    layers: dict[str, nn.Module], case: Case, device: torch.device, rounds: int
+) -> dict[str, tuple[float, float]]:
+    """Measures each layer forward, and forward with backward, in turns: the least, in milliseconds."""
+    z = torch.randn(case.shape, dtype=torch.complex64, device=device)
+    x = to_channels(z)
+    if x.ndim == 4:
+        x = x.contiguous(memory_format=torch.channels_last)
+    inputs = {name: (x if name in (OURS, LIMIT) else z).clone().requires_grad_() for name in layers}
+    best = {name: (float("inf"), float("inf")) for name in layers}
+    for layer in layers.values():
+        layer.to(device).train()
+        for part in layer.modules():
+            if hasattr(part, "inplace"):
+                part.inplace = False  # what it is given must stay for the next time
+    for round_ in range(rounds + 1):
+        for name, layer in layers.items():
+            took = _took_ms(layer, inputs[name], device)
+            if round_:  # the first warms up
+                best[name] = (min(best[name][0], took[0]), min(best[name][1], took[1]))
+    return best
+
+
+def _took_ms(layer: nn.Module, x: Tensor, device: torch.device) -> tuple[float, float]:
+    weights = [x, *layer.parameters()]
+
+    def forward() -> None:
+        with torch.no_grad():
+            layer(x)
+
+    def both() -> None:
+        y = layer(x)
+        torch.autograd.grad(y, weights, torch.ones_like(y))
+
+    return _call_ms(forward, device), _call_ms(both, device)
+
+
+def _call_ms(call: Callable[[], Any], device: torch.device) -> float:
+    cuda = device.type == "cuda"
+    calls = CUDA_CALLS if cuda else 1
+    if cuda:
+        torch.cuda.synchronize(device)
+    began_s = time.perf_counter()
+    for _ in range(calls):
+        call()
+    if cuda:
+        torch.cuda.synchronize(device)
+    return 1000 * (time.perf_counter() - began_s) / calls
+
+
+def table(results: dict[Case, dict[str, tuple[float, float]]], names: Iterable[str]) -> str:
+    """Writes the results as Markdown: times of ours, and how many times as long the others take."""
+    names = list(names)
+    lines = [f"| layer | pass | {OURS}, ms | {' | '.join(names)} |", f"|---|---|---:|{'---:|' * len(names)}"]
+    for case, took in results.items():
+        for index, which in enumerate(PASSES):
+            own = took[OURS][index]
+            ratios = [f"{took[name][index] / own:.2f}" if name in took else "" for name in names]
+            lines.append(f"| {case} | {which} | {own:.3g} | {' | '.join(ratios)} |")
+    return "\n".join(lines)
+
+
+def picture(results: dict[Case, dict[str, tuple[float, float]]], names: Iterable[str], path: Path) -> None:
+    """Draws how many times as long as the real layer each takes, a group of bars a layer."""
+    shown = [OURS, *(name for name in names if name != LIMIT)]
+    figure = new_figure(max(12.0, 2 + 0.8 * len(results)), 8)  # the legend is as wide
+    for index, (which, axes) in enumerate(zip(PASSES, figure.subplots(2, 1, sharex=True), strict=True)):
+        for number, name in enumerate(shown):
+            bars = [(at, took) for at, took in enumerate(results.values()) if name in took]
+            places = [at + (number - (len(shown) - 1) / 2) * 0.8 / len(shown) for at, _ in bars]
+            heights = [took[name][index] / took[LIMIT][index] for _, took in bars]
+            axes.bar(places, heights, 0.8 / len(shown), label=name, color=LINE_COLOURS[number])
+        axes.axhline(1, color=INK, linewidth=0.8)
+        axes.set_yscale("log")
+        axes.set_ylabel(f"{which}: time, {LIMIT} = 1")
+        axes.set_xticks(range(len(results)), [str(case) for case in results], rotation=45, ha="right", fontsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(shown), frameon=False)
+    save(figure, path)
+
+
+def main() -> None:
+    """Measures, prints and draws."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, help="of the processor (default: PyTorch's choice)")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="(default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="one small layer of each kind, to see that it runs")
+    parser.add_argument("-o", "--output", type=Path, metavar="STEM", help="also write STEM.md and STEM.png")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    there = [LIMIT, NATIVE, *peers()]
+    results = {
+        case: timed(contenders(case), case, arguments.device, arguments.rounds) for case in cases(arguments.quick)
+    }
+    missing = [f"{name} is not installed and left out." for name in PEERS if name not in there]
+    cuda = arguments.device.type == "cuda"
+    machine = torch.cuda.get_device_name(arguments.device) if cuda else platform.processor() or platform.machine()
+    about = f"{machine}, {torch.get_num_threads()} threads, torch {torch.__version__}, float32, least of "
+    about += f"{arguments.rounds} rounds, {datetime.date.today()}. Columns: how many times as long as {OURS}."
+    text = "\n".join([about, *missing, "", table(results, there)])
+    print(text)
+    if arguments.output is not None:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(arguments.output.with_suffix(".md")) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+        picture(results, there, arguments.output.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()

@@ -88,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("checkpoint", type=Path, help="folder to write; its last part is the checkpoint's name")
     parser.add_argument("--machine", default="a processor with two cores", help="what it was trained on, for the card")
-    parser.add_argument("--config", metavar="NAME", help="its file in conf/, for the card (default: the usual one)")
+    parser.add_argument("--config", metavar="NAME", help="its file in conf/, for the card, where it has another")
 
 
 def check_replaceable(folder: Path) -> None:

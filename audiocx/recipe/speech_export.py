@@ -69,7 +69,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser: Of the command.
     """
     add_export_arguments(parser)
-    parser.add_argument("--config", metavar="NAME", help="its file in conf/, for the card (default: named as the run)")
     about = "runs that differ in nothing but the seed, to tell mean and spread in the card"
     parser.add_argument("--seeds", type=Path, nargs="+", default=[], metavar="RUN", help=about)
 

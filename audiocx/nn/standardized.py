@@ -23,7 +23,7 @@ __all__ = ["StandardizedComplexConv2d", "StandardizedConv2d"]
 
 # Keeps the gradient finite of a filter that is the same everywhere.
 _EPSILON = 1e-8
-# The energy that He's criterion gives a filter, real or complex.
+# He's criterion gives a filter, real or complex, an energy of 2.
 _GAIN = math.sqrt(2)
 
 

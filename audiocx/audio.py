@@ -95,15 +95,34 @@ def read(
     """
     path = Path(path)
     with _open(path) as source:
-        rate_in, rate_out = source.samplerate, source.samplerate if sample_rate is None else sample_rate
+        rate = source.samplerate if sample_rate is None else sample_rate
         shape = () if mono else (source.channels,)
-        samples = np.zeros((resampled_length(source.frames, rate_in, rate_out), *shape), dtype=np.float32)
-        filled, blocks = 0, _blocks(source, path, block_frames)
-        for block in _resampled((block.mean(axis=1) for block in blocks) if mono else blocks, rate_in, rate_out, shape):
-            kept = block[: len(samples) - filled]
-            samples[filled : filled + len(kept)] = kept
-            filled += len(kept)
-    return samples, rate_out
+        samples = np.empty((resampled_length(source.frames, source.samplerate, rate), *shape), dtype=np.float32)
+        filled = 0
+        for block in _at_rate(source, path, rate, block_frames, mono):
+            samples[filled : filled + len(block)] = block
+            filled += len(block)
+    return samples, rate
+
+
+def stream(path: str | Path, sample_rate: int, block_frames: int = BLOCK_FRAMES) -> Iterator[NDArray[np.float32]]:
+    """Read an audio file block by block: what :func:`read` gives whole.
+
+    Args:
+        path: As in :func:`read`.
+        sample_rate: Rate wanted, in Hz.
+        block_frames: Frames decoded at a time.
+
+    Yields:
+        The mean over the channels, float32 [*].
+
+    Raises:
+        AudioError: See :func:`read`.
+        ConfigError: The rate is not positive.
+    """
+    path = Path(path)
+    with _open(path) as source:
+        yield from _at_rate(source, path, sample_rate, block_frames)
 
 
 def write(path: str | Path, samples: np.ndarray, sample_rate: int, subtype: str | None = None) -> None:
@@ -164,8 +183,28 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> NDArray[np.flo
     Raises:
         ConfigError: A rate is not positive.
     """
-    length = resampled_length(len(samples), rate_in, rate_out)
-    return np.concatenate([*_resampled([np.asarray(samples, dtype=np.float32)], rate_in, rate_out)])[:length]
+    whole = [np.asarray(samples, dtype=np.float32)]
+    return np.concatenate([*resample_blocks(whole, len(samples), rate_in, rate_out)])
+
+
+def resample_blocks(
+    blocks: Iterable[NDArray[np.float32]], frames: int, rate_in: int, rate_out: int
+) -> Iterator[NDArray[np.float32]]:
+    """Change the rate of samples that come block by block; see :func:`resample`.
+
+    Args:
+        blocks: Float32 [*] each.
+        frames: How many samples all of them hold.
+        rate_in: Their rate, in Hz.
+        rate_out: Rate wanted, in Hz.
+
+    Yields:
+        Float32 [*], ceil(frames * rate_out / rate_in) in all.
+
+    Raises:
+        ConfigError: A rate is not positive.
+    """
+    yield from _of_length(_resampled(blocks, rate_in, rate_out), resampled_length(frames, rate_in, rate_out))
 
 
 def resample_torch(samples: torch.Tensor, rate_in: int, rate_out: int) -> torch.Tensor:
@@ -272,6 +311,30 @@ def _blocks(source: soundfile.SoundFile, path: Path, block_frames: int) -> Itera
         yield block
     if source.format != "MP3" or _states_length(path):
         _check_length(source, path, source.frames, present)
+
+
+def _at_rate(
+    source: soundfile.SoundFile, path: Path, rate: int, block_frames: int, mono: bool = True
+) -> Iterator[NDArray[np.float32]]:
+    """Decode a file, its channels averaged or not, at another rate: as many samples as its header promises."""
+    blocks: Iterator[np.ndarray] = _blocks(source, path, block_frames)
+    shape = () if mono else (source.channels,)
+    heard = (block.mean(axis=1) for block in blocks) if mono else blocks
+    length = resampled_length(source.frames, source.samplerate, rate)
+    yield from _of_length(_resampled(heard, source.samplerate, rate, shape), length, shape)
+
+
+def _of_length(
+    blocks: Iterable[NDArray[np.float32]], length: int, shape: tuple[int, ...] = ()
+) -> Iterator[NDArray[np.float32]]:
+    """Cut what is too much off the end, or make up for what lacks there by silence."""
+    left = length
+    for block in blocks:
+        kept = block[:left]
+        left -= len(kept)
+        yield kept
+    if left:
+        yield np.zeros((left, *shape), np.float32)
 
 
 def _states_length(path: Path) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .data.augment import AugmentConfig, disturbed
 from .data.labels import read_labels
 from .metrics import Piece, precision_recall_curve
 from .note_decoding import NoteDecodeSettings
@@ -21,9 +22,13 @@ from .note_metrics import note_scores
 from .notes import DecodeSettings, Note, notes_to_roll
 from .transcriber import Evidence, Transcriber
 
-__all__ = ["Heard", "hear", "scorable", "tune_decoding"]
+__all__ = ["ELSEWHERE", "Heard", "hear", "scorable", "tune_decoding"]
 
 Settings = TypeVar("Settings", bound=DecodeSettings | NoteDecodeSettings)
+
+# Recordings as if made elsewhere: in a room, by another microphone, with noise. Shows how far a network relies on the
+# rooms and microphones that it knows.
+ELSEWHERE = AugmentConfig(room_probability=1.0, room_s=1.2, equalizer_db=4.0, noise_db=-40.0)
 
 # What is tried for each setting, one after the other, the others staying as they are.
 GRID: dict[str, tuple[float, ...]] = {
@@ -86,7 +91,12 @@ class Heard:
 
 
 def hear(
-    transcriber: Transcriber, audio: Path, labels: Path, hop_samples: int | None = None, progress: bool = False
+    transcriber: Transcriber,
+    audio: Path,
+    labels: Path,
+    hop_samples: int | None = None,
+    progress: bool = False,
+    disturbance: AugmentConfig | None = None,
 ) -> Heard:
     """Runs a transcriber over a labelled recording, up to decoding.
 
@@ -96,6 +106,7 @@ def hear(
         labels: Its label file; see :func:`audiocx.data.labels.read_labels`.
         hop_samples: Distance of the frames; None for the checkpoint's.
         progress: Shows a progress bar on stderr, if that is a terminal.
+        disturbance: How the recording is varied first, by draws that follow from its name; None for as it is.
 
     Returns:
         Evidence and reference.
@@ -106,6 +117,8 @@ def hear(
     """
     reference = read_labels(labels)
     samples, _ = transcriber.samples(audio)
+    if disturbance is not None:
+        samples = disturbed(samples, transcriber.config.sample_rate, disturbance, audio.stem)
     return Heard(audio.stem, transcriber.listen(samples, hop_samples, progress), reference)
 
 

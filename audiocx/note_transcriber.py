@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -9,15 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ConfigError
-from .note_decoding import decode_notes
+from .note_decoding import NoteDecodeSettings, NoteEvidence, decode_notes
+from .note_stream import decode_stream
+from .notes import DecodeSettings
 from .running import frames_bar
-from .transcriber import Evidence, Transcriber
+from .spool import Spool, in_blocks
+from .transcriber import Evidence, Found, Transcriber
 
 if TYPE_CHECKING:
     from .models import NoteConfig, NoteNetwork
     from .pretrained import NoteCheckpoint
 
 __all__ = ["NoteTranscriber"]
+
+
+# Of a recording in memory at a time: three minutes at 11025 Hz.
+CHUNK_SAMPLES = 2**21
 
 
 class NoteTranscriber(Transcriber):
@@ -39,13 +47,44 @@ class NoteTranscriber(Transcriber):
         """Run the network over samples at its own rate, in blocks; see :meth:`Transcriber.listen`."""
         from .models.note_frames import note_evidence
 
-        hop = self.config.hop_samples
-        if hop_samples not in (None, hop):
-            name = self.checkpoint.name
-            raise ConfigError(f"{name} hears a frame every {hop} samples, not {hop_samples}; leave out the hop.")
+        hop = self._hop(hop_samples)
         signal = np.require(samples, np.float32, ["C"])
         with frames_bar(-(-len(signal) // hop), progress) as bar:
             heard = note_evidence(self.network, signal, report=bar.update)
         rate, lowest_note = stretch * self.config.sample_rate / hop, self.config.lowest_note
         notes = partial(decode_notes, heard, rate, lowest_note=lowest_note)
         return Evidence(heard.frames, rate, lowest_note, notes, heard.onsets)
+
+    def _find(
+        self,
+        samples: NDArray[np.float32],
+        settings: DecodeSettings | NoteDecodeSettings,
+        hop_samples: int | None,
+        progress: bool,
+        stretch: float,
+    ) -> Found:
+        """Decode while listening, in bounded memory: what is heard goes to temporary files."""
+        from .models.note_frames import stream_evidence
+
+        hop, pitches = self._hop(hop_samples), self.config.outputs
+        rate = stretch * self.config.sample_rate / hop
+        frames, onsets = Spool(np.float32, pitches), Spool(np.float32, pitches)
+
+        def heard() -> Iterator[NoteEvidence]:
+            with frames_bar(-(-len(samples) // hop), progress) as bar:
+                for block in stream_evidence(self.network, in_blocks(samples, CHUNK_SAMPLES)):
+                    frames.append(block.frames)
+                    onsets.append(block.onsets)
+                    bar.update(len(block.frames))
+                    yield block
+
+        assert isinstance(settings, NoteDecodeSettings)
+        notes = list(decode_stream(heard(), rate, settings, self.config.lowest_note))
+        return Found(notes, frames.array(), rate, onsets.array())
+
+    def _hop(self, hop_samples: int | None) -> int:
+        """The network's own, the only one there is."""
+        hop, name = self.config.hop_samples, self.checkpoint.name
+        if hop_samples not in (None, hop):
+            raise ConfigError(f"{name} hears a frame every {hop} samples, not {hop_samples}; leave out the hop.")
+        return hop

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import audio
-from .errors import OutputError
 from .files import replacing
-from .signal import BINS, HOP_SAMPLES, SPEECH_RATE, frame_count, log_power_db, stft
+from .signal import HOP_SAMPLES, SPEECH_RATE, frame_count, log_power_db, stft
 from .spectral import resynthesize
+from .spool import on_disk
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Prediction", "on_disk", "true_frames"]
+__all__ = ["Prediction", "true_frames"]
 
 # Frames held at a time while writing and drawing: about 4 MB of spectra.
 BLOCK_FRAMES = 4096
@@ -220,30 +219,3 @@ def true_frames(samples: NDArray[np.float32], start: int, stop: int) -> Tensor:
 def _means_db(spectra: Tensor, group: int) -> NDArray[np.float32]:
     """Levels in dB, each the mean of so many frames."""
     return np.stack([part.mean(0).numpy() for part in log_power_db(spectra).split(group)])
-
-
-def on_disk(blocks: Iterable[NDArray[np.complex64]]) -> NDArray[np.complex64]:
-    """Lays frames into a temporary file, which is gone when the array is.
-
-    Args:
-        blocks: Spectra, complex64 [*, F].
-
-    Returns:
-        All of them, complex64 [T, F], read-only; what is used of them comes from the disk.
-
-    Raises:
-        OutputError: There is no room for it.
-    """
-    frames = 0
-    try:
-        with tempfile.TemporaryFile(prefix="audiocx-") as file:
-            for block in blocks:
-                file.write(block.tobytes())
-                frames += len(block)
-            file.flush()
-            return np.memmap(file, np.complex64, "r", shape=(frames, BINS))
-    except OSError as error:
-        raise OutputError(
-            f"{tempfile.gettempdir()}: cannot take the spectra ({error.strerror or error}); make room in this folder, "
-            "or name another for temporary files in the environment variable TMPDIR."
-        ) from error

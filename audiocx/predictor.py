@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .errors import AudioError, CheckpointError
-from .prediction import Prediction, on_disk, true_frames
+from .prediction import Prediction, true_frames
 from .running import choose_device, frames_bar, read_samples
 from .signal import BINS, SPEECH_RATE, frame_count, log_power_db
+from .spool import on_disk
 
 if TYPE_CHECKING:
     from .models import PredictorConfig

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 
 from . import audio
 from .errors import AudioError, ConfigError
+from .spool import on_disk
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["choose_device", "frames_bar", "read_channels", "read_samples"]
+
+# Recordings longer than ten minutes are read into a temporary file: half an hour at 11025 Hz would take 79 MB.
+_LONG_S = 600.0
 
 
 def choose_device(name: str) -> torch.device:
@@ -58,7 +62,7 @@ def frames_bar(frames: int, progress: bool) -> Any:
 def read_samples(
     source: str | Path | NDArray[np.floating], sample_rate: int | None, wanted_rate: int
 ) -> tuple[NDArray[np.float32], str]:
-    """Bring a file or samples to a network's rate.
+    """Bring a file or samples to a network's rate. Those of a long file lie in a temporary one, not in memory.
 
     Args:
         source: An audio file, or mono samples, float [N].
@@ -66,14 +70,17 @@ def read_samples(
         wanted_rate: The network's, in Hz.
 
     Returns:
-        Mono samples, float32 [M], and the recording's name.
+        Mono samples, float32 [M], of a long file read-only, and the recording's name.
 
     Raises:
         AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
         ConfigError: Samples came without their rate.
+        OutputError: There is no room for the temporary file.
     """
     if not isinstance(source, np.ndarray):
-        return audio.read(source, wanted_rate)[0], Path(source).name
+        long = audio.info(source).duration_s > _LONG_S
+        samples = on_disk(audio.stream(source, wanted_rate)) if long else audio.read(source, wanted_rate)[0]
+        return samples, Path(source).name
     rate = _checked_rate(source, sample_rate)
     if source.ndim != 1:
         raise AudioError(f"Samples must be mono, [N]; these are {list(source.shape)}.")

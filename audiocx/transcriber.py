@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .notes import Note
+from .note_decoding import NoteDecodeSettings
+from .notes import DecodeSettings, Note
 from .running import choose_device, read_samples
 from .transcription import Transcription
 from .tuning import retuned
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .models import MusicConfig, MusicNetwork
     from .pretrained import NoteCheckpoint, TranscriberCheckpoint
 
-__all__ = ["Evidence", "Transcriber"]
+__all__ = ["Evidence", "Found", "Transcriber"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,22 @@ class Evidence:
     frame_rate: float
     lowest_note: int
     decode: Callable[[Any], list[Note]]
+    onsets: NDArray[np.float32] | None = None
+
+
+class Found(NamedTuple):
+    """What a network found in a recording.
+
+    Attributes:
+        notes: The notes, in order of onset.
+        probabilities: That a pitch sounds, float32 [T, P].
+        frame_rate: Frames a second, in Hz.
+        onsets: Probability that a note begins in a frame, float32 [T, P], of networks that tell it.
+    """
+
+    notes: list[Note]
+    probabilities: NDArray[np.float32]
+    frame_rate: float
     onsets: NDArray[np.float32] | None = None
 
 
@@ -97,6 +114,7 @@ class Transcriber(ABC):
         Raises:
             AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
             ConfigError: An option is out of range.
+            OutputError: There is no room for the temporary files that long recordings take.
         """
         chosen = {self.threshold: threshold, "min_note_s": min_note_s}
         changes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
@@ -104,17 +122,29 @@ class Transcriber(ABC):
         samples, name = self.samples(source, sample_rate)
         duration_s = len(samples) / self.config.sample_rate
         samples, cents, stretch = retuned(samples, self.config.sample_rate, tuning)
-        heard = self.listen(samples, hop_samples, progress, stretch)
+        found = self._find(samples, settings, hop_samples, progress, stretch)
         return Transcription(
-            heard.decode(settings),
-            heard.probabilities,
-            heard.frame_rate,
-            heard.lowest_note,
+            found.notes,
+            found.probabilities,
+            found.frame_rate,
+            self.config.lowest_note,
             duration_s,
             name,
-            heard.onsets,
+            found.onsets,
             cents,
         )
+
+    def _find(
+        self,
+        samples: NDArray[np.float32],
+        settings: DecodeSettings | NoteDecodeSettings,
+        hop_samples: int | None,
+        progress: bool,
+        stretch: float,
+    ) -> Found:
+        """Listen to samples as :meth:`listen` does, and decode."""
+        heard = self.listen(samples, hop_samples, progress, stretch)
+        return Found(heard.decode(settings), heard.probabilities, heard.frame_rate, heard.onsets)
 
     @abstractmethod
     def listen(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from . import audio
 from .errors import ConfigError
+from .spool import in_blocks, on_disk
 
 __all__ = ["DEAD_BAND_CENTS", "MOST_CENTS", "Retuned", "a4_hz", "checked_cents", "estimate_tuning", "retuned"]
 
@@ -26,6 +27,7 @@ DEAD_BAND_CENTS = 20.0
 MOST_CENTS = 100.0  # beyond a semitone, it is not tuning but transposition
 
 FRAME_S = 0.37  # long enough to tell semitones apart from the lowest pitch on, short enough for a note
+BLOCK_SAMPLES = 2**20  # of long recordings, in memory at a time
 MOST_FRAMES = 400  # spread over the recording, they bound time and memory at any length
 # Under this, semitones lie too close in a spectrum; above it, pianos' partials are sharp, and others' off the scale.
 LOWEST_HZ, HIGHEST_HZ = 110.0, 1400.0
@@ -88,9 +90,11 @@ def retuned(samples: NDArray[np.float32], sample_rate: int, cents: float | None 
 
     Returns:
         The samples, as they are if they need nothing; by how much they were sharp, and how much longer they are now.
+        Those of a temporary file are in one again.
 
     Raises:
         ConfigError: The tuning is out of range.
+        OutputError: There is no room for the temporary file.
     """
     if cents is None:
         cents = estimate_tuning(samples, sample_rate)
@@ -99,7 +103,12 @@ def retuned(samples: NDArray[np.float32], sample_rate: int, cents: float | None 
     played_rate = round(sample_rate * 2 ** (checked_cents(cents) / 1200))
     if played_rate == sample_rate:
         return Retuned(samples, 0.0, 1.0)
-    return Retuned(audio.resample(samples, sample_rate, played_rate), float(cents), played_rate / sample_rate)
+    if isinstance(samples, np.memmap):  # too long for memory
+        blocks = in_blocks(samples, BLOCK_SAMPLES)
+        played = on_disk(audio.resample_blocks(blocks, len(samples), sample_rate, played_rate))
+    else:
+        played = audio.resample(samples, sample_rate, played_rate)
+    return Retuned(played, float(cents), played_rate / sample_rate)
 
 
 def checked_cents(cents: float) -> float:

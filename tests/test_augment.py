@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from audiocx.data.augment import AugmentConfig, augment, draw_shift, reach_samples, resample_windows
+from audiocx.data.augment import AugmentConfig, augment, disturbed, draw_shift, reach_samples, resample_windows
 from audiocx.data.draws import Draws
 
 RATE = 11025
@@ -192,3 +193,18 @@ def test_only_the_chosen_share_is_shifted() -> None:
 def test_silence_may_be_shifted_by_anything() -> None:
     semitones, moved = draw_shift(torch.zeros(200, 88, dtype=torch.bool), AugmentConfig(shift_semitones=5), draws(200))
     assert semitones is not None and len(set(semitones.tolist())) == 11 and not moved.any()
+
+
+def test_a_recording_is_disturbed_by_its_name_and_stays_as_long() -> None:
+    samples = np.sin(0.3 * np.arange(3 * RATE)).astype(np.float32)
+    config = AugmentConfig(room_probability=1.0, room_s=0.5, equalizer_db=4.0, noise_db=-40.0)
+    first, again, other = (disturbed(samples, RATE, config, name) for name in ("a", "a", "b"))
+    assert first.shape == samples.shape and first.dtype == np.float32
+    assert np.array_equal(first, again) and not np.allclose(first, other, atol=1e-3)
+    assert np.array_equal(disturbed(samples, RATE, AugmentConfig(), "a"), samples)
+
+
+def test_noise_goes_on_however_long_a_recording_is() -> None:
+    length = 2**22 + 5000
+    noise = disturbed(np.zeros(length), RATE, AugmentConfig(noise_db=-20.0), "long")
+    assert len(noise) == length and noise[-5000:].std() == pytest.approx(noise[:5000].std(), rel=0.1)

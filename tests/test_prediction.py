@@ -12,7 +12,7 @@ import torch
 
 from audiocx import prediction, spectrograms
 from audiocx.errors import OutputError
-from audiocx.prediction import Prediction, on_disk, true_frames
+from audiocx.prediction import Prediction, true_frames
 from audiocx.signal import BINS, SPEECH_RATE, frame_count, istft, log_power_db, stft
 
 
@@ -50,15 +50,6 @@ def test_true_spectra_are_sliced_as_arrays_are(some: Prediction) -> None:
     true = stft(torch.from_numpy(some.samples)).numpy()
     for bounds in ((0, None), (1, 3), (-2, None), (0, 10**9)):
         np.testing.assert_allclose(some.true_spectra(*bounds), true[slice(*bounds)], atol=1e-5)
-
-
-def test_spectra_on_disk_outlive_their_file_and_cannot_be_changed() -> None:
-    blocks = [np.full((count, BINS), count * 1j, np.complex64) for count in (3, 1, 2)]
-    spectra = on_disk(iter(blocks))
-    np.testing.assert_array_equal(spectra, np.concatenate(blocks))
-    assert spectra.dtype == np.complex64
-    with pytest.raises(ValueError, match="read-only"):
-        spectra[0, 0] = 1
 
 
 def test_the_error_of_each_second_is_of_the_frames_centred_in_it() -> None:

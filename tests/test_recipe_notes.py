@@ -104,6 +104,16 @@ def test_the_checkpoint_is_scored_on_maps(made: SimpleNamespace, tmp_path: Path)
     assert "every 64 samples, not 128" in refusal("maps/evaluate", *words, tmp_path, "--hop", 128)
 
 
+def test_recordings_made_elsewhere_are_tuned_and_scored_beside(made: SimpleNamespace, tmp_path: Path) -> None:
+    printed = run_script("maps/export", made.run, tmp_path / "tiny", made.corpus, "--disturbed")
+    assert_whole(made.run, tmp_path / "tiny", printed, ["MAPS validation, hop 64", "MAPS validation disturbed, hop 64"])
+    run_script("maps/evaluate", tmp_path / "tiny", made.corpus, "--device", "cpu", "--disturbed", "-o", tmp_path)
+    overall = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["overall"]
+    figures = pretrained.read_config(tmp_path / "tiny")["figures"]
+    assert overall == pytest.approx(figures["MAPS validation disturbed, hop 64"], abs=1e-6)
+    assert figures["MAPS validation, hop 64"]["average_precision"] != overall["average_precision"]
+
+
 def test_other_experiments_are_refused_as_before(made: SimpleNamespace, tmp_path: Path) -> None:
     sentence = refusal("timit/train", made.config, tmp_path)
     assert 'notes-complex.toml is of kind "notes"; name one of kind "predictor"' in sentence

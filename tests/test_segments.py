@@ -216,6 +216,21 @@ def test_clicks_lie_where_the_onsets_peak(clicks: Store, semitones: int) -> None
     assert len(all_steps) > 4 if semitones else all_steps == {0}
 
 
+@pytest.mark.parametrize("shift", [0, 3])
+def test_in_a_room_notes_begin_where_they_did_and_what_came_before_is_heard(clicks: Store, shift: int) -> None:
+    dry = AugmentConfig(shift_semitones=shift)
+    # A room longer than the period: some echo of a click from before the segment is always heard.
+    wet = AugmentConfig(shift_semitones=shift, room_probability=1.0, room_s=0.5)
+    (plain, labels), (samples, same) = drawn(clicks, augmentation=dry), drawn(clicks, augmentation=wet)
+    for one, other in zip(labels, same, strict=True):
+        assert torch.equal(one, other)
+    assert samples.shape == plain.shape and not torch.allclose(samples, plain, atol=1e-3)
+    heard = plain.abs().amax(1) > 0.3
+    # Near microphones hear the click itself as the loudest, and all hear it in its place.
+    loudest = (samples[heard].abs().argmax(1) == plain[heard].abs().argmax(1)).float().mean()
+    assert loudest > 0.5
+
+
 def test_segments_that_would_lose_notes_are_detuned_alone(tmp_path: Path) -> None:
     notes = [Note(0.0, 21, 2.0), Note(0.0, 108, 2.0)]
     tone = np.round(10000 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Variations of a window that leave its notes right: gain, pitch, equalisation, noise.
+"""Variations of a window that leave its notes right: gain, pitch, room, equalisation, noise.
 
 All of it runs in batches on the device of the windows.
 """
@@ -6,16 +6,20 @@ All of it runs in batches on the device of the windows.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .draws import Draws
+from .rooms import in_rooms
 
-__all__ = ["AugmentConfig", "augment", "draw_shift", "draw_steps", "reach_samples", "resample_windows"]
+__all__ = ["AugmentConfig", "augment", "disturbed", "draw_shift", "draw_steps", "reach_samples", "resample_windows"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class AugmentConfig:
         shift_semitones: Transposition by resampling, uniform over whole semitones in +-shift_semitones.
         detune_cents: Tuning, uniform in +-detune_cents, with the same resampling.
         shift_probability: Share of the windows that are shifted or detuned.
+        room_probability: Share of the windows that are heard in a random room; see :mod:`audiocx.data.rooms`.
+        room_s: The longest reverberation time of these, in seconds.
         equalizer_db: Standard deviation of a smooth random frequency response.
         noise_db: Loudest noise against full scale; its level is uniform in the 40 dB below. None for no noise.
     """
@@ -35,6 +41,8 @@ class AugmentConfig:
     shift_semitones: int = 0
     detune_cents: float = 0.0
     shift_probability: float = 1.0
+    room_probability: float = 0.0
+    room_s: float = 1.0
     equalizer_db: float = 0.0
     noise_db: float | None = None
 
@@ -42,13 +50,27 @@ class AugmentConfig:
         """Checks the ranges."""
         if min(self.gain_db, self.shift_semitones, self.detune_cents, self.equalizer_db) < 0:
             raise ValueError("gain_db, shift_semitones, detune_cents and equalizer_db must be 0 or more")
-        if not 0 <= self.shift_probability <= 1:
-            raise ValueError(f"shift_probability lies in [0, 1], not {self.shift_probability}")
+        for name in ("shift_probability", "room_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} lies in [0, 1], not {getattr(self, name)}")
+        if self.room_s <= 0:
+            raise ValueError(f"room_s must be positive, not {self.room_s}")
 
     @property
     def most_semitones(self) -> float:
         """How far a window may be shifted and detuned at most, together."""
         return self.shift_semitones + self.detune_cents / 100
+
+    def echo_samples(self, sample_rate: int) -> int:
+        """Tells how much of what came before a window still sounds in it.
+
+        Args:
+            sample_rate: Hz.
+
+        Returns:
+            Samples; 0 where there are no rooms.
+        """
+        return round(self.room_s * sample_rate) if self.room_probability else 0
 
 
 _NOISE_RANGE_DB = 40.0
@@ -158,10 +180,10 @@ def _read_at(ratio: Tensor, cut: Callable[[Tensor, int], Tensor], centres: Tenso
 
 
 def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: Draws) -> Tensor:
-    """Varies level, frequency response and noise.
+    """Varies room, level, frequency response and noise.
 
     Args:
-        windows: float32 [B, N].
+        windows: float32 [B, N]; where there are rooms, with ``config.echo_samples`` more in front.
         sample_rate: Hz.
         config: How far.
         draws: Source of randomness for the B windows, on their device.
@@ -169,6 +191,10 @@ def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: Dra
     Returns:
         float32 [B, N].
     """
+    if config.room_probability:
+        echo = config.echo_samples(sample_rate)
+        chosen = draws.uniform() < config.room_probability
+        windows = in_rooms(windows, chosen, sample_rate, config.room_s, draws)[:, echo:]
     length, device = windows.shape[1], windows.device
     if config.equalizer_db:
         points = draws.normal(_EQUALIZER_POINTS) * config.equalizer_db
@@ -180,9 +206,30 @@ def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: Dra
     if config.noise_db is not None:
         level_db = config.noise_db - _NOISE_RANGE_DB * draws.uniform(1)
         table = _white_noise(device)
-        starts = draws.integers(0, len(table) - length + 1)
-        windows = torch.addcmul(windows, table.unfold(0, length, 1)[starts], 10 ** (level_db / 20))
+        starts = draws.integers(0, max(len(table) - length, 0) + 1)
+        # Of a recording longer than the table the noise comes again.
+        places = starts[:, None] + torch.arange(length, device=device)
+        noise = table.unfold(0, length, 1)[starts] if length <= len(table) else table[places % len(table)]
+        windows = torch.addcmul(windows, noise, 10 ** (level_db / 20))
     return windows
+
+
+def disturbed(samples: NDArray[np.floating], sample_rate: int, config: AugmentConfig, name: str) -> NDArray[np.float32]:
+    """Varies a whole recording; pitch stays, for the notes to stay where they are.
+
+    Args:
+        samples: float [N].
+        sample_rate: Hz.
+        config: How far.
+        name: Of the recording: the same name is varied in the same way.
+
+    Returns:
+        float32 [N].
+    """
+    draws = Draws(torch.Generator().manual_seed(zlib.crc32(name.encode())), 1)
+    silence = np.zeros(config.echo_samples(sample_rate))
+    window = torch.from_numpy(np.concatenate([silence, samples]).astype(np.float32))
+    return augment(window[None], sample_rate, config, draws)[0].numpy()
 
 
 @lru_cache

@@ -113,11 +113,15 @@ class StoreSampler(ABC):
         draws = Draws(generator, rows, self.mine)
         centres = self._centres(draws)
         semitones, labels = self._labelled(centres, draws)
+        # As much on either side, for the moment drawn to stay in the middle.
+        echo = 0 if self.augmentation is None else self.augmentation.echo_samples(self.sample_rate)
+        length = self.window_samples + 2 * echo
         if semitones is None:
-            windows = self._cut(centres, self.window_samples).float() / 32768
+            windows = self._cut(centres, length).float() / 32768
         else:
-            windows = resample_windows(self._cut, centres, self.window_samples, semitones) / 32768
+            windows = resample_windows(self._cut, centres, length, semitones) / 32768
         if self.augmentation is not None:
+            windows = windows[:, : length - echo]
             windows = augment(windows, self.sample_rate, self.augmentation, draws)
         return windows, labels
 

@@ -15,10 +15,11 @@ from typing import Any
 from tqdm import tqdm
 
 from .. import pretrained
+from ..data.augment import AugmentConfig
 from ..data.corpus import Piece
 from ..data.frames import HOP_SAMPLES
 from ..errors import OutputError
-from ..evaluation import Heard, hear, scorable, tune_decoding
+from ..evaluation import ELSEWHERE, Heard, hear, scorable, tune_decoding
 from ..inference import Transcriber, load_transcriber
 from ..metrics import evaluate
 from .shipments import Shipment, open_shipment
@@ -89,6 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="folder to write; its last part is the checkpoint's name")
     parser.add_argument("--machine", default="a processor with two cores", help="what it was trained on, for the card")
     parser.add_argument("--config", metavar="NAME", help="its file in conf/, for the card, where it has another")
+    parser.add_argument(
+        "--disturbed",
+        action="store_true",
+        help="tune and score the decoding on the same pieces as if recorded elsewhere too: rooms, microphones, noise",
+    )
 
 
 def check_replaceable(folder: Path) -> None:
@@ -104,18 +110,24 @@ def check_replaceable(folder: Path) -> None:
         raise OutputError(f"{folder} exists and is no checkpoint to replace; choose another name.")
 
 
-def hear_pieces(transcriber: Transcriber, pieces: Sequence[Piece], hop_samples: int) -> list[Heard]:
+def hear_pieces(
+    transcriber: Transcriber, pieces: Sequence[Piece], hop_samples: int, disturbance: AugmentConfig | None = None
+) -> list[Heard]:
     """Runs a transcriber over pieces, up to decoding.
 
     Args:
         transcriber: What listens.
         pieces: Recordings and labels, each a file.
         hop_samples: Distance of the frames.
+        disturbance: How recordings are varied first, each by draws of its own; None for as they are.
 
     Returns:
         The pieces, heard.
     """
-    return [hear(transcriber, p.audio, p.labels, hop_samples) for p in tqdm(pieces, "hearing", disable=None)]
+    return [
+        hear(transcriber, piece.audio, piece.labels, hop_samples, disturbance=disturbance)
+        for piece in tqdm(pieces, "hearing", disable=None)
+    ]
 
 
 def scored_hop(transcriber: Transcriber) -> int:
@@ -143,7 +155,7 @@ def export(arguments: argparse.Namespace, validation: dict[str, Sequence[Piece]]
     """
     check_replaceable(arguments.checkpoint)
     shipment = open_shipment(arguments.run)
-    settings, heard = _hear_and_tune(shipment, validation)
+    settings, heard = _hear_and_tune(shipment, validation, arguments.disturbed)
     scores = {
         f"{name}, hop {hop}": evaluate(scorable(one, settings) for one in part).overall
         for hop, parts in heard.items()
@@ -191,15 +203,20 @@ def _card(shipment: Shipment, arguments: argparse.Namespace, facts: Facts) -> di
 
 
 def _hear_and_tune(
-    shipment: Shipment, validation: dict[str, Sequence[Piece]]
+    shipment: Shipment, validation: dict[str, Sequence[Piece]], elsewhere: bool
 ) -> tuple[Any, dict[int, dict[str, list[Heard]]]]:
     """Gives the decoding settings, and the pieces heard, by hop and by name."""
     with tempfile.TemporaryDirectory() as draft:
         # The very weights that are shipped, rounded to 16 bits.
         transcriber = load_transcriber(shipment.ship(Path(draft) / "untuned"))
     own = transcriber.checkpoint.hop_samples
+    conditions = {"": None, " disturbed": ELSEWHERE} if elsewhere else {"": None}
     heard = {
-        hop: {name: hear_pieces(transcriber, pieces, hop) for name, pieces in validation.items()}
+        hop: {
+            name + condition: hear_pieces(transcriber, pieces, hop, disturbance)
+            for condition, disturbance in conditions.items()
+            for name, pieces in validation.items()
+        }
         for hop in dict.fromkeys((scored_hop(transcriber), own))
     }
     recordings = [one for part in heard[own].values() for one in part]

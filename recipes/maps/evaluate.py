@@ -14,7 +14,7 @@ import numpy as np
 
 from audiocx import plots, recipe
 from audiocx.data import maps
-from audiocx.evaluation import scorable
+from audiocx.evaluation import ELSEWHERE, scorable
 from audiocx.files import replacing
 from audiocx.inference import load_transcriber
 from audiocx.metrics import Evaluation, Piece, evaluate, format_table, precision_recall_curve
@@ -53,12 +53,15 @@ def main() -> None:
     parser.add_argument("folder", help="the MAPS folder")
     parser.add_argument("-o", "--output", type=Path, default=Path("results"), help="folder of the results")
     parser.add_argument("--hop", type=int, help="samples from frame to frame (default: 128, or a note network's own)")
+    parser.add_argument(
+        "--disturbed", action="store_true", help="the pieces as if recorded elsewhere: rooms, microphones, noise"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")
     arguments = parser.parse_args()
     transcriber = load_transcriber(arguments.model, arguments.device)
     _, validation = maps.split(maps.find_pieces(arguments.folder))
     hop = scored_hop(transcriber) if arguments.hop is None else arguments.hop
-    heard = hear_pieces(transcriber, validation, hop)
+    heard = hear_pieces(transcriber, validation, hop, ELSEWHERE if arguments.disturbed else None)
     pieces = [scorable(one, transcriber.checkpoint.decode) for one in heard]
     evaluation = evaluate(pieces)
     print(format_table([*evaluation.rows, evaluation.overall]))

@@ -132,6 +132,14 @@ def test_memory_is_bounded_by_the_result(tmp_path: Path) -> None:
     assert peak_bytes < samples.nbytes + 4 * audio.BLOCK_FRAMES * 8 * 4
 
 
+@pytest.mark.parametrize("rate", [8000, 11025, 44100])
+def test_a_stream_is_the_whole(sine_file: SineFile, rate: int) -> None:
+    path = sine_file("a.wav", rate=44100)
+    blocks = list(audio.stream(path, rate, 1000))
+    assert len(blocks) > 10
+    np.testing.assert_array_equal(np.concatenate(blocks), audio.read(path, rate, 1000)[0])
+
+
 def test_info_describes_the_header(sine_file: SineFile) -> None:
     path = sine_file("a.wav", rate=192_000, duration_s=0.5, channels=8, subtype="PCM_24")
     assert audio.info(path) == audio.AudioInfo(path, 192_000, 8, 96_000, 0.5, "WAV", "PCM_24")

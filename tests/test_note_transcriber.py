@@ -13,7 +13,7 @@ import soundfile
 from tiny_notes import HOP, LOOSE, RATE, recording
 
 import audiocx
-from audiocx import midi
+from audiocx import midi, note_transcriber
 from audiocx.cli import main
 from audiocx.errors import ConfigError
 from audiocx.models import note_frames
@@ -59,9 +59,30 @@ def test_cutting_a_recording_into_blocks_does_not_change_its_notes(
     transcriber: NoteTranscriber, block_frames: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = transcriber.transcribe(recording(LENGTH), RATE)
-    in_blocks = functools.partial(note_frames.note_evidence, block_frames=block_frames)
-    monkeypatch.setattr(note_frames, "note_evidence", in_blocks)
-    assert_alike(transcriber.transcribe(recording(LENGTH), RATE).notes, whole.notes)
+    in_blocks = functools.partial(note_frames.stream_evidence, block_frames=block_frames)
+    monkeypatch.setattr(note_frames, "stream_evidence", in_blocks)
+    monkeypatch.setattr("audiocx.note_transcriber.CHUNK_SAMPLES", 1000)
+    decode_stream = functools.partial(note_transcriber.decode_stream, block_frames=30)
+    monkeypatch.setattr(note_transcriber, "decode_stream", decode_stream)
+    parts = transcriber.transcribe(recording(LENGTH), RATE)
+    assert_alike(parts.notes, whole.notes)
+    np.testing.assert_allclose(parts.probabilities, whole.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("tuning", [0.0, 45.0])
+def test_a_long_file_is_heard_from_the_disk_as_a_short_one(
+    transcriber: NoteTranscriber, song: Path, tuning: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = transcriber.transcribe(song, tuning=tuning)
+    monkeypatch.setattr("audiocx.running._LONG_S", 0.1)
+    long = transcriber.transcribe(song, tuning=tuning)
+    assert isinstance(transcriber.samples(song)[0], np.memmap)
+    assert_alike(long.notes, short.notes)
+    assert (long.duration_s, long.frame_rate) == (short.duration_s, short.frame_rate)
+    np.testing.assert_allclose(long.probabilities, short.probabilities, atol=1e-4)
+    long.to_npz("long.npz")
+    with np.load("long.npz") as archive:
+        np.testing.assert_array_equal(archive["probabilities"], long.probabilities)
 
 
 def test_the_threshold_is_that_of_the_onsets(transcriber: NoteTranscriber) -> None:

@@ -28,7 +28,7 @@ Settings = TypeVar("Settings", bound=DecodeSettings | NoteDecodeSettings)
 
 # Recordings as if made elsewhere: in a room, by another microphone, with noise. Shows how far a network relies on the
 # rooms and microphones that it knows.
-ELSEWHERE = AugmentConfig(room_probability=1.0, room_s=1.2, equalizer_db=4.0, noise_db=-40.0)
+ELSEWHERE = AugmentConfig(room_probability=1.0, room_s=1.2, equalizer_db=4.0, noise_db=-60.0)
 
 # What is tried for each setting, one after the other, the others staying as they are.
 GRID: dict[str, tuple[float, ...]] = {

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import AudiocxError, ConfigError, DataError, OutputError
+from ..errors import AudiocxError, ConfigError, DataError
 from ..files import replacing
 from . import report
+from .jobs import check_output
 
 if TYPE_CHECKING:
     from ..inference import Transcriber
@@ -54,22 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
         with replacing(output) as temporary:
             temporary.write_text(json.dumps(scores.to_dict(), indent=2) + "\n", encoding="utf-8")
     return 0 if len(pieces) == len(pairs) else 1
-
-
-def check_output(path: Path, overwrite: bool) -> None:
-    """Refuse a file that exists, or that has no folder to lie in, before any work.
-
-    Args:
-        path: What would be written.
-        overwrite: Whether it may exist.
-
-    Raises:
-        OutputError: It is refused.
-    """
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path}: exists already; replace it with --overwrite, or choose another name.")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: its folder does not exist; make it first.")
 
 
 def _pieces(transcriber: Transcriber, pairs: list[tuple[Path, Path]], arguments: argparse.Namespace) -> Iterator[Piece]:

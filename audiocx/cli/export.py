@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .evaluate import check_output
+from .jobs import check_output
 
 
 def run(arguments: argparse.Namespace) -> int:

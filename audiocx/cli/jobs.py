@@ -13,7 +13,7 @@ from ..errors import AudiocxError, OutputError
 from . import report
 from .sources import is_archive
 
-__all__ = ["Done", "Job", "check_folder", "check_outputs", "output_folder", "run_jobs", "speed"]
+__all__ = ["Done", "Job", "check_folder", "check_output", "check_outputs", "output_folder", "run_jobs", "speed"]
 
 Network = TypeVar("Network")
 
@@ -152,6 +152,22 @@ def check_folder(folder: Path) -> None:
     except OSError as error:
         reason = "it is a file" if folder.is_file() else error.strerror
         raise OutputError(f"{folder}: cannot be written to ({reason}); choose another folder with -o.") from error
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Refuse a file that exists, or that has no folder to lie in, before any work.
+
+    Args:
+        path: What would be written.
+        overwrite: Whether it may exist.
+
+    Raises:
+        OutputError: It is refused.
+    """
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path}: exists already; replace it with --overwrite, or choose another name.")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: its folder does not exist; make it first.")
 
 
 def check_outputs(source: Path, outputs: Iterable[Path], taken: Mapping[Path, Path], overwrite: bool) -> None:

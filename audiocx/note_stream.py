@@ -47,29 +47,55 @@ def decode_stream(
     longest_s = max(settings.min_note_s, settings.bridge_gap_s, settings.min_repeat_s, settings.lone_s)
     beside = math.ceil(longest_s * frame_rate) + _BESIDE_FRAMES
     # Of the frames before `settled` all notes that begin there are found; those held begin with `first`.
-    held, gathered, first, settled = [], 0, 0, 0.0
+    held, gathered, first, settled = _Held(block_frames), 0, 0, 0.0
     for block in blocks:
         held.append(block)
         gathered += len(block.frames)
         if gathered < block_frames:
             continue
-        evidence = _joined(held)
-        sure = len(evidence.frames) - beside
-        found = decode_notes(evidence, frame_rate, settings, lowest_note)
+        sure = held.frames - beside
+        found = decode_notes(held.evidence(), frame_rate, settings, lowest_note)
         until = first + min(
             [sure, *(note.onset_s * frame_rate for note in found if note.offset_s * frame_rate >= sure)]
         )
         yield from _between(found, first, settled, until, frame_rate)
         dropped = max(0, math.floor(until) - beside - first)
+        held.drop(dropped)
         settled, first, gathered = max(settled, until), first + dropped, 0
-        held = [NoteEvidence(*(part[dropped:].copy() for part in evidence))]
-    if held:
-        found = decode_notes(_joined(held), frame_rate, settings, lowest_note)
+    if held.frames:
+        found = decode_notes(held.evidence(), frame_rate, settings, lowest_note)
         yield from _between(found, first, settled, math.inf, frame_rate)
 
 
-def _joined(blocks: list[NoteEvidence]) -> NoteEvidence:
-    return NoteEvidence(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+class _Held:
+    """Evidence that grows behind and is dropped in front, in arrays that stay where they are.
+
+    To keep the blocks themselves would break up the memory in which the network works, and cost hundreds of megabytes.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.frames, self._capacity = 0, capacity
+        self._parts: list[np.ndarray] = []
+
+    def append(self, block: NoteEvidence) -> None:
+        after = self.frames + len(block.frames)
+        if not self._parts or after > self._capacity:
+            self._capacity = max(2 * after, self._capacity)
+            grown = [np.empty((self._capacity, part.shape[1]), np.float32) for part in block]
+            for new, old in zip(grown, self._parts, strict=False):
+                new[: self.frames] = old[: self.frames]
+            self._parts = grown
+        for part, more in zip(self._parts, block, strict=True):
+            part[self.frames : after] = more
+        self.frames = after
+
+    def evidence(self) -> NoteEvidence:
+        return NoteEvidence(*(part[: self.frames] for part in self._parts))
+
+    def drop(self, frames: int) -> None:
+        for part in self._parts:
+            part[: self.frames - frames] = part[frames : self.frames].copy()
+        self.frames -= frames
 
 
 def _between(notes: list[Note], first: int, begin: float, end: float, frame_rate: float) -> Iterator[Note]:

@@ -19,8 +19,9 @@ from audiocx.data import musicnet
 from audiocx.data.frames import paper_frames
 from audiocx.data.store import prepare
 from audiocx.errors import ConfigError
+from audiocx.evaluation import hear, scorable
 from audiocx.inference import load_transcriber
-from audiocx.metrics import average_precision
+from audiocx.metrics import average_precision, evaluate
 from audiocx.models import NoteConfig, build
 from audiocx.models.note_frames import note_evidence, probabilities_at
 from audiocx.recipe.export import SCORES
@@ -112,6 +113,12 @@ def test_recordings_made_elsewhere_are_tuned_and_scored_beside(made: SimpleNames
     figures = pretrained.read_config(tmp_path / "tiny")["figures"]
     assert overall == pytest.approx(figures["MAPS validation disturbed, hop 64"], abs=1e-6)
     assert figures["MAPS validation, hop 64"]["average_precision"] != overall["average_precision"]
+    # Written to files they are the same to any program.
+    assert run_script("maps/disturb", made.corpus, tmp_path / "files") == f"1 pieces in {tmp_path / 'files'}\n"
+    transcriber = load_transcriber(tmp_path / "tiny", "cpu")
+    labels = tmp_path / "files" / "MAPS_MUS-etude_AkPnBcht.tsv"
+    pieces = [scorable(hear(transcriber, labels.with_suffix(".wav"), labels), transcriber.checkpoint.decode)]
+    assert evaluate(pieces).overall == pytest.approx(overall, abs=1e-6)
 
 
 def test_other_experiments_are_refused_as_before(made: SimpleNamespace, tmp_path: Path) -> None:

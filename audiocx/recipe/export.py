@@ -24,7 +24,7 @@ from ..inference import Transcriber, load_transcriber
 from ..metrics import evaluate
 from .shipments import Shipment, open_shipment
 
-__all__ = ["Facts", "add_arguments", "check_replaceable", "export", "hear_pieces", "scored_hop"]
+__all__ = ["Facts", "add_arguments", "add_tuning", "check_replaceable", "export", "hear_pieces", "scored_hop"]
 
 SCORES = ("average_precision", "frame_precision", "frame_recall", "frame_f1", "note_f1", "note_offset_f1")
 
@@ -90,6 +90,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="folder to write; its last part is the checkpoint's name")
     parser.add_argument("--machine", default="a processor with two cores", help="what it was trained on, for the card")
     parser.add_argument("--config", metavar="NAME", help="its file in conf/, for the card, where it has another")
+
+
+def add_tuning(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say what decoding is tuned on.
+
+    Args:
+        parser: Of a command that exports networks of music.
+    """
     parser.add_argument(
         "--disturbed",
         action="store_true",
@@ -146,7 +154,7 @@ def export(arguments: argparse.Namespace, validation: dict[str, Sequence[Piece]]
     """Exports the best weights of a run.
 
     Args:
-        arguments: Those of :func:`add_arguments`.
+        arguments: Those of :func:`add_arguments` and :func:`add_tuning`.
         validation: Pieces to tune the decoding on, by the name under which their scores stand.
         facts: For the card.
 

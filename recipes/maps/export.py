@@ -10,7 +10,7 @@ import argparse
 
 from audiocx import recipe
 from audiocx.data import maps
-from audiocx.recipe.export import Facts, add_arguments, export
+from audiocx.recipe.export import Facts, add_arguments, add_tuning, export
 
 FACTS = Facts(
     corpora="MAPS",
@@ -29,6 +29,7 @@ def main() -> None:
     """Exports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
+    add_tuning(parser)
     parser.add_argument("folder", help="the MAPS folder")
     arguments = parser.parse_args()
     _, validation = maps.split(maps.find_pieces(arguments.folder))

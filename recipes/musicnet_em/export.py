@@ -11,7 +11,7 @@ import argparse
 from corpora import corpus_arguments, parts
 
 from audiocx import recipe
-from audiocx.recipe.export import Facts, add_arguments, export
+from audiocx.recipe.export import Facts, add_arguments, add_tuning, export
 
 FACTS = Facts(
     corpora="renders of MusicNetEM and on MAPS",
@@ -35,6 +35,7 @@ def main() -> None:
     """Exports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
+    add_tuning(parser)
     corpus_arguments(parser)
     arguments = parser.parse_args()
     _, (renders, pianos) = parts(arguments)

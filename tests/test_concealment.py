@@ -13,7 +13,7 @@ from torch import Tensor
 
 import audiocx
 from audiocx import pretrained
-from audiocx.concealment import Forecast, conceal, fill, forecast_by, halfway, plot, turning
+from audiocx.concealment import Forecast, conceal, fill, forecast_by, partway, plot, turning
 from audiocx.errors import AudioError, CheckpointError, ConfigError
 from audiocx.gaps import spans, touched_frames
 from audiocx.models import PredictorConfig, PredictorNetwork, build
@@ -150,13 +150,14 @@ def test_a_network_without_phases_gives_magnitudes() -> None:
     torch.testing.assert_close(10 * ahead[0, 0, strong], spectra[0, 10, strong], rtol=0.05, atol=0.1)
 
 
-def test_levels_go_half_way() -> None:
-    """Two frames ahead, 20 dB below and as loud as the last one: 10 dB below and as loud, with the phases forecast."""
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+def test_levels_go_part_of_the_way(share: float) -> None:
+    """Two frames ahead, 20 dB below and as loud as the last one: so much less below and as loud, phases as forecast."""
     spectra = torch.polar(torch.rand(1, 9, 129), torch.randn(1, 9, 129))
     last, phases = spectra[:, -1:], torch.randn(1, 2, 129)
     given = torch.polar(last.abs() * torch.tensor([0.1, 1.0])[:, None], phases)
-    ahead, state = halfway(lambda frames, state: (given, (state, frames.shape)))(spectra, "before")
-    torch.testing.assert_close(ahead, torch.polar(last.abs() * torch.tensor([0.1**0.5, 1.0])[:, None], phases))
+    ahead, state = partway(lambda frames, state: (given, (state, frames.shape)), share)(spectra, "before")
+    torch.testing.assert_close(ahead, torch.polar(last.abs() * torch.tensor([0.1**share, 1.0])[:, None], phases))
     assert state == ("before", spectra.shape)
 
 

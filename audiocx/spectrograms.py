@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ LEVEL_COLOURS, DIFFERENCE_COLOURS = "magma", "RdBu_r"
 SHOWN_RANGE_DB = 80.0
 # Of the differences, this part is within the colour scale.
 SHOWN_PER_CENT = 99.0
+LEGEND_CHARACTERS = 40  # a line; longer ones would leave the curves no room
 INCHES_PER_SECOND = 1.2
 INCHES_PER_ROW = 2.5
 WIDTH_RANGE_INCHES = (8.0, 20.0)
@@ -197,7 +199,8 @@ def draw_learning_curves(
             axes.plot(steps, mse, color=colour, linewidth=0.8, linestyle="--", alpha=0.5)
         for number, (steps, mse) in enumerate(curves):
             lowest = min(float(np.min(own)) for _, own in curves if len(own))
-            text = f"{label}  (lowest {lowest:{figures}})"
+            # A network that differs from the paper's has its settings for a name.
+            text = textwrap.fill(f"{label}  (lowest {lowest:{figures}})", LEGEND_CHARACTERS)
             axes.plot(steps, mse, color=colour, linewidth=1.8, label=text if number == 0 else "_")
     if training and any(training.values()):
         axes.plot([], [], color=INK, linewidth=0.8, linestyle="--", alpha=0.5, label="while training")

@@ -97,6 +97,17 @@ def test_runs_of_a_network_share_a_colour_and_an_entry(tmp_path: Path) -> None:
     assert plot_learning_curves({}).axes
 
 
+def test_a_long_name_leaves_the_curves_room() -> None:
+    long = "complex ConvLSTM, hidden 28, kernel 13, front_end compressed, level True, skip True, forget_bias 1.0"
+    figure = plot_learning_curves({long: [curve(10.0)]})
+    figure.canvas.draw()
+    legend = figure.axes[0].get_legend() or figure.legends[0]
+    assert "\n" in legend.get_texts()[0].get_text()
+    width = figure.get_window_extent().width
+    assert figure.axes[0].get_window_extent().width > 0.5 * width
+    assert legend.get_window_extent().x0 > 0
+
+
 def test_curves_are_those_of_the_log_and_training_is_averaged_between_validations(tmp_path: Path) -> None:
     from torch.utils.tensorboard import SummaryWriter
 

@@ -51,7 +51,8 @@ def decode_stream(
     for block in blocks:
         held.append(block)
         gathered += len(block.frames)
-        if gathered < block_frames:
+        # Where a note is held for long, the more rarely the more there is: the work stays in proportion to the length.
+        if gathered < max(block_frames, held.frames // 2):
             continue
         sure = held.frames - beside
         found = decode_notes(held.evidence(), frame_rate, settings, lowest_note)

@@ -57,6 +57,35 @@ def test_gain_is_uniform_in_its_range() -> None:
     assert gain_db.std() == pytest.approx(12 / math.sqrt(3), rel=0.05) and gain_db.mean().abs() < 0.6
 
 
+def pitches_hz(tones: Tensor) -> Tensor:
+    """The frequency of tones about 441 Hz moment by moment, by the turn of their analytic signals."""
+    spectrum = torch.fft.fft(tones.double())
+    bins_hz = torch.fft.fftfreq(tones.shape[1], 1 / RATE)
+    spectrum[:, (bins_hz < 300) | (bins_hz > 600)] = 0
+    analytic = torch.fft.ifft(spectrum)
+    return torch.angle(analytic[:, 1:] / analytic[:, :-1])[:, 1000:-1000] * RATE / (2 * torch.pi)
+
+
+def test_a_vibrato_wavers_about_the_pitch_no_deeper_than_asked() -> None:
+    tone = torch.sin(2 * torch.pi * 441 * torch.arange(2 * RATE) / RATE).expand(100, -1)
+    hz = pitches_hz(augment(tone, RATE, AugmentConfig(vibrato_cents=50.0), draws(100)))
+    highest = 1200 * torch.log2(hz.max(1).values / 441)
+    assert 45 < highest.max() < 51 and highest.median() == pytest.approx(25, abs=6)
+    assert 1200 * torch.log2(hz.mean(1) / 441).abs().max() < 3  # a part of a turn may be left over
+    # Its rate: how often the pitch rises through its middle, a second.
+    deep = hz[highest > 10] - 441
+    rates = ((deep[:, :-1] < 0) & (deep[:, 1:] >= 0)).sum(1) / (deep.shape[1] / RATE)
+    assert rates.min() > 3.4 and rates.max() < 8.6 and rates.std() > 0.5
+
+
+def test_a_vibrato_moves_no_moment_by_two_milliseconds_and_comes_as_often_as_asked() -> None:
+    clicks = torch.zeros(400, RATE)
+    clicks[:, RATE // 2] = 1.0
+    heard = augment(clicks, RATE, AugmentConfig(vibrato_cents=50.0, vibrato_probability=0.25), draws(400))
+    assert (heard.abs().argmax(1) - RATE // 2).abs().max() < 0.002 * RATE
+    assert (heard != clicks).any(1).float().mean() == pytest.approx(0.25, abs=0.08)
+
+
 def test_noise_is_uniform_over_the_40_db_below_the_loudest() -> None:
     noise = augment(torch.zeros(1000, 1024), RATE, AugmentConfig(noise_db=-40.0), draws(1000))
     level_db = decibels(noise.square().mean(1).sqrt())

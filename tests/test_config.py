@@ -269,6 +269,8 @@ def test_the_ablation_is_the_papers_network_but_for_what_its_name_says() -> None
         {"train": {"patience": -1}},
         {"augmentation": {"shift_semitones": -1}},
         {"augmentation": {"gain_db": -1.0}},
+        {"augmentation": {"vibrato_cents": -5.0}},
+        {"augmentation": {"vibrato_probability": -0.1}},
         {"augmentation": {"shift_probability": 1.5}},
         {"model": {"window_samples": 255}},
         {"train": {"shares": [0.5, 0.4]}},

@@ -1,4 +1,4 @@
-"""Variations of a window that leave its notes right: gain, pitch, room, equalisation, noise.
+"""Variations of a window that leave its notes right: gain, pitch, vibrato, room, equalisation, noise.
 
 All of it runs in batches on the device of the windows.
 """
@@ -31,6 +31,8 @@ class AugmentConfig:
         shift_semitones: Transposition by resampling, uniform over whole semitones in +-shift_semitones.
         detune_cents: Tuning, uniform in +-detune_cents, with the same resampling.
         shift_probability: Share of the windows that are shifted or detuned.
+        vibrato_cents: Deepest vibrato; its depth is uniform from 0, its rate what players of strings and winds have.
+        vibrato_probability: Share of the windows that have one.
         room_probability: Share of the windows that are heard in a random room; see :mod:`audiocx.data.rooms`.
         room_s: The longest reverberation time of these, in seconds.
         equalizer_db: Standard deviation of a smooth random frequency response.
@@ -41,6 +43,8 @@ class AugmentConfig:
     shift_semitones: int = 0
     detune_cents: float = 0.0
     shift_probability: float = 1.0
+    vibrato_cents: float = 0.0
+    vibrato_probability: float = 1.0
     room_probability: float = 0.0
     room_s: float = 1.0
     equalizer_db: float = 0.0
@@ -48,9 +52,10 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        if min(self.gain_db, self.shift_semitones, self.detune_cents, self.equalizer_db) < 0:
-            raise ValueError("gain_db, shift_semitones, detune_cents and equalizer_db must be 0 or more")
-        for name in ("shift_probability", "room_probability"):
+        for name in ("gain_db", "shift_semitones", "detune_cents", "vibrato_cents", "equalizer_db"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        for name in ("shift_probability", "vibrato_probability", "room_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} lies in [0, 1], not {getattr(self, name)}")
         if self.room_s <= 0:
@@ -74,6 +79,9 @@ class AugmentConfig:
 
 
 _NOISE_RANGE_DB = 40.0
+# Rates at which players of strings and winds, and singers, let a note waver.
+# Source: Desain & Honing, "Modeling continuous aspects of music performance: vibrato and portamento", 1996.
+_VIBRATO_HZ = (4.0, 8.0)
 # Six minutes at 11025 Hz: no network will learn them by heart.
 _NOISE_SAMPLES = 2**22
 # Of windows that are resampled at a time: 64 of 4096 samples.
@@ -171,16 +179,33 @@ def _read_at(ratio: Tensor, cut: Callable[[Tensor, int], Tensor], centres: Tenso
     reach = reach_samples(window_samples, float(ratio.max()))
     wide = cut(centres, 2 * reach).float()
     offset = torch.arange(window_samples, device=wide.device) - window_samples // 2
-    place = offset * ratio[:, None] + reach
-    left = place.floor()
-    t = place - left
+    return _between_samples(wide, offset * ratio[:, None] + reach)
+
+
+def _between_samples(samples: Tensor, places: Tensor) -> Tensor:
+    """Reads [B, L] at places [B, N], from 1 to L - 3, by a cubic through four neighbours."""
+    left = places.floor()
+    t = places - left
     first = left.long() - 1
-    a, b, c, d = (wide.gather(1, first + tap) for tap in range(4))
+    a, b, c, d = (samples.gather(1, first + tap) for tap in range(4))
     return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
 
 
+def _wavering(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: Draws) -> Tensor:
+    """Gives some windows a vibrato, by reading them now faster, now slower: no moment is 2 ms from where it was."""
+    chosen, depth, rate, phase = draws.uniform(4).T[..., None]
+    length = windows.shape[1]
+    cents = config.vibrato_cents * depth * (chosen < config.vibrato_probability)
+    turn = 2 * torch.pi * (_VIBRATO_HZ[0] + (_VIBRATO_HZ[1] - _VIBRATO_HZ[0]) * rate) / sample_rate
+    # The speed of reading is 1 + swing * cos(...): by so many cents at its fastest.
+    swing = torch.exp2(cents / 1200) - 1
+    times = torch.arange(length, device=windows.device)
+    places = times + swing / turn * torch.sin(turn * times + 2 * torch.pi * phase)
+    return torch.where(cents > 0, _between_samples(windows, places.clamp(1, length - 3)), windows)
+
+
 def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: Draws) -> Tensor:
-    """Varies room, level, frequency response and noise.
+    """Varies vibrato, room, level, frequency response and noise.
 
     Args:
         windows: float32 [B, N]; where there are rooms, with ``config.echo_samples`` more in front.
@@ -191,6 +216,8 @@ def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: Dra
     Returns:
         float32 [B, N].
     """
+    if config.vibrato_cents:
+        windows = _wavering(windows, sample_rate, config, draws)
     if config.room_probability:
         echo = config.echo_samples(sample_rate)
         chosen = draws.uniform() < config.room_probability

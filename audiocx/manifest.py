@@ -2,7 +2,7 @@
 
 A manifest is a file of JSON lines, a record each. During a run records are added at its end, one when a recording is
 begun and one when it is done with, and the newest counts; a run that ends leaves one for each recording. Paths below
-the manifest's own folder are relative to it, all others absolute.
+the manifest's own folder are relative to it, all others absolute, or URLs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 from . import __version__
 from .errors import DataError, OutputError
 from .files import replacing
+from .locations import absolute, is_url, located, stamp
 
 if sys.platform != "win32":
     import fcntl
@@ -94,7 +95,7 @@ class Manifest:
         if not all(self._name(path) in known.outputs and path.is_file() for path in outputs):
             return False
         try:
-            if _stamp(source) == known.stamp:
+            if stamp(source) == known.stamp:
                 return True
             found = fingerprint(source)
         except OSError:
@@ -116,7 +117,7 @@ class Manifest:
             The recording; None if no record tells of the file.
         """
         name = self._owners.get(self._name(output))
-        return None if name is None else self.path.parent / name
+        return None if name is None else located(name if is_url(name) else self.path.parent / name)
 
     def owns(self, source: Path, output: Path) -> bool:
         """Tell whether a file was made from a recording, so that it may be made anew.
@@ -158,7 +159,7 @@ class Manifest:
         return self._made_by["command"], self._name(source)
 
     def _name(self, path: Path) -> str:
-        name = os.path.abspath(path)
+        name = absolute(path)
         return name[len(self._root) :].replace(os.sep, "/") if name.startswith(self._root) else name
 
     def _open(self) -> BinaryIO:
@@ -237,11 +238,12 @@ class Manifest:
         self._file = self._open()
 
 
-def fingerprint(path: Path) -> dict[str, Any]:
+def fingerprint(path: Path, seen: tuple[int, int] | None = None) -> dict[str, Any]:
     """Tell a file's content from any other.
 
     Args:
         path: The file.
+        seen: Of a copy, what :func:`audiocx.locations.stamp` said of the original before it was copied.
 
     Returns:
         Its "bytes", "modified_ns" (nanoseconds since 1970) and "sha256", hexadecimal.
@@ -249,17 +251,12 @@ def fingerprint(path: Path) -> dict[str, Any]:
     Raises:
         OSError: It cannot be read.
     """
-    size_bytes, modified_ns = _stamp(path)  # before its content: what is written meanwhile is seen as a change
+    size_bytes, modified_ns = seen or stamp(path)  # before its content: what is written meanwhile is seen as a change
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return {"bytes": size_bytes, "modified_ns": modified_ns, "sha256": digest.hexdigest()}
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = os.stat(path)
-    return status.st_size, status.st_mtime_ns
 
 
 def _canonical(values: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ import audiocx
 PACKAGE = Path(audiocx.__file__).parent
 # From the bottom up: a module may import what stands on its own floor or below. A package stands for its modules.
 FLOORS = [
-    {"errors", "files", "config", "spool"},
+    {"errors", "files", "locations", "config", "spool"},
     {"nn", "optim", "tangent_kernel", "audio", "sphere", "signal", "levels", "notes", "decoding", "note_decoding"}
     | {"note_stream"},
     {"beats", "midi", "sonify", "plots", "spectrograms", "running", "gaps", "tuning"},

@@ -106,7 +106,10 @@ def _add_files(parser: argparse.ArgumentParser, about: str = "an audio file") ->
 
 def _add_archive(parser: argparse.ArgumentParser) -> None:
     """Add the recordings, which may be an archive, and how to work through that."""
-    _add_files(parser, "an audio file, a folder of them (searched with its subfolders) or a glob in quotes")
+    _add_files(
+        parser,
+        "audio files, folders of them (searched with subfolders), globs in quotes, or URLs of these",
+    )
     about = "work on so many recordings at a time, in processes that share the cores (default: 1)"
     parser.add_argument("-j", "--jobs", type=_count, default=1, metavar="N", help=about)
     about = "what runs the jobs: this machine (local, the default) or a Ray cluster (ray)"
@@ -130,7 +133,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_outputs(parser: argparse.ArgumentParser, known: Iterable[str], default: list[str]) -> None:
-    parser.add_argument("-o", "--output", metavar="DIR", help="folder to write to (default: this one)")
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder or URL to write to (default: this folder)")
     formats = f"what to write, with commas: {', '.join(known)} (default: {', '.join(default) or 'nothing'})"
     parser.add_argument("-f", "--format", type=_names_of(known), default=default, metavar="LIST", help=formats)
     parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")

@@ -13,7 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import AudiocxError
+from ..errors import AudiocxError, ConfigError
+from ..locations import is_url, staged, stamp
 from ..manifest import BEGUN, DONE, FAILED, Manifest, fingerprint
 from . import INTERRUPTED, report
 from .jobs import Done, Job, check_folder, check_outputs, output_folder
@@ -76,7 +77,7 @@ def run_archive(
     engine = _engine(arguments, start, processes)
     settings = {name: value for name, value in vars(arguments).items() if name not in WITHOUT_INFLUENCE}
     network = pretrained.identify(arguments.model or default)
-    path = Path(arguments.manifest or output_folder(arguments) / MANIFEST)
+    path = _manifest_path(arguments)
     with Manifest(path, {"command": arguments.command, **network, "settings": settings}) as manifest:
         # What this command made, such as sound to listen to, is no recording to work on.
         run = _Run(arguments, suffixes, manifest, [one for one in sources if manifest.owner(one.path) is None])
@@ -87,6 +88,16 @@ def run_archive(
     if not arguments.quiet:
         print(f"{run.summary()}: see {path}" if run.failed else f"{run.summary()} -> {path}")
     return 1 if run.failed or errors else 0
+
+
+def _manifest_path(arguments: argparse.Namespace) -> Path:
+    path = arguments.manifest or str(output_folder(arguments) / MANIFEST)
+    if is_url(path):
+        raise ConfigError(
+            f"{path}: a manifest is added to line by line, which object stores cannot do; name a file on the disk with "
+            "--manifest FILE.jsonl, and keep it for the run to go on from."
+        )
+    return Path(path)
 
 
 def _engine(arguments: argparse.Namespace, start: Callable[[], Any], processes: int) -> Engine:
@@ -106,13 +117,18 @@ def _start(load: Callable[..., Network], work: Callable[..., Done], arguments: a
 
 def _outcome(work: Callable[..., Done], network: Any, arguments: argparse.Namespace, job: Job) -> _Outcome:
     values: dict[str, Any] = {}
-    with suppress(OSError):  # of which the work itself will tell more clearly
-        values = fingerprint(job.source)
+    here, seen = job.source, None
     began_s = time.perf_counter()
+    with suppress(OSError):  # of which the work itself will tell more clearly
+        seen = stamp(job.source)
     try:
-        done = work(network, job, arguments)
+        with staged(job.source, job.outputs) as (here, places):
+            with suppress(OSError):
+                values = fingerprint(here, seen)
+            done = work(network, Job(here, places), arguments)
     except AudiocxError as error:
-        return _Outcome(values, error=str(error), trace=traceback.format_exc())
+        # What was fetched goes by the name that it was fetched from.
+        return _Outcome(values, error=str(error).replace(str(here), str(job.source)), trace=traceback.format_exc())
     except Exception as error:  # a defect, or no memory: no reason to give up all other recordings
         what = "".join(traceback.format_exception_only(error)).strip()
         sentence = f"{job.source}: failed unexpectedly ({what}); try it alone, with --debug, and report what that says."
@@ -160,7 +176,7 @@ class _Run:
     def _due(self) -> Iterator[Job]:
         """What is missing or changed, noted as begun when it is handed out."""
         for source in self.sources:
-            folder = output_folder(self.arguments) / source.place
+            folder = output_folder(self.arguments).joinpath(*source.place.parts)
             outputs = {name: folder / f"{source.path.stem}{suffix}" for name, suffix in self.suffixes.items()}
             job = Job(source.path, outputs)
             if self.manifest.is_done(job.source, outputs.values()):
@@ -178,14 +194,14 @@ class _Run:
     def _check(self, job: Job) -> None:
         from .. import audio
 
-        if not job.source.is_file():
+        if not is_url(job.source) and not job.source.is_file():
             audio.info(job.source)  # says what is wrong
         others = [path for path in job.outputs.values() if not self.manifest.owns(job.source, path)]
         owners = {path.resolve(): self.manifest.owner(path) for path in others}
         taken = {path: owner for path, owner in owners.items() if owner is not None and owner.exists()}
         check_outputs(job.source, others, taken, self.arguments.overwrite)
         for folder in {path.parent for path in job.outputs.values()}:
-            if not folder.is_dir():
+            if not is_url(folder) and not folder.is_dir():
                 check_folder(folder)
 
     def _record(self, job: Job, outcome: _Outcome | Died) -> None:

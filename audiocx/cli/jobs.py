@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import AudiocxError, OutputError
+from ..locations import check_store, is_url, located
 from . import report
 from .sources import is_archive
 
@@ -116,7 +117,7 @@ def output_folder(arguments: argparse.Namespace) -> Path:
     Returns:
         The folder.
     """
-    return Path("." if arguments.output is None else arguments.output)
+    return located("." if arguments.output is None else arguments.output)
 
 
 def _jobs(arguments: argparse.Namespace, suffixes: Mapping[str, str]) -> Iterator[Job]:
@@ -145,6 +146,9 @@ def check_folder(folder: Path) -> None:
     Raises:
         OutputError: It cannot be made or written to.
     """
+    if is_url(folder):
+        check_store(folder)
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

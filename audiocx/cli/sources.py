@@ -1,4 +1,4 @@
-"""The recordings that a command line names: files, folders and globs."""
+"""The recordings that a command line names: files, folders and globs, on the disk or at URLs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ..errors import AudioError, ConfigError
+from ..locations import absolute, has_signs, is_url, walk_url
 
 __all__ = ["SUFFIXES", "Source", "find_sources", "is_archive"]
 
@@ -26,12 +27,12 @@ class Source:
     """A recording, and where it stands in the archive.
 
     Attributes:
-        path: The file.
+        path: The file; see :mod:`audiocx.locations`.
         place: Folder, relative to the one that was named, in which its outputs belong.
     """
 
     path: Path
-    place: Path
+    place: PurePath
 
 
 def is_archive(arguments: argparse.Namespace) -> bool:
@@ -41,7 +42,7 @@ def is_archive(arguments: argparse.Namespace) -> bool:
         arguments: With ``files``, ``jobs``, ``engine``, ``address`` and ``manifest``.
 
     Returns:
-        Whether a folder, a glob, several jobs, Ray or a manifest is named.
+        Whether a folder, a glob, a URL, several jobs, Ray or a manifest is named.
 
     Raises:
         ConfigError: There is an address, and nothing that it could be of.
@@ -49,6 +50,8 @@ def is_archive(arguments: argparse.Namespace) -> bool:
     if arguments.address is not None and arguments.engine != "ray":
         raise ConfigError("--address names a Ray cluster; add --engine ray, or leave it out.")
     asked = arguments.jobs > 1 or arguments.engine == "ray" or arguments.manifest is not None
+    if any(map(is_url, filter(None, [arguments.output, *arguments.files]))):
+        return True
     return asked or any(os.path.isdir(name) or _is_glob(name) for name in arguments.files)
 
 
@@ -67,28 +70,26 @@ def find_sources(names: list[str]) -> tuple[list[Source], list[AudioError]]:
     for name in names:
         refused, none = len(errors), True
         for source in _find(name, errors):
-            found.setdefault(os.path.abspath(source.path), source)
+            found.setdefault(absolute(source.path), source)
             none = False
         if none and len(errors) == refused:
-            what = "holds" if os.path.isdir(name) else "matches"
+            what = "holds" if os.path.isdir(name) or is_url(name) else "matches"
             endings = ", ".join(SUFFIXES)
             errors.append(AudioError(f"{name}: {what} no audio ({endings}); name another folder, or the files."))
     return list(found.values()), errors
 
 
 def _is_glob(name: str) -> bool:
-    return _has_signs(name) and not os.path.lexists(name)
-
-
-def _has_signs(name: str) -> bool:
-    return any(sign in name for sign in "*?[")
+    return has_signs(name) and not os.path.lexists(name)
 
 
 def _find(name: str, errors: list[AudioError]) -> Iterator[Source]:
-    if os.path.isdir(name):
+    if is_url(name):
+        yield from _find_at_url(name, errors)
+    elif os.path.isdir(name):
         yield from _walk(Path(name), Path(name), errors)
     elif _is_glob(name):
-        base = Path(*takewhile(lambda part: not _has_signs(part), Path(name).parts))
+        base = Path(*takewhile(lambda part: not has_signs(part), Path(name).parts))
         for path in map(Path, sorted(glob.glob(name, recursive=True))):
             if path.is_dir():
                 yield from _walk(path, base, errors)
@@ -96,6 +97,15 @@ def _find(name: str, errors: list[AudioError]) -> Iterator[Source]:
                 yield Source(path, path.parent.relative_to(base))
     else:
         yield Source(Path(name), Path())
+
+
+def _find_at_url(url: str, errors: list[AudioError]) -> Iterator[Source]:
+    try:
+        for path, place in walk_url(url):
+            if _is_audio(path.name) or str(path).endswith(url):  # a file that is named is taken whatever its name
+                yield Source(path, place)
+    except AudioError as error:
+        errors.append(error)
 
 
 def _walk(folder: Path, base: Path, errors: list[AudioError]) -> Iterator[Source]:

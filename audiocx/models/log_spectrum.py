@@ -30,6 +30,10 @@ class LogSpectrum(nn.Module):
     partial it tells how far from the bin it lies, whenever it began; where a note is struck it jumps. "centred" is the
     phase itself, and "none" leaves magnitudes.
 
+    Where a phase is noise, so is the real part that it turns. ``lean`` adds so many times the magnitude to the real
+    part (and divides by 1 + lean): from 1 on, the real part is never negative, and tells of the magnitude whatever the
+    phase.
+
     Shape: input [B, N] float32, N = T * hop_samples + the longest window; output [B, 2W, T, F], real parts first, W
     the number of windows, or of magnitudes [B, W, T, F]. Frame t is centred at sample (t + 1) * hop_samples + longest
     window / 2: the first frame's advance needs the one before.
@@ -42,9 +46,11 @@ class LogSpectrum(nn.Module):
         semitones: How many; F = semitones * bins_per_semitone.
         bins_per_semitone: An odd number, the middle bin of each in tune.
         phase: One of the above.
+        lean: See above; 0 or more.
 
     Raises:
-        ValueError: A window is odd or longer than the first, bins_per_semitone is even, or the phase unknown.
+        ValueError: A window is odd or longer than the first, bins_per_semitone is even, the phase unknown, or lean
+            negative.
     """
 
     steady: Tensor
@@ -58,13 +64,16 @@ class LogSpectrum(nn.Module):
         semitones: int,
         bins_per_semitone: int = 3,
         phase: Phase = "advance",
+        lean: float = 0.0,
     ) -> None:
         super().__init__()
         if phase not in get_args(Phase):
             raise ValueError(f"phase is one of {', '.join(map(repr, get_args(Phase)))}, not {phase!r}")
         if not windows or any(size % 2 or size > windows[0] for size in windows) or bins_per_semitone % 2 == 0:
             raise ValueError("windows are even, the longest first, and bins_per_semitone is odd")
-        self.hop_samples, self.windows, self.phase = hop_samples, tuple(windows), phase
+        if lean < 0:
+            raise ValueError(f"lean must be 0 or more, not {lean}")
+        self.hop_samples, self.windows, self.phase, self.lean = hop_samples, tuple(windows), phase, lean
         self.channels = len(windows) * (1 if phase == "none" else 2)
         # Made on the CPU even where a network is built on "meta", to be given its weights later.
         bins = torch.arange(semitones * bins_per_semitone, dtype=torch.float64, device="cpu")
@@ -93,6 +102,9 @@ class LogSpectrum(nn.Module):
         if self.phase == "advance":
             z = self._advanced(z, x[..., :-1, :], lengths[..., :-1, :])
         z = z * (compressed / length.clamp_min(1e-9))
+        if self.lean:
+            real, imag = z.split(1, 2)
+            z = torch.cat([real + self.lean * compressed, imag], 2) / (1 + self.lean)
         return z.transpose(1, 2).flatten(1, 2)
 
     def _gathered(self, samples: Tensor, index: int) -> Tensor:
@@ -115,7 +127,7 @@ class LogSpectrum(nn.Module):
 
     def extra_repr(self) -> str:
         """Names the sizes."""
-        return f"hop_samples={self.hop_samples}, windows={self.windows}, phase={self.phase!r}"
+        return f"hop_samples={self.hop_samples}, windows={self.windows}, phase={self.phase!r}, lean={self.lean}"
 
 
 def _triangles(freq_hz: Tensor, sample_rate: int, size: int, ratio: float) -> Tensor:

@@ -50,6 +50,7 @@ class NoteConfig:
         bins_per_semitone: An odd number.
         phase: What the spectra tell beside magnitudes: "advance", "centred" or, of the real network, "none"; see
             :class:`audiocx.models.log_spectrum.LogSpectrum`.
+        lean: How far the spectra lean towards real numbers; see there.
         time_stride: Frames that are looked at, and answered for, together: behind the first convolution all the others
             take as much less work.
         activation: Of the complex network: "crelu", "zrelu" or "modrelu". The real one has ReLU.
@@ -70,6 +71,7 @@ class NoteConfig:
     windows: list[int] = field(default_factory=lambda: [4096, 1024])
     bins_per_semitone: int = 3
     phase: Phase = "advance"
+    lean: float = 0.0
     time_stride: int = 2
     activation: Activation = "crelu"
     norm: Literal["standardized", "whitening", "naive", "none"] = "standardized"
@@ -147,6 +149,7 @@ class NoteNetwork(nn.Module):
             semitones,
             config.bins_per_semitone,
             config.phase,
+            config.lean,
         )
         parts = 2 if config.complex else 1
         seen = self.front_end.channels * len(config.harmonics) // parts

@@ -114,13 +114,15 @@ def test_complex_weight_turns_products_into_products() -> None:
     )
 
 
-@pytest.mark.parametrize("shape", [(4,), (5, 4), (2, 3, 4)])
-def test_complex_linear_is_the_native_one(shape: tuple[int, ...]) -> None:
+# Of a large matrix few rows and many go different ways.
+@pytest.mark.parametrize(("shape", "out"), [((4,), 6), ((5, 4), 6), ((2, 3, 4), 6), ((300,), 250), ((2, 1, 300), 250)])
+@pytest.mark.parametrize("biased", [True, False])
+def test_complex_linear_is_the_native_one(shape: tuple[int, ...], out: int, biased: bool) -> None:
     def ours(z: Tensor, w: Tensor, b: Tensor) -> Tensor:
-        bias = to_channels(b, 0)
-        return on_complex(lambda x: complex_linear(x, w.real, w.imag, bias), z, -1)
+        bias = to_channels(b, 0) if biased else None
+        return on_complex(lambda x: complex_linear(x, w.real, w.imag, bias), z, -1) + (0 if biased else b)
 
-    assert_same_map(ours, F.linear, leaf(*shape), leaf(6, 4), leaf(6))
+    assert_same_map(ours, F.linear, leaf(*shape), leaf(out, shape[-1]), leaf(out))
 
 
 CONVOLUTIONS = [

@@ -34,6 +34,9 @@ __all__ = [
 ]
 
 
+_SMALL_MATRIX = 2**16
+
+
 def to_channels(z: Tensor, dim: int = 1) -> Tensor:
     """Lays a complex tensor out as real channels, real parts first.
 
@@ -136,7 +139,16 @@ def complex_linear(x: Tensor, real: Tensor, imag: Tensor, bias: Tensor | None = 
     Returns:
         Shape [*, 2O].
     """
-    return F.linear(x, complex_weight(real, imag), bias)
+    rows, (out_features, in_features) = x.numel() // x.shape[-1], real.shape
+    # Two products with the parts put together as rows, or one with the parts of the matrix put together: what is put
+    # together must be written and read once more, so that the smaller of both is. Small ones cost nothing but calls.
+    size = out_features * in_features
+    if size < _SMALL_MATRIX or rows * (in_features + out_features) >= size:
+        return F.linear(x, complex_weight(real, imag), bias)
+    parts = torch.stack(split(x, -1))
+    (real_real, real_imag), (imag_real, imag_imag) = F.linear(parts, real), F.linear(parts, imag)
+    y = torch.cat([real_real - imag_imag, real_imag + imag_real], -1)
+    return y if bias is None else y + bias
 
 
 def complex_conv(

@@ -46,7 +46,7 @@ test-torchaudio: $(TORCHAUDIO_VENV)/.installed  ## run the tests that need torch
 bench: $(VENV)/.installed-bench  ## run the benchmarks; their tables and pictures go to output/bench
 	mkdir -p $(OUTPUT)/bench
 	$(BIN)/python benchmarks/layers.py -o $(OUTPUT)/bench/layers
-	for step in predictor sequence training; do \
+	for step in inference predictor sequence training; do \
 	    $(BIN)/python benchmarks/$${step}_step.py > $(OUTPUT)/bench/$${step}_step.md || exit 1; \
 	done
 	$(BIN)/python benchmarks/transcribe.py $(LABELLED) > $(OUTPUT)/bench/transcribe.md

@@ -108,3 +108,17 @@ def test_the_least_of_the_rounds_but_the_first_counts(layers: dict[str, Any], mo
     monkeypatch.setitem(layers["timed"].__globals__, "_took_ms", lambda *_: next(results))
     case = layers["Case"]("crelu", (2, 3, 1, 4))
     assert layers["timed"]({"audiocx": torch.nn.ReLU()}, case, torch.device("cpu"), 2) == {"audiocx": (2.0, 9.0)}
+
+
+def test_inference_is_measured_against_the_limit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = runpy.run_path(str(FOLDER / "inference_step.py"))
+    own = space["flops"].__globals__
+    monkeypatch.setitem(own, "BATCHES", (2,))
+    times = {"folded": 0.01, "trained": 0.02, "half": 0.005, "limit": 2 * space["MATRIX"] ** 3 / 1e11}
+    monkeypatch.setitem(own, "took_s", lambda calls, _: {name: times[name] for name in calls})
+    monkeypatch.setattr(sys, "argv", ["inference_step.py", "--rounds", "1"])
+    space["main"]()
+    # 52.6 MFLOP a window, as the paper's layers have it: 2 of them in 10 ms are 10.5 GFLOP/s, a tenth of the limit.
+    assert capsys.readouterr().out.splitlines()[-1] == "| 2 | 200 | 11 | 11% | 0.50 | 2.00 |"

@@ -156,10 +156,10 @@ def applied(matrix: Matrix, values: Tensor) -> Tensor:
 
 def _add_crossed(y: Tensor, x: Tensor, ri: Tensor, ir: Tensor) -> None:
     """Adds imaginary parts of x times ri to the real parts of y, and real ones times ir to the imaginary parts."""
-    y_real, y_imag = split(y)
     real, imag = split(x)
-    y_real.addcmul_(imag, _spread(ri, x.ndim))
-    y_imag.addcmul_(real, _spread(ir, x.ndim))
+    size = real.shape[1]
+    y.narrow(1, 0, size).addcmul_(imag, _spread(ri, x.ndim))
+    y.narrow(1, size, size).addcmul_(real, _spread(ir, x.ndim))
 
 
 def _spread(per_channel: Tensor, ndim: int) -> Tensor:

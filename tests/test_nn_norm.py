@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from audiocx.nn import ComplexBatchNorm
 from audiocx.nn.functional import to_channels, to_complex
-from audiocx.nn.whitening import Normalization, inverse_sqrt_2x2, inverse_sqrt_2x2_backward
+from audiocx.nn.whitening import inverse_sqrt_2x2, inverse_sqrt_2x2_backward, normalized
 
 EPS = 1e-4  # the paper's
 VARIANTS = ["whitening", "naive"]
@@ -300,7 +300,7 @@ def test_half_precision_is_computed_in_float32(variant: str, training: bool, dty
 
 
 def followed(x: Tensor, gamma: Tensor, beta: Tensor, eps: float, naive: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """What Normalization does, in matrices and followed by autograd."""
+    """What normalized does, in matrices and followed by autograd."""
     points = pairs(x)
     mean = points.mean(1)
     centred = points - mean[:, None]
@@ -324,7 +324,7 @@ def followed(x: Tensor, gamma: Tensor, beta: Tensor, eps: float, naive: bool) ->
 @pytest.mark.parametrize("naive", [False, True])
 def test_all_gradients_are_those_of_the_equations(naive: bool) -> None:
     leaves = [part.requires_grad_() for part in (features(), torch.randn(3, 3).double(), torch.randn(6).double())]
-    ours, theirs = Normalization.apply(*leaves, EPS, naive)[:3], followed(*leaves, EPS, naive)
+    ours, theirs = normalized(*leaves, EPS, naive), followed(*leaves, EPS, naive)
     weights = [torch.randn_like(part) for part in theirs]
     for one, other in zip(ours, theirs, strict=True):
         assert_close(one, other)
@@ -345,7 +345,7 @@ def test_gradients_can_be_differentiated(naive: bool) -> None:
         part.requires_grad_()
 
     def run(*parts: Tensor) -> tuple[Tensor, ...]:
-        return Normalization.apply(*parts, 0.1, naive)  # type: ignore[no-any-return]
+        return normalized(*parts, 0.1, naive)
 
     assert torch.autograd.gradcheck(run, leaves)
     assert torch.autograd.gradgradcheck(run, leaves)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .functional import accepts_complex
-from .whitening import Matrix, Normalization, applied, mixed, mixing
+from .whitening import Matrix, applied, mixed, mixing, normalized
 
 __all__ = ["ComplexBatchNorm", "NormVariant"]
 
@@ -63,7 +63,7 @@ class ComplexBatchNorm(nn.Module):
         wide = x if x.dtype == torch.float64 else x.float()
         if not self.training:
             return mixed(wide, *self.affine()).to(x.dtype)
-        y, mean, cov, _ = Normalization.apply(wide, self.gamma, self.beta, self.eps, self.variant == "naive")
+        y, mean, cov = normalized(wide, self.gamma, self.beta, self.eps, self.variant == "naive")
         self._track(mean.detach(), cov.detach())
         return y.to(x.dtype)
 

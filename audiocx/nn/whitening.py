@@ -15,12 +15,12 @@ from .functional import split
 
 __all__ = [
     "Matrix",
-    "Normalization",
     "applied",
     "inverse_sqrt_2x2",
     "inverse_sqrt_2x2_backward",
     "mixed",
     "mixing",
+    "normalized",
 ]
 
 # The entries of a 2x2 matrix for each channel, [C] each: rr, ii, ri of a symmetric one; rr, ri, ir, ii of any other.
@@ -133,10 +133,29 @@ def mixed(x: Tensor, matrix: Matrix, shift: Tensor) -> Tensor:
     Returns:
         Shape [B, 2C, *].
     """
+    if torch.compiler.is_compiling():
+        return _crossed(x, matrix) + _spread(shift, x.ndim)
     rr, ri, ir, ii = matrix
     y = torch.addcmul(_spread(shift, x.ndim), x, _spread(torch.cat([rr, ii]), x.ndim))
     _add_crossed(y, x, ri, ir)
     return y
+
+
+def _add_mixed(y: Tensor, x: Tensor, matrix: Matrix) -> Tensor:
+    """Adds x times the matrices to y, whose memory it takes where that is of use."""
+    if torch.compiler.is_compiling():
+        return y + _crossed(x, matrix)
+    rr, ri, ir, ii = matrix
+    y.addcmul_(x, _spread(torch.cat([rr, ii]), x.ndim))
+    _add_crossed(y, x, ri, ir)
+    return y
+
+
+def _crossed(x: Tensor, matrix: Matrix) -> Tensor:
+    """Multiplies in the way that the compiler, which fuses all of it, makes the most of."""
+    rr, ri, ir, ii = (_spread(entry, x.ndim) for entry in matrix)
+    real, imag = split(x)
+    return torch.cat([rr * real + ri * imag, ir * real + ii * imag], 1)
 
 
 def applied(matrix: Matrix, values: Tensor) -> Tensor:
@@ -167,24 +186,26 @@ def _spread(per_channel: Tensor, ndim: int) -> Tensor:
     return per_channel.view(1, -1, *[1] * (ndim - 2))
 
 
-class Normalization(torch.autograd.Function):
-    """Normalises by the statistics of the batch; can be differentiated any number of times."""
+def normalized(x: Tensor, gamma: Tensor, beta: Tensor, eps: float, naive: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalises by the statistics of the batch; can be differentiated any number of times.
 
+    Args:
+        x: Shape [B, 2C, *], real parts first.
+        gamma: Shape [3, C]: rr, ii, ri.
+        beta: Shape [2C].
+        eps: Added to the variances.
+        naive: See :func:`mixing`.
+
+    Returns:
+        Normalised [B, 2C, *]; the means [2C] and covariances [3, C] of the batch.
+    """
+    y, mean, cov, _ = _Normalization.apply(x, gamma, beta, eps, naive)
+    return y, mean, cov
+
+
+class _Normalization(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float, naive: bool) -> tuple[Tensor, ...]:
-        """Normalises.
-
-        Args:
-            ctx: For the backward pass.
-            x: Shape [B, 2C, *], real parts first.
-            gamma: Shape [3, C]: rr, ii, ri.
-            beta: Shape [2C].
-            eps: Added to the variances.
-            naive: See :func:`mixing`.
-
-        Returns:
-            Normalised [B, 2C, *]; the means [2C] and covariances [3, C] of the batch; what the former leave of x.
-        """
         axes = [0, *range(2, x.ndim)]
         mean = x.mean(axes)
         centred = x - _spread(mean, x.ndim)
@@ -199,15 +220,6 @@ class Normalization(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Leads gradients of all four back.
-
-        Args:
-            ctx: From the forward pass.
-            *gradients: Of what that returned; None for none.
-
-        Returns:
-            Gradients of what that was given.
-        """
         centred, gamma, cov = ctx.saved_tensors
         given, given_mean, given_cov, given_centred = gradients
         if given is None:
@@ -224,10 +236,9 @@ class Normalization(torch.autograd.Function):
         back = (m_rr, m_ir, m_ri, m_ii)
         # Through the values themselves, less their mean; and through their covariance.
         to_mean = -applied(back, to_beta) if given_mean is None else given_mean - applied(back, to_beta)
+        c_rr, c_ii, c_ri = to_cov.unbind()
         to_x = mixed(given, back, to_mean / count)
-        along, across = torch.cat([to_cov[0], to_cov[1]]) * (2 / count), to_cov[2] / count
-        to_x.addcmul_(centred, _spread(along, centred.ndim))
-        _add_crossed(to_x, centred, across, across)
+        to_x = _add_mixed(to_x, centred, (2 * c_rr / count, c_ri / count, c_ri / count, 2 * c_ii / count))
         if given_centred is not None:
             to_x = to_x + given_centred - _spread(given_centred.mean(axes), centred.ndim)
         return to_x, to_gamma, to_beta, None, None

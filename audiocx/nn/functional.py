@@ -185,11 +185,10 @@ def complex_conv(
     conv = F.conv2d if x.ndim == 4 else F.conv1d
     if groups == 1:
         weight = complex_weight(real, imag)
-        *others, step = stride if isinstance(stride, tuple) else (stride,) * (x.ndim - 2)
-        plain = all(
-            (size if isinstance(size, int) else size[-1]) == usual for size, usual in ((padding, 0), (dilation, 1))
-        )
-        if plain and step > 1 and weight.shape[-1] % step == 0 and weight.shape[1] < _FEW_CHANNELS:
+        *others, step = (stride,) * (x.ndim - 2) if isinstance(stride, int) else stride
+        edge, gap = (size if isinstance(size, int) else size[-1] for size in (padding, dilation))
+        whole = step > 1 and weight.shape[-1] % step == 0 and edge == 0 and gap == 1
+        if whole and weight.shape[1] < _FEW_CHANNELS:
             x, weight, stride = _steps_as_channels(x, step), _steps_as_channels(weight, step), (*others, 1)
         return conv(x, weight, bias, stride, padding, dilation)
     # Each group needs its own real and imaginary channels side by side; the grouped kernel is stacked alike.

@@ -6,10 +6,9 @@ hour of 8 channels at 192 kHz costs no more memory than its result.
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import AudioError, ConfigError, OutputError
+from .errors import AudioError, OutputError
 from .files import replacing
+from .resampling import at_rate, of_length, resample, resample_blocks, resample_torch, resampled_length
 from .sphere import read_header
 
 if TYPE_CHECKING:
     import soundfile
-    import torch
+
+__all__ = [
+    "AudioInfo",
+    "info",
+    "read",
+    "resample",
+    "resample_blocks",
+    "resample_torch",
+    "resampled_length",
+    "stream",
+    "write",
+]
 
 BLOCK_FRAMES = 65_536  # 2 MB of float32 at 8 channels; larger blocks are no faster
 MISSING_TOLERANCE_S = 0.1  # codecs pad and trim a few thousand samples; a cut file lacks more
@@ -147,95 +158,6 @@ def write(path: str | Path, samples: np.ndarray, sample_rate: int, subtype: str 
         raise OutputError(f"{path}: cannot be written as audio ({error}); use the suffix .wav or .flac.") from error
 
 
-def resampled_length(frames: int, rate_in: int, rate_out: int) -> int:
-    """Length of a signal after a change of rate: ceil(frames * rate_out / rate_in).
-
-    Args:
-        frames: Length before, in samples.
-        rate_in: Rate before, in Hz.
-        rate_out: Rate after, in Hz.
-
-    Returns:
-        Length after, in samples.
-
-    Raises:
-        ConfigError: A rate is not positive.
-
-    >>> resampled_length(44101, 44100, 11025)
-    11026
-    """
-    if rate_in <= 0 or rate_out <= 0:
-        raise ConfigError(f"A sample rate must be positive, not {min(rate_in, rate_out)} Hz; give it in Hz.")
-    return -(-frames * rate_out // rate_in)
-
-
-def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> NDArray[np.float32]:
-    """Change the rate of samples in memory, by band-limited interpolation (soxr, high quality).
-
-    Args:
-        samples: Float [N].
-        rate_in: Their rate, in Hz.
-        rate_out: Rate wanted, in Hz.
-
-    Returns:
-        Float32 [ceil(N * rate_out / rate_in)].
-
-    Raises:
-        ConfigError: A rate is not positive.
-    """
-    whole = [np.asarray(samples, dtype=np.float32)]
-    return np.concatenate([*resample_blocks(whole, len(samples), rate_in, rate_out)])
-
-
-def resample_blocks(
-    blocks: Iterable[NDArray[np.float32]], frames: int, rate_in: int, rate_out: int
-) -> Iterator[NDArray[np.float32]]:
-    """Change the rate of samples that come block by block; see :func:`resample`.
-
-    Args:
-        blocks: Float32 [*] each.
-        frames: How many samples all of them hold.
-        rate_in: Their rate, in Hz.
-        rate_out: Rate wanted, in Hz.
-
-    Yields:
-        Float32 [*], ceil(frames * rate_out / rate_in) in all.
-
-    Raises:
-        ConfigError: A rate is not positive.
-    """
-    yield from _of_length(_resampled(blocks, rate_in, rate_out), resampled_length(frames, rate_in, rate_out))
-
-
-def resample_torch(samples: torch.Tensor, rate_in: int, rate_out: int) -> torch.Tensor:
-    """Change the rate of samples where they lie, on the accelerator too (needs the extra ``torchaudio``).
-
-    Args:
-        samples: Float [*, N], on any device.
-        rate_in: Their rate, in Hz.
-        rate_out: Rate wanted, in Hz.
-
-    Returns:
-        Float [*, ceil(N * rate_out / rate_in)], on the same device.
-
-    Raises:
-        ConfigError: A rate is not positive, or torchaudio is missing or cannot be loaded beside this torch.
-
-    Source: J. O. Smith, "Digital Audio Resampling", 2002 (torchaudio.functional.resample).
-    """
-    resampled_length(samples.shape[-1], rate_in, rate_out)
-    try:
-        from torchaudio.functional import resample as smith
-    except (ImportError, OSError, RuntimeError) as error:  # one built for another torch fails in all three ways
-        raise ConfigError(
-            "Resampling on the accelerator needs torchaudio, which is missing or cannot be loaded beside this torch "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); install a pair that works, such "
-            "as torch 2.11.0 with torchaudio 2.11.0, or resample with audiocx.audio.resample instead."
-        ) from error
-    resampled: torch.Tensor = smith(samples, rate_in, rate_out)
-    return resampled
-
-
 @contextmanager
 def _open(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open an audio file for reading, having refused whatever cannot be one."""
@@ -321,20 +243,7 @@ def _at_rate(
     shape = () if mono else (source.channels,)
     heard = (block.mean(axis=1) for block in blocks) if mono else blocks
     length = resampled_length(source.frames, source.samplerate, rate)
-    yield from _of_length(_resampled(heard, source.samplerate, rate, shape), length, shape)
-
-
-def _of_length(
-    blocks: Iterable[NDArray[np.float32]], length: int, shape: tuple[int, ...] = ()
-) -> Iterator[NDArray[np.float32]]:
-    """Cut what is too much off the end, or make up for what lacks there by silence."""
-    left = length
-    for block in blocks:
-        kept = block[:left]
-        left -= len(kept)
-        yield kept
-    if left:
-        yield np.zeros((left, *shape), np.float32)
+    yield from of_length(at_rate(heard, source.samplerate, rate, shape), length, shape)
 
 
 def _states_length(path: Path) -> bool:
@@ -345,19 +254,3 @@ def _states_length(path: Path) -> bool:
         file.seek(10 + sum(byte << 7 * (3 - i) for i, byte in enumerate(head[6:10])) if head[:3] == b"ID3" else 0)
         first_frame = file.read(256)
     return b"Xing" in first_frame or b"Info" in first_frame
-
-
-def _resampled(
-    blocks: Iterable[np.ndarray], rate_in: int, rate_out: int, shape: tuple[int, ...] = ()
-) -> Iterator[np.ndarray]:
-    """Change the rate of blocks [*, shape]; what comes out is at least ceil(N * rate_out / rate_in) long."""
-    if rate_in == rate_out:
-        yield from blocks
-        return
-    import soxr
-
-    stream = soxr.ResampleStream(rate_in, rate_out, math.prod(shape), dtype="float32")
-    for block in blocks:
-        yield stream.resample_chunk(block)
-    # soxr rounds the length; silence worth one more output sample makes it round up
-    yield stream.resample_chunk(np.zeros((math.ceil(rate_in / rate_out), *shape), dtype=np.float32), last=True)

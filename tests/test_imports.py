@@ -16,7 +16,19 @@ PACKAGE = Path(audiocx.__file__).parent
 # From the bottom up: a module may import what stands on its own floor or below. A package stands for its modules.
 FLOORS = [
     {"errors", "files", "locations", "config", "spool"},
-    {"nn", "optim", "tangent_kernel", "audio", "sphere", "signal", "levels", "notes", "decoding", "note_decoding"}
+    {
+        "nn",
+        "optim",
+        "tangent_kernel",
+        "audio",
+        "resampling",
+        "sphere",
+        "signal",
+        "levels",
+        "notes",
+        "decoding",
+        "note_decoding",
+    }
     | {"note_stream"},
     {"beats", "midi", "sonify", "plots", "spectrograms", "running", "gaps", "tuning"},
     {"models", "data", "metrics", "note_metrics", "overview", "spectral", "baselines", "breakdown"}

@@ -96,6 +96,16 @@ def test_it_is_exported_with_the_scores_on_renders(made: SimpleNamespace, tmp_pa
     assert "recipes/musicnet_em/conf/more-notes-complex.toml FOLDER MAPS -o runs/run" in card
 
 
+def test_it_is_scored_with_a_vibrato(made: SimpleNamespace, tmp_path: Path) -> None:
+    renders = write_folder(tmp_path / "renders", (1727, 2131))
+    printed = run_script("musicnet_em/vibrato", made.folder, renders, "--cents", 0, 60, "--device", "cpu").splitlines()
+    assert printed[0] == "| vibrato up to, cents | AP | frame F1 | note F1 | with offset |"
+    assert printed[2].startswith("| 0 | ") and printed[3].startswith("| 60 | ")
+    assert printed[2].split("|")[2] != printed[3].split("|")[2]
+    without = write_folder(tmp_path / "without", (1727,))
+    assert "none of the validation ids" in refusal("musicnet_em/vibrato", made.folder, without)
+
+
 def test_the_checkpoint_is_scored_on_maps(made: SimpleNamespace, tmp_path: Path) -> None:
     words = (made.folder, made.corpus, "--device", "cpu", "-o")
     run_script("maps/evaluate", *words, tmp_path)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import CheckpointError
+from .errors import CheckpointError, ConfigError
 from .note_transcriber import NoteTranscriber
-from .transcriber import Transcriber
+from .transcriber import Precision, Transcriber
 from .transcription import Transcription
 from .window_transcriber import WindowTranscriber
 
@@ -27,56 +27,66 @@ __all__ = ["Transcriber", "load", "load_transcriber", "transcribe"]
 
 
 @overload
-def load(name_or_path: None = None, device: str = "auto") -> Transcriber: ...
+def load(name_or_path: None = None, device: str = "auto", precision: Precision = "float32") -> Transcriber: ...
 
 
 @overload
-def load(name_or_path: str | Path, device: str = "auto") -> Transcriber | Predictor: ...
+def load(name_or_path: str | Path, device: str = "auto", precision: Precision = ...) -> Transcriber | Predictor: ...
 
 
-def load(name_or_path: str | Path | None = None, device: str = "auto") -> Transcriber | Predictor:
+def load(
+    name_or_path: str | Path | None = None, device: str = "auto", precision: Precision = "float32"
+) -> Transcriber | Predictor:
     """Load a trained network.
 
     Args:
         name_or_path: A name of ``audiocx.available()`` or a checkpoint folder; None for the default transcriber.
         device: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
+        precision: In which transcribers compute: "float32", or "bfloat16", which pays on GPUs and on processors with
+            AMX. Predictors know float32 alone.
 
     Returns:
         The network, ready to transcribe music or to predict speech, as its checkpoint says.
 
     Raises:
         CheckpointError: There is no such checkpoint, or it is damaged.
-        ConfigError: The device is not there.
+        ConfigError: The device is not there, or the network does not know the precision.
     """
     from . import pretrained
     from .predictor import Predictor
 
     opened = pretrained.load_checkpoint(pretrained.DEFAULT if name_or_path is None else name_or_path)
-    kinds: dict[type, Callable[..., Transcriber | Predictor]] = {
+    if isinstance(opened, pretrained.PredictorCheckpoint):
+        if precision != "float32":
+            raise ConfigError(f"{opened.name} predicts speech in float32 alone; leave out precision={precision!r}.")
+        return Predictor(opened, device)
+    kinds: dict[type, Callable[..., Transcriber]] = {
         pretrained.TranscriberCheckpoint: WindowTranscriber,
         pretrained.NoteCheckpoint: NoteTranscriber,
-        pretrained.PredictorCheckpoint: Predictor,
     }
-    return kinds[type(opened)](opened, device)
+    return kinds[type(opened)](opened, device, precision)
 
 
-def load_transcriber(name_or_path: str | Path | None = None, device: str = "auto") -> Transcriber:
+def load_transcriber(
+    name_or_path: str | Path | None = None, device: str = "auto", precision: Precision = "float32"
+) -> Transcriber:
     """Load a trained transcriber, and nothing else.
 
     Args:
         name_or_path: A name of ``audiocx.available()`` or a checkpoint folder; None for the default transcriber.
         device: Where to run, as in :func:`load`.
+        precision: In which it computes, as in :func:`load`.
 
     Returns:
         The network, ready to transcribe.
 
     Raises:
         CheckpointError: There is no such checkpoint, it is damaged, or of a predictor.
-        ConfigError: The device is not there.
+        ConfigError: The device is not there, or there is no such precision.
     """
     from . import pretrained
 
-    loaded = load(name_or_path, device)
+    loaded = load(name_or_path, device, precision)
     if not isinstance(loaded, Transcriber):
         raise CheckpointError(
             f"{loaded.checkpoint.name} predicts speech and cannot transcribe; choose a transcriber, such as "

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import ConfigError
 from .note_decoding import NoteDecodeSettings
 from .notes import DecodeSettings, Note
 from .running import choose_device, read_samples
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from .models import MusicConfig, MusicNetwork
     from .pretrained import NoteCheckpoint, TranscriberCheckpoint
 
-__all__ = ["Evidence", "Found", "Transcriber"]
+__all__ = ["Evidence", "Found", "Precision", "Transcriber"]
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,22 +68,35 @@ class Transcriber(ABC):
     Args:
         checkpoint: What ``audiocx.pretrained.load_checkpoint`` gives.
         device: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
+        precision: In which the network computes: "float32" or "bfloat16".
 
     Attributes:
         threshold: The decoding setting that ``threshold`` of :meth:`transcribe` is.
         any_hop: Whether it can be run at other distances of the frames than its checkpoint's.
 
     Raises:
-        ConfigError: The device is not there.
+        ConfigError: The device is not there, or there is no such precision.
     """
 
     threshold: ClassVar[str]
     any_hop: ClassVar[bool]
 
-    def __init__(self, checkpoint: TranscriberCheckpoint | NoteCheckpoint, device: str = "auto") -> None:
+    def __init__(
+        self,
+        checkpoint: TranscriberCheckpoint | NoteCheckpoint,
+        device: str = "auto",
+        precision: Precision = "float32",
+    ) -> None:
+        if precision not in get_args(Precision):
+            raise ConfigError(f"There is no precision {precision!r}; choose {' or '.join(get_args(Precision))}.")
         self.checkpoint = checkpoint
         self.device = choose_device(device)
-        self.network: MusicNetwork = checkpoint.network.to(self.device)
+        network: MusicNetwork = checkpoint.network
+        if precision == "bfloat16":
+            from .models import in_bfloat16
+
+            network = in_bfloat16(network)
+        self.network: MusicNetwork = network.to(self.device)
         self.config: MusicConfig = checkpoint.network.config
 
     def transcribe(

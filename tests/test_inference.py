@@ -4,15 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import audiocx
 from audiocx import audio
 from audiocx.errors import AudioError, ConfigError
+from audiocx.inference import load_transcriber
 from audiocx.notes import DecodeSettings
+from audiocx.transcriber import Precision
 from audiocx.window_transcriber import WindowTranscriber
 
 SineFile = Callable[..., Path]
@@ -248,3 +252,20 @@ def test_the_public_functions_are_not_hidden_by_modules_of_their_name() -> None:
     import audiocx.inference
 
     assert audiocx.transcribe is audiocx.inference.transcribe and audiocx.load is audiocx.inference.load
+
+
+@pytest.mark.parametrize("kind", ["tiny_checkpoint", "tiny_notes"])
+def test_half_precision_changes_probabilities_little(kind: str, request: pytest.FixtureRequest) -> None:
+    folder, samples = request.getfixturevalue(kind), np.random.default_rng(0).normal(0, 0.1, 9000)
+    full, half = (load_transcriber(folder, "cpu", precision) for precision in get_args(Precision))
+    assert {weight.dtype for weight in half.network.body.parameters()} == {torch.bfloat16}
+    one, other = (transcriber.listen(samples).probabilities for transcriber in (full, half))
+    assert one.dtype == other.dtype == np.float32
+    np.testing.assert_allclose(other, one, atol=0.02)
+
+
+def test_a_precision_that_is_not_there_is_refused(tiny_notes: Path, tiny_predictor: Path) -> None:
+    with pytest.raises(ConfigError, match="choose float32 or bfloat16"):
+        load_transcriber(tiny_notes, "cpu", "float16")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="predicts speech in float32 alone"):
+        audiocx.load(tiny_predictor, "cpu", "bfloat16")

@@ -132,6 +132,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
+def _add_precision(parser: argparse.ArgumentParser) -> None:
+    about = "compute in float32 (default), or in bfloat16, which pays on GPUs and on processors with AMX"
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help=about)
+
+
 def _add_outputs(parser: argparse.ArgumentParser, known: Iterable[str], default: list[str]) -> None:
     parser.add_argument("-o", "--output", metavar="DIR", help="folder or URL to write to (default: this folder)")
     formats = f"what to write, with commas: {', '.join(known)} (default: {', '.join(default) or 'nothing'})"
@@ -143,6 +148,7 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.epilog = words.TRANSCRIBE_EXAMPLES
     _add_archive(parser)
     _add_model(parser)
+    _add_precision(parser)
     _add_outputs(parser, FORMATS, ["midi"])
     parser.add_argument("--sonify", action="store_true", help="also write the notes as sound: adds wav to --format")
     parser.add_argument("--list", action="store_true", help="also print the notes")
@@ -204,6 +210,7 @@ def _gaps(text: str) -> list[tuple[float, float]]:
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="folder of recordings and label files of the same stem")
     _add_model(parser)
+    _add_precision(parser)
     parser.add_argument("-o", "--output", metavar="FILE.json", help="also write the scores to this JSON file")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
 

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if output is not None:
         check_output(output, arguments.overwrite)
     pairs = find_labelled(arguments.folder)
-    pieces = list(_pieces(load_transcriber(arguments.model, arguments.device), pairs, arguments))
+    pieces = list(_pieces(load_transcriber(arguments.model, arguments.device, arguments.precision), pairs, arguments))
     if not pieces:
         raise DataError(f"{arguments.folder}: none of its recordings could be scored; mend them as told above.")
     scores = evaluate(pieces)

@@ -84,7 +84,7 @@ def read_divisions(text: str) -> int:
 def _load(arguments: argparse.Namespace) -> Transcriber:
     from ..inference import load_transcriber  # only once there is work, for it imports torch
 
-    return load_transcriber(arguments.model, arguments.device)
+    return load_transcriber(arguments.model, arguments.device, arguments.precision)
 
 
 def _transcribe(transcriber: Transcriber, job: Job, arguments: argparse.Namespace) -> Done:

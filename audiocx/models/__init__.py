@@ -8,7 +8,7 @@ from .note_network import NoteConfig, NoteNetwork
 from .predictor import PredictorConfig, PredictorNetwork
 from .sequence import SequenceConfig, SequenceNetwork
 from .transcriber import TranscriberConfig, TranscriberNetwork
-from .twin import folded
+from .twin import folded, in_bfloat16
 
 __all__ = [
     "KINDS",
@@ -27,6 +27,7 @@ __all__ = [
     "TranscriberNetwork",
     "build",
     "folded",
+    "in_bfloat16",
 ]
 
 

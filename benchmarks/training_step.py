@@ -57,7 +57,10 @@ def sampler(augmented: bool, pieces: int = 1) -> float:
         soundfile.write(audio, np.random.default_rng(0).normal(0, 0.1, 600 * 11025 // pieces), 11025)
         labels.write_text("".join(f"{t / 4}\t{t / 4 + 0.3}\t{21 + t % 88}\t80\n" for t in range(2400)))
         store = prepare([Piece("noise", audio, labels, "", "")] * pieces, draft, progress=False)
-        variation = AugmentConfig(12, 3, 20, 0.5, 3, -40) if augmented else None
+        varied = AugmentConfig(
+            gain_db=12, shift_semitones=3, detune_cents=20, shift_probability=0.5, equalizer_db=3, noise_db=-40
+        )
+        variation = varied if augmented else None
         if pieces > 1:
             return _rate(WindowSampler(store, batch_size=1, order="pieces", augmentation=variation), pieces)
         return _rate(WindowSampler(store, batch_size=BATCH, augmentation=variation))

@@ -122,3 +122,11 @@ def test_inference_is_measured_against_the_limit(
     space["main"]()
     # 52.6 MFLOP a window, as the paper's layers have it: 2 of them in 10 ms are 10.5 GFLOP/s, a tenth of the limit.
     assert capsys.readouterr().out.splitlines()[-1] == "| 2 | 200 | 11 | 11% | 0.50 | 2.00 |"
+
+
+@pytest.mark.parametrize("arguments", [(True,), (False, 3)])
+def test_the_sampler_is_measured(arguments: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    space = runpy.run_path(str(FOLDER / "training_step.py"))
+    for name in ("STEPS", "WARM_UP"):
+        monkeypatch.setitem(space["sampler"].__globals__, name, 1)
+    assert space["sampler"](*arguments) > 100

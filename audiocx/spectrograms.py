@@ -210,4 +210,4 @@ def draw_learning_curves(
     axes.grid(color=FAINT, linewidth=0.6, which="both")
     axes.spines[["top", "right"]].set_visible(False)
     if validation:
-        axes.legend(loc="upper right", frameon=False)
+        axes.legend(loc="upper right", framealpha=0.85, edgecolor="none")  # curves may run behind it

@@ -363,3 +363,20 @@ def test_where_the_determinant_is_clamped_gradients_are_those_of_what_is_compute
     found = inverse_sqrt_2x2_backward((cov, cov, cov), eps, tuple(weights))  # type: ignore[arg-type]
     for one, other in zip(found, expected, strict=True):
         assert_close(one, other)
+
+
+def test_functional_transforms_go_through() -> None:
+    # Running statistics, which are changed in place, stop them at the layer, as they do at PyTorch's own.
+    leaves = (features(), torch.randn(3, 3).double(), torch.randn(6).double())
+
+    def loss(*parts: Tensor) -> Tensor:
+        return normalized(*parts, EPS, False)[0].pow(3).sum()
+
+    found = torch.func.grad(loss, argnums=(0, 1, 2))(*leaves)
+    for part in leaves:
+        part.requires_grad_()
+    for one, other in zip(found, torch.autograd.grad(loss(*leaves), leaves), strict=True):
+        assert_close(one, other)
+    batched = torch.func.vmap(lambda x: normalized(x, *leaves[1:], EPS, False)[0])(leaves[0].unflatten(0, (4, 10)))
+    for one, part in zip(batched, leaves[0].chunk(4), strict=True):
+        assert_close(one, normalized(part, *leaves[1:], EPS, False)[0])

@@ -168,9 +168,7 @@ def applied(matrix: Matrix, values: Tensor) -> Tensor:
     Returns:
         Shape [2C].
     """
-    rr, ri, ir, ii = matrix
-    real, imag = split(values, 0)
-    return torch.cat([rr * real + ri * imag, ir * real + ii * imag])
+    return _crossed(values[None], matrix)[0]
 
 
 def _add_crossed(y: Tensor, x: Tensor, ri: Tensor, ir: Tensor) -> None:
@@ -204,19 +202,24 @@ def normalized(x: Tensor, gamma: Tensor, beta: Tensor, eps: float, naive: bool) 
 
 
 class _Normalization(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, eps: float, naive: bool) -> tuple[Tensor, ...]:
+    def forward(x: Tensor, gamma: Tensor, beta: Tensor, eps: float, naive: bool) -> tuple[Tensor, ...]:
         axes = [0, *range(2, x.ndim)]
         mean = x.mean(axes)
         centred = x - _spread(mean, x.ndim)
         real, imag = split(centred)
         cov = torch.stack([*split((centred * centred).mean(axes), 0), (real * imag).mean(axes)])
-        y = mixed(centred, mixing(cov, gamma, eps, naive), beta)
-        # What is kept are outputs, which autograd can follow when the backward pass is itself differentiated.
+        return mixed(centred, mixing(cov, gamma, eps, naive), beta), mean, cov, centred
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        _, gamma, _, ctx.eps, ctx.naive = inputs
+        _, _, cov, centred = output
+        # Inputs and outputs alone: so autograd can follow when the backward pass is itself differentiated.
         ctx.save_for_backward(centred, gamma, cov)
-        ctx.eps, ctx.naive = eps, naive
         ctx.set_materialize_grads(False)
-        return y, mean, cov, centred
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -365,6 +365,7 @@ def test_where_the_determinant_is_clamped_gradients_are_those_of_what_is_compute
         assert_close(one, other)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_functional_transforms_go_through() -> None:
     # Running statistics, which are changed in place, stop them at the layer, as they do at PyTorch's own.
     leaves = (features(), torch.randn(3, 3).double(), torch.randn(6).double())

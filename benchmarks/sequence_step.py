@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     arguments = parser.parse_args()
     keep_memory()
+    torch.set_flush_denormal(True)  # as the recipe does: GRU's gradients fade
     problem = PROBLEMS[arguments.problem](arguments.length)
     networks = {name: build(SequenceConfig(key, problem.inputs, problem.outputs)) for name, key in LAYERS.items()}  # type: ignore[arg-type]
     variants = {name: step(network, problem, arguments.batch) for name, network in networks.items()}

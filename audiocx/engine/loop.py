@@ -214,6 +214,8 @@ def run(
     _claim(folder, experiment, resume)
     seed_everything(experiment.train.seed, verbose=False)
     keep_memory()
+    # Gradients that fade over hundreds of steps become denormal, and products of them several times slower.
+    torch.set_flush_denormal(True)
     task, begun = kind(experiment, **options), folder / "last.ckpt"
     if experiment.train.start and not begun.is_file():
         task.network.load_state_dict(_start(experiment).state_dict())

@@ -20,7 +20,15 @@ from torch import Tensor, nn
 
 from .nn import StateMatrix
 
-__all__ = ["StiefelAdam", "StiefelAdamW", "StiefelRMSprop", "cayley_step_", "nearest_unitary_", "unitary_parameters"]
+__all__ = [
+    "StiefelAdam",
+    "StiefelAdamW",
+    "StiefelRMSprop",
+    "cayley_step_",
+    "nearest_unitary_",
+    "unitary_drift",
+    "unitary_parameters",
+]
 
 
 def unitary_parameters(network: nn.Module) -> list[nn.Parameter]:
@@ -33,6 +41,21 @@ def unitary_parameters(network: nn.Module) -> list[nn.Parameter]:
         Those of its :class:`audiocx.nn.StateMatrix` modules that are marked, shape [2, H, H] each.
     """
     return [part.weight for part in network.modules() if isinstance(part, StateMatrix) and part.unitary]
+
+
+@torch.no_grad()
+def unitary_drift(network: nn.Module) -> float:
+    """Tells how far training has led from the unitary matrices.
+
+    Args:
+        network: With layers such as :class:`audiocx.nn.GatedRNN`.
+
+    Returns:
+        The largest Frobenius norm of W^H W - I, in double precision, among the matrices that are to stay unitary; 0
+        where there are none.
+    """
+    matrices = [torch.complex(*weight.double()) for weight in unitary_parameters(network)]
+    return max((float((w.mH @ w - torch.eye(len(w), device=w.device)).norm()) for w in matrices), default=0.0)
 
 
 @torch.no_grad()

@@ -69,6 +69,15 @@ def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: Path) -> 
     torch.testing.assert_close(w.mH @ w, torch.eye(4, dtype=w.dtype), atol=1e-5, rtol=0)
 
 
+def test_numbers_too_small_to_matter_become_zero(tmp_path: Path) -> None:
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot")
+    small = torch.full((8,), 1e-38)
+    assert (small * 0.01).all()
+    fit(tmp_path / "run", with_training(steps=EPOCH_STEPS))
+    assert not (small * 0.01).any()
+
+
 @pytest.mark.parametrize("calls", [2, 8])
 def test_a_killed_run_goes_on_as_if_it_had_not_been(
     calls: int, whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

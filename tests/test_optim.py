@@ -17,6 +17,7 @@ from audiocx.optim import (
     StiefelRMSprop,
     cayley_step_,
     nearest_unitary_,
+    unitary_drift,
     unitary_parameters,
 )
 
@@ -99,6 +100,17 @@ def test_it_stays_unitary() -> None:
 @pytest.mark.slow
 def test_it_stays_unitary_over_ten_thousand_steps() -> None:
     assert drift(10_000, 80) < 1e-5
+
+
+def test_drift_is_that_of_the_worst_matrix_that_is_to_stay_unitary() -> None:
+    network = GatedRNN(2, 4, unitary_gates=True)
+    assert unitary_drift(network) < 1e-5
+    with torch.no_grad():
+        network.cell.state.weight.mul_(1.1)
+        network.cell.gate_state[1].weight.mul_(1.3)
+        network.cell.input.weight_real.mul_(100)
+    assert unitary_drift(network) == pytest.approx(2 * (1.3**2 - 1), rel=1e-5)  # of four singular values
+    assert unitary_drift(GatedRNN(2, 4, unitary=False)) == 0
 
 
 def test_the_nearest_unitary_matrix_is_the_polar_factor() -> None:

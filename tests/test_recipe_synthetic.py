@@ -89,8 +89,9 @@ def test_from_configuration_to_table(tmp_path: Path) -> None:
     assert printed.strip() == (tmp_path / "table" / "table.md").read_text(encoding="utf-8").strip()
     _, _, memory, free, gated = (line.split(" | ") for line in printed.splitlines() if line.startswith("|"))
     weights = f"{size_of(SequenceConfig('cgrnn', 2, 1, hidden=3)):,}"
-    assert memory[:3] == ["| memory", "5", "GRU 3"] and memory[5] == "–" and memory[-1] == "4 |"
+    assert memory[:3] == ["| memory", "5", "GRU 3"] and memory[5] == "–" and memory[-2:] == ["4", " |"]
     assert gated[:6] == ["| adding", "5", "cgRNN 3", weights, "2", "–"]
+    assert 0 < float(gated[-1].rstrip(" |")) < 1e-5 and free[-1] == " |"
     assert free[2:5] == ["cgRNN 3, activation hirose, unitary False", weights, "1"]
     assert (tmp_path / "table" / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
     assert "holds no run" in refusal("synthetic/table", tmp_path, "-o", tmp_path / "table")
@@ -100,15 +101,16 @@ def test_from_configuration_to_table(tmp_path: Path) -> None:
 
 def group(name: str, label: str, *curves: list[float]) -> Group:
     experiment = read(CONF / f"{name}.toml")
-    return Group(label, experiment, 1234, [(np.arange(1, len(c) + 1) * 100, np.array(c)) for c in curves])
+    drifts = [1e-6 * (index + 1) * (experiment.model.layer != "gru") for index in range(len(curves))]
+    return Group(label, experiment, 1234, [(np.arange(1, len(c) + 1) * 100, np.array(c)) for c in curves], drifts)
 
 
 def test_steps_to_solve_are_counted_to_the_first_validation_below_a_tenth_of_the_baseline() -> None:
     some = group("adding-cgrnn", "a", [0.2, 0.016, 0.03], [0.2, 0.017, 0.0166, 0.001], [0.2] * 5)
     rows = table([some, group("adding-gru", "b", [0.2, 0.01]), group("adding-urnn", "c", [0.3])]).splitlines()[2:5]
-    assert rows[0] == "| adding | 250 | a | 1,234 | 3 | 250 ± 71 (2 of 3 runs) | 0.001 | 0.006 | 500 |"
-    assert rows[1] == "| adding | 250 | b | 1,234 | 1 | 200 | 0.01 | 0.060 | 200 |"
-    assert rows[2] == "| adding | 250 | c | 1,234 | 1 | – | 0.3 | 1.800 | 100 |"
+    assert rows[0] == "| adding | 250 | a | 1,234 | 3 | 250 ± 71 (2 of 3 runs) | 0.001 | 0.006 | 500 | 3.0e-06 |"
+    assert rows[1] == "| adding | 250 | b | 1,234 | 1 | 200 | 0.01 | 0.060 | 200 |  |"
+    assert rows[2] == "| adding | 250 | c | 1,234 | 1 | – | 0.3 | 1.800 | 100 | 1.0e-06 |"
 
 
 def test_the_picture_has_a_field_for_each_problem_with_its_baseline() -> None:

@@ -18,6 +18,7 @@ from ..curves import read_curves
 from ..experiment import ProblemConfig, SequenceExperiment
 from ..files import replacing
 from ..models import SequenceConfig, SequenceNetwork
+from ..optim import unitary_drift
 from ..runs import open_trained, read_experiment
 from ..spectrograms import Curve, draw_learning_curves
 
@@ -39,12 +40,14 @@ class Group:
         experiment: That of the first.
         parameters: Numbers that were trained.
         curves: How the validation loss of each run fell.
+        drifts: How far from unitary the matrices of each run are that are to stay so; 0 where there are none.
     """
 
     label: str
     experiment: SequenceExperiment
     parameters: int
     curves: list[Curve]
+    drifts: list[float]
 
 
 def tabulate(description: str) -> None:
@@ -87,10 +90,11 @@ def grouped(runs: Iterable[Path]) -> list[Group]:
         experiment = read_experiment(run, SequenceExperiment)
         curve, _ = read_curves(run, "loss")
         key = dataclasses.replace(experiment, train=dataclasses.replace(experiment.train, seed=0))
+        trained = open_trained(str(run), SequenceNetwork)
         if key not in groups:
-            parameters = open_trained(str(run), SequenceNetwork).parameters
-            groups[key] = run, Group(_label(experiment.model), experiment, parameters, [])
+            groups[key] = run, Group(_label(experiment.model), experiment, trained.parameters, [], [])
         groups[key][1].curves.append(curve)
+        groups[key][1].drifts.append(unitary_drift(trained.network))
     names = [(group.label, group.experiment.problem) for _, group in groups.values()]
     # Networks alike that were trained in different ways go by the name of a run as well.
     told = [
@@ -134,14 +138,16 @@ def table(groups: Sequence[Group]) -> str:
         Markdown that also reads as text.
     """
     lines = [
-        "| problem | T | network | weights | runs | steps to solve | lowest loss | of the baseline | steps trained |",
-        "|---|---:|---|---:|---:|---:|---:|---:|---:|",
+        "| problem | T | network | weights | runs | steps to solve | lowest loss | of the baseline | steps trained "
+        "| drift |",
+        "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|",
         *map(_row, groups),
         "",
         "Losses are of the validation set. Solved: below "
         + _or(f"{part:g}" for part in {group.experiment.train.solved: None for group in groups})
         + f" of the baseline's loss; {NOT_SOLVED}: not within the steps trained. Of several runs: mean ± standard "
-        "deviation, the lowest loss and the most steps.",
+        "deviation, the lowest loss, the most steps and the largest drift. Drift: how far the matrices that are to "
+        "stay unitary are from it, ||W^H W - I||, at the lowest loss.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -159,6 +165,7 @@ def _row(group: Group) -> str:
         f"{lowest:.3g}",
         f"{lowest / problem.build().baseline:.3f}",
         f"{max(int(steps[-1]) for steps, _ in group.curves):,}",
+        f"{drift:.1e}" if (drift := max(group.drifts)) else "",
     ]
     return f"| {' | '.join(cells)} |"
 

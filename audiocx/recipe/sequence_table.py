@@ -209,5 +209,7 @@ def picture(groups: Sequence[Group]) -> Figure:
             curves = {label: of_label.get(label, []) for label in labels}
             draw_learning_curves(axes, curves, baseline=set_problem.baseline, figures=".2g")
             axes.set_title(f"{name} problem, T = {length}", loc="left", color=plots.INK)
-            axes.set(xlabel="steps", ylabel=set_problem.measure)
+            # Some solve it in hundreds of steps, others not in tens of thousands.
+            axes.set(xscale="log", xlabel="steps", ylabel=set_problem.measure)
+            axes.xaxis.set_major_formatter(lambda steps, _: f"{steps:,.0f}")
     return figure

@@ -20,7 +20,7 @@ from ..experiment import (
     SequenceTraining,
     TrainConfig,
 )
-from .machine import keep_memory
+from .machine import denormals_as_zero, keep_memory
 from .notes import NoteTask, fit_notes
 from .predictor import PredictorTask, fit_predictor
 from .ranks import is_first
@@ -40,6 +40,7 @@ __all__ = [
     "SequenceTraining",
     "TrainConfig",
     "TranscriberTask",
+    "denormals_as_zero",
     "fit",
     "fit_notes",
     "fit_predictor",

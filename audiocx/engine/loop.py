@@ -36,7 +36,7 @@ from ..files import replacing
 from ..models import AnyNetwork, build
 from ..optim import StiefelAdamW, nearest_unitary_, unitary_parameters
 from ..runs import load_network, read_experiment
-from .machine import keep_memory
+from .machine import denormals_as_zero, keep_memory
 from .ranks import Place, summed
 
 __all__ = ["Corpora", "Place", "Task", "run"]
@@ -214,8 +214,6 @@ def run(
     _claim(folder, experiment, resume)
     seed_everything(experiment.train.seed, verbose=False)
     keep_memory()
-    # Gradients that fade over hundreds of steps become denormal, and products of them several times slower.
-    torch.set_flush_denormal(True)
     task, begun = kind(experiment, **options), folder / "last.ckpt"
     if experiment.train.start and not begun.is_file():
         task.network.load_state_dict(_start(experiment).state_dict())
@@ -236,7 +234,7 @@ def run(
         log_every_n_steps=20,
     )
     _check_processes(trainer.num_devices, trainer.num_nodes)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), denormals_as_zero():
         for message in _BESIDE_THE_POINT:
             warnings.filterwarnings("ignore", message)
         trainer.fit(task, ckpt_path=begun if begun.is_file() else None, weights_only=True)

@@ -26,6 +26,7 @@ LEVEL_COLOURS, DIFFERENCE_COLOURS = "magma", "RdBu_r"
 SHOWN_RANGE_DB = 80.0
 # Of the differences, this part is within the colour scale.
 SHOWN_PER_CENT = 99.0
+LINE_STYLES = ("-", "-.", ":")  # where there are more lines than colours
 LEGEND_CHARACTERS = 40  # a line; longer ones would leave the curves no room
 INCHES_PER_SECOND = 1.2
 INCHES_PER_ROW = 2.5
@@ -195,13 +196,14 @@ def draw_learning_curves(
     """
     for index, (label, curves) in enumerate(validation.items()):
         colour = LINE_COLOURS[index % len(LINE_COLOURS)]
+        style = LINE_STYLES[index // len(LINE_COLOURS) % len(LINE_STYLES)]
         for steps, mse in (training or {}).get(label, ()):
             axes.plot(steps, mse, color=colour, linewidth=0.8, linestyle="--", alpha=0.5)
         for number, (steps, mse) in enumerate(curves):
             lowest = min(float(np.min(own)) for _, own in curves if len(own))
             # A network that differs from the paper's has its settings for a name.
             text = textwrap.fill(f"{label}  (lowest {lowest:{figures}})", LEGEND_CHARACTERS)
-            axes.plot(steps, mse, color=colour, linewidth=1.8, label=text if number == 0 else "_")
+            axes.plot(steps, mse, color=colour, linewidth=1.8, linestyle=style, label=text if number == 0 else "_")
     if training and any(training.values()):
         axes.plot([], [], color=INK, linewidth=0.8, linestyle="--", alpha=0.5, label="while training")
     if baseline is not None:

@@ -197,7 +197,7 @@ def picture(groups: Sequence[Group]) -> Figure:
     names = list(dict.fromkeys(problem.name for problem in problems))
     lengths = sorted({problem.length for problem in problems})
     labels = dict.fromkeys(group.label for group in groups)
-    figure = plots.new_figure(6.4 * len(lengths), 4.4 * len(names))
+    figure = plots.new_figure(6.4 * len(lengths), 5.2 * len(names))
     for row, name in enumerate(names):
         for column, length in enumerate(lengths):
             problem = ProblemConfig(name, length)
@@ -208,6 +208,11 @@ def picture(groups: Sequence[Group]) -> Figure:
             axes = figure.add_subplot(len(names), len(lengths), row * len(lengths) + column + 1)
             curves = {label: of_label.get(label, []) for label in labels}
             draw_learning_curves(axes, curves, baseline=set_problem.baseline, figures=".2g")
+            # Many curves fill their field: what they are stands below it.
+            handles, texts = axes.get_legend_handles_labels()
+            axes.legend(
+                handles, texts, loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2, edgecolor="none", fontsize=8
+            )
             axes.set_title(f"{name} problem, T = {length}", loc="left", color=plots.INK)
             # Some solve it in hundreds of steps, others not in tens of thousands.
             axes.set(xscale="log", xlabel="steps", ylabel=set_problem.measure)

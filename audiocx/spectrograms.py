@@ -200,7 +200,7 @@ def draw_learning_curves(
         for steps, mse in (training or {}).get(label, ()):
             axes.plot(steps, mse, color=colour, linewidth=0.8, linestyle="--", alpha=0.5)
         for number, (steps, mse) in enumerate(curves):
-            lowest = min(float(np.min(own)) for _, own in curves if len(own))
+            lowest = min(float(np.nanmin(own)) for _, own in curves if len(own))
             # A network that differs from the paper's has its settings for a name.
             text = textwrap.fill(f"{label}  (lowest {lowest:{figures}})", LEGEND_CHARACTERS)
             axes.plot(steps, mse, color=colour, linewidth=1.8, linestyle=style, label=text if number == 0 else "_")

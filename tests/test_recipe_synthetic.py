@@ -107,10 +107,12 @@ def group(name: str, label: str, *curves: list[float]) -> Group:
 
 def test_steps_to_solve_are_counted_to_the_first_validation_below_a_tenth_of_the_baseline() -> None:
     some = group("adding-cgrnn", "a", [0.2, 0.016, 0.03], [0.2, 0.017, 0.0166, 0.001], [0.2] * 5)
-    rows = table([some, group("adding-gru", "b", [0.2, 0.01]), group("adding-urnn", "c", [0.3])]).splitlines()[2:5]
+    rows = table(
+        [some, group("adding-gru", "b", [0.2, 0.01]), group("adding-urnn", "c", [0.3, float("nan")])]
+    ).splitlines()[2:5]
     assert rows[0] == "| adding | 250 | a | 1,234 | 3 | 250 ± 71 (2 of 3 runs) | 0.001 | 0.006 | 500 | 3.0e-06 |"
     assert rows[1] == "| adding | 250 | b | 1,234 | 1 | 200 | 0.01 | 0.060 | 200 |  |"
-    assert rows[2] == "| adding | 250 | c | 1,234 | 1 | – | 0.3 | 1.800 | 100 | 1.0e-06 |"
+    assert rows[2] == "| adding | 250 | c | 1,234 | 1 | – | 0.3 | 1.800 | 200 | 1.0e-06 |"
 
 
 def test_the_picture_has_a_field_for_each_problem_with_its_baseline() -> None:

@@ -154,7 +154,8 @@ def table(groups: Sequence[Group]) -> str:
 
 def _row(group: Group) -> str:
     problem = group.experiment.problem
-    lowest = min(float(losses.min()) for _, losses in group.curves)
+    # A run that diverged has losses that are no numbers.
+    lowest = min(float(np.nanmin(losses)) for _, losses in group.curves)
     cells = [
         problem.name,
         str(problem.length),
@@ -208,6 +209,8 @@ def picture(groups: Sequence[Group]) -> Figure:
             axes = figure.add_subplot(len(names), len(lengths), row * len(lengths) + column + 1)
             curves = {label: of_label.get(label, []) for label in labels}
             draw_learning_curves(axes, curves, baseline=set_problem.baseline, figures=".2g")
+            # A run that diverges would leave the others no room.
+            axes.set_ylim(top=min(axes.get_ylim()[1], 10 * set_problem.baseline))
             # Many curves fill their field: what they are stands below it.
             handles, texts = axes.get_legend_handles_labels()
             axes.legend(

@@ -1,6 +1,6 @@
 """The training step of the recurrent layers on a synthetic problem, beside torch.nn.GRU's of about as many weights.
 
-python benchmarks/sequence_step.py [--problem adding] [--length 250] [--batch 128] [--rounds 3]
+python benchmarks/sequence_step.py [--problem adding] [--length 250] [--batch 128] [--rounds 3] [--denormals]
 
 Sequences are drawn, and steps taken, as the recipe does. The variants take turns in one process; the figure is the best
 of the rounds.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 
@@ -43,13 +44,14 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=250, help="T (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=128, help="sequences a step (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
+    parser.add_argument("--denormals", action="store_true", help="do not take them for zero, as training does")
     arguments = parser.parse_args()
     keep_memory()
     problem = PROBLEMS[arguments.problem](arguments.length)
     networks = {name: build(SequenceConfig(key, problem.inputs, problem.outputs)) for name, key in LAYERS.items()}  # type: ignore[arg-type]
     variants = {name: step(network, problem, arguments.batch) for name, network in networks.items()}
     best = dict.fromkeys(variants, 0.0)
-    with denormals_as_zero():  # as training has it
+    with nullcontext() if arguments.denormals else denormals_as_zero():
         for round_ in range(arguments.rounds + 1):
             for name, once in variants.items():
                 began_s = time.perf_counter()

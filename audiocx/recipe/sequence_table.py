@@ -212,10 +212,7 @@ def picture(groups: Sequence[Group]) -> Figure:
             # A run that diverges would leave the others no room.
             axes.set_ylim(top=min(axes.get_ylim()[1], 10 * set_problem.baseline))
             # Many curves fill their field: what they are stands below it.
-            handles, texts = axes.get_legend_handles_labels()
-            axes.legend(
-                handles, texts, loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2, edgecolor="none", fontsize=8
-            )
+            axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2, edgecolor="none", fontsize=8)
             axes.set_title(f"{name} problem, T = {length}", loc="left", color=plots.INK)
             # Some solve it in hundreds of steps, others not in tens of thousands.
             axes.set(xscale="log", xlabel="steps", ylabel=set_problem.measure)

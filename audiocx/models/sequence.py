@@ -109,5 +109,6 @@ class SequenceNetwork(nn.Module):
         if self.complex:
             x = torch.cat([x, torch.zeros_like(x)], -1)
         states, _ = self.layer(x)
-        answers: Tensor = self.readout(states)
+        # The layers' memory has time first; a product of it as it lies copies nothing.
+        answers: Tensor = self.readout(states.transpose(0, 1)).transpose(0, 1)
         return answers

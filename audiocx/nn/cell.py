@@ -7,7 +7,7 @@ with a gradient of its own and gathers the weights' in one call at the end.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
@@ -18,6 +18,9 @@ from .functional import complex_weight, radial, to_channels, to_complex
 from .init import init_complex_
 
 __all__ = ["Cell", "Layer", "Radius", "Slopes", "StateActivation", "StateActivationName", "StateMatrix", "activate"]
+
+# Steps that are led back together: what they need stays in the processor's cache, and the whole run's is never there.
+STRETCH = 16
 
 StateActivationName = Literal["modrelu", "hirose"]
 # New magnitudes of the old [*, H] and of one learnt number a unit [H].
@@ -192,7 +195,7 @@ class Layer(nn.Module):
         return torch.stack(states)
 
 
-def activate(pre: Tensor, length: Tensor, radius: Radius, weight: Tensor) -> Tensor:
+def activate(pre: Tensor, length: Tensor, radius: Radius, weight: Tensor, out: Tensor | None = None) -> Tensor:
     """Applies a state activation to values [B, 2H], of which only the phases stay.
 
     Args:
@@ -200,6 +203,7 @@ def activate(pre: Tensor, length: Tensor, radius: Radius, weight: Tensor) -> Ten
         length: Where to note the magnitudes, [B, H].
         radius: New magnitudes of the old.
         weight: Its learnt numbers, [H].
+        out: Where to put the new values, if anywhere, [B, 2, H].
 
     Returns:
         The new values, [B, 2, H].
@@ -207,7 +211,12 @@ def activate(pre: Tensor, length: Tensor, radius: Radius, weight: Tensor) -> Ten
     parts = pre.view(len(pre), 2, -1)
     torch.hypot(parts[:, 0], parts[:, 1], out=length)
     parts.div_(length.clamp_min(torch.finfo(length.dtype).tiny).unsqueeze(1))
-    return radius(length, weight).unsqueeze(1) * parts
+    return torch.mul(radius(length, weight).unsqueeze(1), parts, out=out)
+
+
+def stretches(*whole: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Cuts what a run has met, [T, *] each, into stretches of steps that are led back together."""
+    return zip(*(tensor.split(STRETCH) for tensor in whole), strict=True)
 
 
 def dot(a: Tensor, b: Tensor, out: Tensor) -> None:
@@ -217,13 +226,13 @@ def dot(a: Tensor, b: Tensor, out: Tensor) -> None:
 
 
 class Slopes:
-    """The derivatives of a state activation at all the values that a run has met.
+    """The derivatives of a state activation at all the values that a stretch of steps has met.
 
     Args:
         radius: New magnitudes of the old.
         weight: Its learnt numbers, [H].
-        lengths: The old magnitudes, [T, B, H].
-        phases: Of the values, [T, B, 2, H].
+        lengths: The old magnitudes, [S, B, H].
+        phases: Of the values, [S, B, 2H].
     """
 
     def __init__(self, radius: Radius, weight: Tensor, lengths: Tensor, phases: Tensor) -> None:
@@ -231,11 +240,11 @@ class Slopes:
             lengths, self.weight = lengths.detach().requires_grad_(), weight.detach().requires_grad_()
             self.graph = radius(lengths, self.weight)
             (slope,) = torch.autograd.grad(self.graph.sum(), lengths, retain_graph=True)
-        self.radii, self.along = self.graph.detach(), torch.empty_like(slope)
+        self.radii, self.phases, self.along = self.graph.detach(), phases.unflatten(2, (2, -1)), torch.empty_like(slope)
         # Across its phase a value is stretched as its magnitude is, along it by the slope; at 0 there is no phase.
         across = torch.where(lengths > 0, self.radii / lengths, 0).detach()
         # A view of each step's at once, for views one by one cost as much as some of the products.
-        self.steps = [*zip(across.unsqueeze(2), slope - across, phases, self.along, strict=True)]
+        self.steps = [*zip(across.unsqueeze(2), slope - across, self.phases, self.along, strict=True)]
 
     def back(self, time: int, gradient: Tensor, out: Tensor) -> None:
         """Leads a gradient [B, 2, H] back through the activation of one step, into ``out``."""

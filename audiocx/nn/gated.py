@@ -12,10 +12,22 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .cell import Cell, Layer, Radius, Slopes, StateActivation, StateActivationName, StateMatrix, activate, dot
+from .cell import (
+    Cell,
+    Layer,
+    Radius,
+    Slopes,
+    StateActivation,
+    StateActivationName,
+    StateMatrix,
+    activate,
+    dot,
+    stretches,
+)
 from .functional import complex_weight, magnitude
 from .init import init_complex_
 from .linear import ComplexLinear
@@ -27,9 +39,8 @@ GateName = Literal["mod-sigmoid", "prod", "hirose", "single"]
 GateFunction = Callable[[Tensor, Any], Tensor]
 
 
-def _mod_sigmoid(z: Tensor, weight: Any) -> Tensor:
-    real, imag = z.unflatten(-1, (2, 2, -1)).unbind(-3)
-    return torch.lerp(imag, real, weight[0].sigmoid()).sigmoid().flatten(-2)
+def _sigmoid(z: Tensor, weight: Any) -> Tensor:
+    return z.sigmoid()
 
 
 def _prod(z: Tensor, weight: Any) -> Tensor:
@@ -45,16 +56,12 @@ def _hirose(z: Tensor, weight: Any) -> Tensor:
     return (torch.tanh(length / m.square()) * torch.sigmoid(a * phase + b)).flatten(-2)
 
 
-def _single(z: Tensor, weight: Any) -> Tensor:
-    return z.sigmoid()
-
-
 # With what the learnt numbers start at.
 _GATES: dict[str, tuple[GateFunction, tuple[float, ...]]] = {
-    "mod-sigmoid": (_mod_sigmoid, (0.0,)),
+    "mod-sigmoid": (_sigmoid, (0.0,)),
     "prod": (_prod, ()),
     "hirose": (_hirose, (1.0, 2.0, 4.0)),
-    "single": (_single, ()),
+    "single": (_sigmoid, ()),
 }
 
 
@@ -88,12 +95,31 @@ class Gate(nn.Module):
 
     @property
     def function(self) -> GateFunction:
-        """What makes the gates of values and of the learnt numbers."""
+        """What makes the gates of mixed values and of the learnt numbers that are left."""
         return _GATES[self.name][0]
+
+    @property
+    def left(self) -> Tensor | None:
+        """The learnt numbers that mixing has not taken."""
+        return None if self.name == "mod-sigmoid" else self.weight
+
+    def mix(self, z: Tensor) -> Tensor:
+        """Does what is linear in a gate; of a matrix that makes z it may as well be done once, before the product.
+
+        Args:
+            z: Values [*, 2GH], or the columns that make them.
+
+        Returns:
+            Of "mod-sigmoid" a Re z + (1 - a) Im z, [*, 2H]; of the others z itself.
+        """
+        if self.name != "mod-sigmoid":
+            return z
+        real, imag = z.unflatten(-1, (2, 2, -1)).unbind(-3)
+        return torch.lerp(imag, real, self.get_parameter("weight")[0].sigmoid()).flatten(-2)
 
     def forward(self, z: Tensor) -> Tensor:
         """Gives both gates."""
-        return self.function(z, self.weight)
+        return self.function(self.mix(z), self.left)
 
     def extra_repr(self) -> str:
         """Names the gate."""
@@ -151,17 +177,19 @@ class GatedCell(Cell):
         nn.init.constant_(self.gate_input.get_parameter("bias"), gate_bias)
 
     def drives(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Gives V_r x + b_r with V_z x + b_z, and V x + b."""
-        return self.gate_input(x), self.input(x)
+        """Gives V_r x + b_r with V_z x + b_z, mixed, and V x + b."""
+        opening = self.gate_input
+        weight = self.gate.mix(complex_weight(opening.weight_real, opening.weight_imag).T)
+        return F.linear(x, weight.T, self.gate.mix(opening.get_parameter("bias"))), self.input(x)
 
     def matrices(self) -> tuple[Tensor, ...]:
-        """Gives W_r with W_z, and W."""
+        """Gives W_r with W_z, mixed, and W."""
         real, imag = torch.cat([part.get_parameter("weight") for part in self.gate_state], 1)
-        return complex_weight(real, imag).T.contiguous(), self.state.transposed()
+        return self.gate.mix(complex_weight(real, imag).T).contiguous(), self.state.transposed()
 
     def step(self, drives: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
         """Gives the state that follows."""
-        gates = self.gate(torch.addmm(drives[0], hidden, matrices[0]))
+        gates = self.gate.function(torch.addmm(drives[0], hidden, matrices[0]), self.gate.left)
         # The same gate for real and imaginary parts.
         reset, update = gates.unflatten(-1, (2, 1, -1)).unbind(-3)
         parts = hidden.unflatten(-1, (2, -1))
@@ -171,7 +199,7 @@ class GatedCell(Cell):
     def run(self, drives: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
         """Gives all the states that follow."""
         functions = (self.gate.function, self.activation.radius)
-        return _Steps.apply(functions, self.gate.weight, self.activation.weight, *drives, *matrices, hidden)
+        return _Steps.apply(functions, self.gate.left, self.activation.weight, *drives, *matrices, hidden)
 
 
 class GatedRNN(Layer):
@@ -211,7 +239,10 @@ class GatedRNN(Layer):
 
 
 class _Steps(torch.autograd.Function):
-    """The recurrence: drives [T, B, 2GH] and [T, B, 2H], their matrices and a state [B, 2H] to states [T, B, 2H]."""
+    """The recurrence: drives [T, B, GH] and [T, B, 2H], their matrices and a state [B, 2H] to states [T, B, 2H].
+
+    GH, real, are 2H or 4H values that the gates are made of, mixed.
+    """
 
     @staticmethod
     def forward(
@@ -226,52 +257,70 @@ class _Steps(torch.autograd.Function):
         hidden: Tensor,
     ) -> Tensor:
         (times, batch, size), (gate, radius) = drive.shape, functions
-        pre, gates, held, phases = (drive.new_empty(times, batch, n) for n in (gate_drive.shape[-1], size, size, size))
+        # The gates and what they hold are made anew on the way back: fetching them from memory costs more.
+        pre, phases = drive.new_empty(gate_drive.shape), drive.new_empty(drive.shape)
         lengths, states = drive.new_empty(times, batch, size // 2), drive.new_empty(times + 1, batch, size)
         states[0] = hidden
-        steps = zip(gate_drive, drive, pre, gates, held, phases, lengths, states, states[1:], strict=False)
-        for gate_now, now, z, both, kept, phase, length, state, follows in steps:
+        for gate_now, now, z, phase, length, state, follows in zip(
+            gate_drive, drive, pre, phases, lengths, states, states[1:], strict=False
+        ):
             torch.addmm(gate_now, state, gate_matrix, out=z)
-            reset, update = both.copy_(gate(z, gate_weight)).view(batch, 2, 1, -1).unbind(1)
+            reset, update = gate(z, gate_weight).view(batch, 2, 1, -1).unbind(1)
             parts = state.view(batch, 2, -1)
-            torch.mul(reset, parts, out=kept.view(batch, 2, -1))
-            torch.addmm(now, kept, matrix, out=phase)
+            torch.addmm(now, (reset * parts).view(batch, -1), matrix, out=phase)
             torch.lerp(parts, activate(phase, length, radius, weight), update, out=follows.view(batch, 2, -1))
         ctx.functions = functions
-        ctx.save_for_backward(gate_weight, weight, gate_matrix, matrix, pre, gates, held, phases, lengths, states)
+        ctx.save_for_backward(gate_weight, weight, gate_matrix, matrix, pre, phases, lengths, states)
         return states[1:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, to_states: Tensor) -> tuple[Tensor | None, ...]:
-        gate_weight, weight, gate_matrix, matrix, pre, gates, held, phases, lengths, states = ctx.saved_tensors
-        (times, batch, _), (gate, radius) = phases.shape, ctx.functions
-        phases, parts = phases.unflatten(2, (2, -1)), states[:-1].unflatten(2, (2, -1))
-        slopes, opening = Slopes(radius, weight, lengths, phases), _Opening(gate, gate_weight, pre)
-        ahead = slopes.radii.unsqueeze(2) * phases - parts
-        reset, update = gates.view(times, batch, 2, 1, -1).unbind(2)
-        to_pre, to_drive, to_gates = torch.empty_like(pre), torch.empty_like(held), torch.empty_like(gates)
+        gate_weight, weight, gate_matrix, matrix, pre, phases, lengths, states = ctx.saved_tensors
+        gate, radius = ctx.functions
+        to_pre, to_drive, states = torch.empty_like(pre), torch.empty_like(phases), states[:-1]
+        to_gate_matrix, to_matrix, to_weight = (torch.zeros_like(part) for part in (gate_matrix, matrix, weight))
+        to_gate_weight = None if gate_weight is None else torch.zeros_like(gate_weight)
         hidden, backs = torch.zeros_like(states[0]), (gate_matrix.T.contiguous(), matrix.T.contiguous())
-        steps = zip(to_states, to_pre, to_drive, to_gates, ahead, parts, reset, update, opening.slopes, strict=True)
-        for time, (to_state, to_z, out, both, toward, state, kept, new, opens) in reversed([*enumerate(steps)]):
-            gradient = (hidden + to_state).view(batch, 2, -1)
-            to_reset, to_update = both.view(batch, 2, -1).unbind(1)
-            dot(gradient, toward, to_update)
-            to_new = gradient * new
-            slopes.back(time, to_new, out.view(batch, 2, -1))
-            to_held = (out @ backs[1]).view(batch, 2, -1)
-            dot(to_held, state, to_reset)
-            # The gates' values have real and imaginary parts; of "single" one is a gate's, the other the other's.
-            torch.mul(opens, both.unsqueeze(1), out=to_z.view_as(opens))
-            hidden = torch.addmm((gradient - to_new).addcmul_(kept, to_held).flatten(1), to_z, backs[0])
-        to_gate_matrix = states[:-1].flatten(0, 1).T @ to_pre.flatten(0, 1)
-        to_matrix = held.flatten(0, 1).T @ to_drive.flatten(0, 1)
-        to_weights = opening.to_weight(to_gates), slopes.to_weight()
-        return None, *to_weights, to_pre, to_drive, to_gate_matrix, to_matrix, hidden
+        whole = (to_states, to_pre, to_drive, pre, phases, lengths, states)
+        for ahead, to_z, out, z, phase, length, state in reversed([*stretches(*whole)]):
+            slopes, opening = Slopes(radius, weight, length, phase), _Opening(gate, gate_weight, z)
+            held = (opening.reset * state.unflatten(2, (2, -1))).flatten(2)
+            hidden = _back(hidden, (ahead, to_z, out, state), slopes, opening, backs)
+            to_gate_matrix.addmm_(state.flatten(0, 1).T, to_z.flatten(0, 1))
+            to_matrix.addmm_(held.flatten(0, 1).T, out.flatten(0, 1))
+            to_weight += slopes.to_weight()
+            if to_gate_weight is not None:
+                to_gate_weight += opening.to_weight()
+        return None, to_gate_weight, to_weight, to_pre, to_drive, to_gate_matrix, to_matrix, hidden
+
+
+def _back(
+    hidden: Tensor, steps: tuple[Tensor, ...], slopes: Slopes, opening: _Opening, backs: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Leads a gradient [B, 2H] back through a stretch of steps, all [S, B, *], and gives what has come through."""
+    to_states, to_pre, to_drive, states = steps
+    batch, states = states.shape[1], states.unflatten(2, (2, -1))
+    toward = slopes.radii.unsqueeze(2) * slopes.phases - states
+    to_gates = opening.gradient.unflatten(2, (2, -1)).unbind(2)
+    own = (opening.reset, opening.update, opening.slopes, opening.gradient, *to_gates)
+    views = zip(to_states, to_pre, to_drive, states, toward, *own, strict=True)
+    for time, view in reversed([*enumerate(views)]):
+        to_state, to_z, out, state, ahead, reset, update, opens, to_both, to_reset, to_update = view
+        gradient = (hidden + to_state).view(batch, 2, -1)
+        dot(gradient, ahead, to_update)
+        to_new = gradient * update
+        slopes.back(time, to_new, out.view(batch, 2, -1))
+        to_held = (out @ backs[1]).view(batch, 2, -1)
+        dot(to_held, state, to_reset)
+        # Both parts of a gate's value have its gradient; mixed values, and those of "single", are one a gate.
+        torch.mul(opens, to_both.view(batch, 1, -1), out=to_z.view_as(opens))
+        hidden = gradient.sub_(to_new).addcmul_(reset, to_held).view(batch, -1).addmm_(to_z, backs[0])
+    return hidden
 
 
 class _Opening:
-    """The derivatives of both gates at all the values [T, B, 2GH] that a run has met."""
+    """Both gates and their derivatives at all the values [S, B, GH] that a stretch of steps has met."""
 
     def __init__(self, gate: GateFunction, weight: Tensor | None, pre: Tensor) -> None:
         self.weight = None if weight is None else weight.detach().requires_grad_()
@@ -279,8 +328,11 @@ class _Opening:
             pre = pre.detach().requires_grad_()
             self.graph = gate(pre, self.weight)
             (slopes,) = torch.autograd.grad(self.graph.sum(), pre, retain_graph=weight is not None)
-        self.slopes = slopes.unflatten(2, (-1, self.graph.shape[2]))  # [T, B, G, 2H]
+        self.reset, self.update = self.graph.detach().unflatten(2, (2, 1, -1)).unbind(2)  # [S, B, 1, H]
+        self.slopes = slopes.unflatten(2, (-1, self.graph.shape[2]))  # [S, B, 1 or 2, 2H]
+        self.gradient = torch.empty_like(self.graph)  # of the gates, to be filled
 
-    def to_weight(self, gradient: Tensor) -> Tensor | None:
-        """Gives the gradient of the learnt numbers, if any, once all steps have been led back."""
-        return None if self.weight is None else torch.autograd.grad(self.graph, self.weight, gradient)[0]
+    def to_weight(self) -> Tensor:
+        """Gives the gradient of the learnt numbers, where there are any, once all steps have been led back."""
+        assert self.weight is not None
+        return torch.autograd.grad(self.graph, self.weight, self.gradient)[0]

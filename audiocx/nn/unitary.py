@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .cell import Cell, Layer, Radius, Slopes, StateActivation, StateActivationName, StateMatrix, activate
+from .cell import Cell, Layer, Radius, Slopes, StateActivation, StateActivationName, StateMatrix, activate, stretches
 from .linear import ComplexLinear
 
 __all__ = ["UnitaryCell", "UnitaryRNN"]
@@ -95,7 +95,7 @@ class _Steps(torch.autograd.Function):
         states[0] = hidden
         for now, state, follows, phase, length in zip(drive, states, states[1:], phases, lengths, strict=False):
             torch.addmm(now, state, matrix, out=phase)
-            follows.copy_(activate(phase, length, radius, weight).flatten(1))
+            activate(phase, length, radius, weight, follows.view(batch, 2, -1))
         ctx.radius = radius
         ctx.save_for_backward(weight, matrix, phases, lengths, states)
         return states[1:]
@@ -104,12 +104,15 @@ class _Steps(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, to_states: Tensor) -> tuple[None, Tensor, Tensor, Tensor, Tensor]:
         weight, matrix, phases, lengths, states = ctx.saved_tensors
-        slopes = Slopes(ctx.radius, weight, lengths, phases.unflatten(2, (2, -1)))
-        to_drive, hidden, back = torch.empty_like(phases), torch.zeros_like(states[0]), matrix.T.contiguous()
-        for time, (to_state, out) in reversed([*enumerate(zip(to_states, to_drive, strict=True))]):
-            gradient = hidden + to_state
-            slopes.back(time, gradient.unflatten(1, (2, -1)), out.unflatten(1, (2, -1)))
-            hidden = out @ back
-        # The same product for all times at once.
-        to_matrix = states[:-1].flatten(0, 1).T @ to_drive.flatten(0, 1)
-        return None, slopes.to_weight(), to_drive, to_matrix, hidden
+        to_drive, to_matrix, to_weight = torch.empty_like(phases), torch.zeros_like(matrix), torch.zeros_like(weight)
+        hidden, back = torch.zeros_like(states[0]), matrix.T.contiguous()
+        whole = (to_states, to_drive, phases, lengths, states[:-1])
+        for ahead, out, phase, length, state in reversed([*stretches(*whole)]):
+            slopes = Slopes(ctx.radius, weight, length, phase)
+            for time, (to_state, to_now) in reversed([*enumerate(zip(ahead, out, strict=True))]):
+                gradient = hidden + to_state
+                slopes.back(time, gradient.unflatten(1, (2, -1)), to_now.unflatten(1, (2, -1)))
+                hidden = to_now @ back
+            to_matrix.addmm_(state.flatten(0, 1).T, out.flatten(0, 1))
+            to_weight += slopes.to_weight()
+        return None, to_weight, to_drive, to_matrix, hidden

@@ -27,3 +27,7 @@ class DataError(AudiocxError):
 
 class OutputError(AudiocxError):
     """A result that cannot be written, or would overwrite one that exists."""
+
+
+class TrainingError(AudiocxError):
+    """A training that has led nowhere."""

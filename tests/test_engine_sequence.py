@@ -14,7 +14,7 @@ from audiocx.config import to_dict
 from audiocx.curves import read_curves
 from audiocx.data.sequences import VALIDATION_BATCHES, AddingProblem, ProblemSampler, validation_sampler
 from audiocx.engine import SequenceExperiment, SequenceTask, SequenceTraining, fit_sequences
-from audiocx.errors import ConfigError
+from audiocx.errors import ConfigError, TrainingError
 from audiocx.experiment import ProblemConfig, experiment_of
 from audiocx.models import SequenceConfig
 from audiocx.optim import StiefelAdamW, StiefelRMSprop
@@ -104,6 +104,21 @@ def test_it_stops_once_the_problem_is_solved_and_stays_so(tmp_path: Path, monkey
     assert (last["global_step"], last["solved"]) == (3, True) and len(logged(tmp_path, "val/loss")) == 3
     fit(tmp_path, experiment)
     assert checkpoint(tmp_path / "last.ckpt")["global_step"] == 3
+
+
+def test_a_training_that_diverges_ends_and_keeps_what_was_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(task: SequenceTask, *_: Any) -> None:
+        if task.global_step == 2 * EPOCH_STEPS - 1:
+            torch.nn.init.constant_(task.network.readout.bias, float("nan"))
+
+    monkeypatch.setattr(SequenceTask, "on_train_batch_end", spoil)
+    with pytest.raises(TrainingError, match="diverged: after 10 steps .*lower train.learning_rate"):
+        fit(tmp_path)
+    for name in ("last.ckpt", "best.ckpt"):
+        kept = checkpoint(tmp_path / name)
+        assert kept["global_step"] == EPOCH_STEPS
+        assert all(weight.isfinite().all() for weight in kept["state_dict"].values())
+    assert len(logged(tmp_path, "val/loss")) == 1
 
 
 def test_optimisers() -> None:

@@ -30,7 +30,7 @@ from ..config import to_dict
 from ..data.datasets import EpochBatches
 from ..data.store import Store
 from ..data.windows import Sampler
-from ..errors import ConfigError
+from ..errors import ConfigError, TrainingError
 from ..experiment import AnyExperiment, StepTraining, TrainConfig, experiment_of
 from ..files import replacing
 from ..models import AnyNetwork, build
@@ -94,7 +94,12 @@ class Task(LightningModule):
         return StiefelAdamW(self.network, *rates, weight_decay=settings.weight_decay, fused=self.fused)
 
     def on_validation_epoch_start(self) -> None:
-        """Makes averages of unitary matrices unitary again, before they are validated and kept."""
+        """Ends what has diverged; makes averages of unitary matrices unitary again, to be validated and kept."""
+        if not all(weight.isfinite().all() for weight in self.network.parameters()):
+            raise TrainingError(
+                f"Training has diverged: after {self.global_step:,} steps some weights are no numbers. The best "
+                "before are in best.ckpt; lower train.learning_rate and start over with --fresh."
+            )
         if self.settings.ema_decay:
             for weight in unitary_parameters(self.network):
                 nearest_unitary_(weight)
@@ -209,6 +214,7 @@ def run(
             corpora, the network to start from is another, or not as many processes were started as there are devices.
         CheckpointError: The network to start from cannot be loaded.
         OutputError: A checkpoint cannot be written.
+        TrainingError: The weights are no numbers any more.
     """
     folder, experiment = Path(folder), corpora.experiment
     _claim(folder, experiment, resume)

@@ -90,9 +90,9 @@ def test_from_configuration_to_table(tmp_path: Path) -> None:
     _, _, memory, free, gated = (line.split(" | ") for line in printed.splitlines() if line.startswith("|"))
     weights = f"{size_of(SequenceConfig('cgrnn', 2, 1, hidden=3)):,}"
     assert memory[:3] == ["| memory", "5", "GRU 3"] and memory[5] == "–" and memory[-2:] == ["4", " |"]
-    assert gated[:6] == ["| adding", "5", "cgRNN 3", weights, "2", "–"]
+    assert gated[:6] == ["| adding", "5", "cgRNN 3, gate_bias 6.0", weights, "2", "–"]
     assert 0 < float(gated[-1].rstrip(" |")) < 1e-5 and free[-1] == " |"
-    assert free[2:5] == ["cgRNN 3, activation hirose, unitary False", weights, "1"]
+    assert free[2:5] == ["cgRNN 3, activation hirose, unitary False, gate_bias 6.0", weights, "1"]
     assert (tmp_path / "table" / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
     assert "holds no run" in refusal("synthetic/table", tmp_path, "-o", tmp_path / "table")
     other = RECIPES / "librispeech" / "conf" / "lstm.toml"

@@ -35,7 +35,7 @@ from .linear import ComplexLinear
 __all__ = ["Gate", "GateName", "GatedCell", "GatedRNN"]
 
 GateName = Literal["mod-sigmoid", "prod", "hirose", "single"]
-# Both gates, reset and update [*, 2H], of values z [*, 2GH] and of K learnt numbers a gate [K, 2, 1], if any.
+# Both gates, reset and update [*, 2H], of mixed values z (see Gate.mix) and of K learnt numbers a gate [K, 2, 1], if any.
 GateFunction = Callable[[Tensor, Any], Tensor]
 
 
@@ -143,7 +143,7 @@ class GatedCell(Cell):
         unitary: Whether W stays unitary.
         gate_bias: What real and imaginary part of b_r and b_z start at: 4 opens the gates, and before it has learnt
             the layer is all but a unitary one. It then still forgets some 2 % a step, which is everything over
-            hundreds of steps; 8 keeps it for thousands (recipes/synthetic). b starts at 0.
+            hundreds of steps; 6 remembers over 500 and still learns to choose (recipes/synthetic). b starts at 0.
         unitary_gates: Whether W_r and W_z stay unitary too; the gates can then hardly saturate.
 
     Raises:

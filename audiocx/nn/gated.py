@@ -35,7 +35,7 @@ from .linear import ComplexLinear
 __all__ = ["Gate", "GateName", "GatedCell", "GatedRNN"]
 
 GateName = Literal["mod-sigmoid", "prod", "hirose", "single"]
-# Both gates, reset and update [*, 2H], of mixed values z (see Gate.mix) and of K learnt numbers a gate [K, 2, 1], if any.
+# Both gates, reset and update [*, 2H], of values z mixed (Gate.mix) and of K learnt numbers a gate [K, 2, 1], if any.
 GateFunction = Callable[[Tensor, Any], Tensor]
 
 

@@ -15,11 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .concealment import conceal
-    from .inference import load, transcribe
+    from .api import load, transcribe
+    from .checkpoints import available
     from .notes import Note
-    from .predictor import predict
-    from .pretrained import available
+    from .speech.concealment import conceal
+    from .speech.predictor import predict
 
 __version__ = "0.1.0"
 
@@ -27,11 +27,11 @@ __all__ = ["Note", "__version__", "available", "conceal", "load", "predict", "tr
 
 _HOMES = {
     "Note": "notes",
-    "available": "pretrained",
-    "conceal": "concealment",
-    "load": "inference",
-    "predict": "predictor",
-    "transcribe": "inference",
+    "available": "checkpoints",
+    "conceal": "speech.concealment",
+    "load": "api",
+    "predict": "speech.predictor",
+    "transcribe": "api",
 }
 
 

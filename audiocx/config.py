@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import types
 import typing
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import ConfigError
 
-__all__ = ["from_dict", "read_toml", "to_dict", "toml_values"]
+__all__ = ["check_ranges", "from_dict", "read_toml", "to_dict", "toml_values"]
 
 T = TypeVar("T")
 
@@ -21,7 +23,8 @@ def from_dict(kind: type[T], values: dict[str, Any], where: str = "configuration
 
     Args:
         kind: A dataclass.
-        values: Its fields by name; a nested dataclass is a dictionary. What is left out takes its default.
+        values: Its fields by name, or by the name that a field had before (``field(metadata={"formerly": name})``); a
+            nested dataclass is a dictionary. What is left out takes its default.
         where: How error messages call the source.
 
     Returns:
@@ -32,6 +35,8 @@ def from_dict(kind: type[T], values: dict[str, Any], where: str = "configuration
     """
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    formerly = {field.metadata["formerly"]: name for name, field in fields.items() if "formerly" in field.metadata}
+    values = {formerly.get(name, name): value for name, value in dict(values).items()}
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise ConfigError(f"{where}: unknown key {unknown[0]!r}; the keys here are {', '.join(fields)}.")
@@ -142,3 +147,19 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Both, table by table; where they differ, the one above holds."""
     tables = [key for key in above if isinstance(above[key], dict) and isinstance(below.get(key), dict)]
     return {**below, **above, **{key: _merged(below[key], above[key]) for key in tables}}
+
+
+def check_ranges(settings: Any, up_to_one: Collection[str]) -> None:
+    """Refuse settings that are not numbers from 0 on.
+
+    Args:
+        settings: A dataclass of numbers.
+        up_to_one: The names of those that may not exceed 1.
+
+    Raises:
+        ConfigError: If a value is out of its range or not a number.
+    """
+    for name in (one.name for one in dataclasses.fields(settings)):
+        high, value = 1.0 if name in up_to_one else math.inf, getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= high:
+            raise ConfigError(f"{name} must be a number from 0 to {high:g}, not {value!r}.")

@@ -1,4 +1,4 @@
-"""Checkpoints, written; :mod:`audiocx.pretrained` says what they are, and reads them."""
+"""Checkpoints, written; :mod:`audiocx.checkpoints` says what they are, and reads them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from .config import to_dict
 from .errors import OutputError
-from .note_decoding import NoteDecodeSettings
-from .notes import DecodeSettings
+from .music.note_decoding import NoteDecodeSettings
+from .music.window_decoding import WindowDecodeSettings
 
 if TYPE_CHECKING:
     from .models import AudioNetwork, NoteNetwork, PredictorNetwork, TranscriberNetwork
@@ -27,7 +27,7 @@ CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 def export(
     network: TranscriberNetwork,
     folder: str | Path,
-    decode: DecodeSettings,
+    decode: WindowDecodeSettings,
     hop_samples: int,
     description: str,
     figures: dict[str, Any] | None = None,

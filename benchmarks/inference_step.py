@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from audiocx.models import TranscriberConfig, build, folded
-from audiocx.models.frames import BATCH_FRAMES
+from audiocx.models.window_blocks import BATCH_FRAMES
 
 BATCHES = (1, 8, BATCH_FRAMES, 256)
 MATRIX = 1536

@@ -27,10 +27,10 @@ import torch
 from torch import Tensor, nn
 
 from audiocx import nn as ours
-from audiocx.files import replacing
+from audiocx.io.atomic_write import atomic_write
 from audiocx.models import NoteConfig, TranscriberConfig, build
 from audiocx.nn.functional import to_channels
-from audiocx.plots import INK, LINE_COLOURS, new_figure, save
+from audiocx.plots.piano_roll import INK, LINE_COLOURS, new_figure, save
 
 OURS, LIMIT, NATIVE = "audiocx", "real layer", "PyTorch complex64"
 PEERS = {
@@ -266,7 +266,7 @@ def main() -> None:
     print(text)
     if arguments.output is not None:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(arguments.output.with_suffix(".md")) as temporary:
+        with atomic_write(arguments.output.with_suffix(".md")) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
         picture(results, there, arguments.output.with_suffix(".png"))
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from audiocx.engine import keep_memory
 from audiocx.models import PredictorConfig, build
 from audiocx.nn import ComplexConv1d, ConvLSTM
-from audiocx.signal import BINS, log_power_db
+from audiocx.stft import BINS, log_power_db
+from audiocx.train.machine import keep_memory
 
 BATCH, FRAMES, ROUNDS = 8, 64, 3
 NETWORKS = {

@@ -16,9 +16,9 @@ from contextlib import nullcontext
 import torch
 
 from audiocx.data.sequences import PROBLEMS, Problem, ProblemSampler
-from audiocx.engine import denormals_as_zero, keep_memory
 from audiocx.models import SequenceConfig, SequenceNetwork, build
 from audiocx.optim import StiefelRMSprop
+from audiocx.train.machine import denormals_as_zero, keep_memory
 
 LAYERS = {"torch.nn.GRU": "gru", "uRNN": "urnn", "cgRNN": "cgrnn"}
 

@@ -23,8 +23,8 @@ def step(complex: bool, compiled: bool, keep: bool) -> float:
     import torch
     import torch.nn.functional as F
 
-    from audiocx.engine import keep_memory
     from audiocx.models import TranscriberConfig, build
+    from audiocx.train.machine import keep_memory
 
     if keep:
         keep_memory()

@@ -24,15 +24,15 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from audiocx import audio
+from audiocx.api import load_transcriber
+from audiocx.checkpoints import DEFAULT
 from audiocx.data.labels import find_labelled, read_labels
-from audiocx.evaluation import hear, scorable
-from audiocx.inference import load_transcriber
-from audiocx.metrics import Piece, evaluate
-from audiocx.midi import read_midi
+from audiocx.io import audio
+from audiocx.io.midi import read_midi
+from audiocx.music.evaluation import infer_labelled, scorable
+from audiocx.music.metrics import Piece, evaluate
+from audiocx.music.transcriber import Transcriber
 from audiocx.notes import notes_to_roll
-from audiocx.pretrained import DEFAULT
-from audiocx.transcriber import Transcriber
 
 COLUMNS = {
     "frame AP": "average_precision",
@@ -101,7 +101,7 @@ def basic_pitch_piece(recording: Path, labels: Path, folder: Path) -> Piece:
 
 def audiocx_piece(transcriber: Transcriber, recording: Path, labels: Path) -> Piece:
     """Transcribes a recording with audiocx and lays it beside what was played."""
-    return scorable(hear(transcriber, recording, labels), transcriber.checkpoint.decode)
+    return scorable(infer_labelled(transcriber, recording, labels), transcriber.checkpoint.decode)
 
 
 def speeds(commands: dict[str, list[str]], repeats: int) -> dict[str, tuple[float, float]]:

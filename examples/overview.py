@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 
 import audiocx
-from audiocx import audio, plots, recipe
+from audiocx import recipe
 from audiocx.data.labels import read_labels
-from audiocx.overview import plot_overview
+from audiocx.io import audio
+from audiocx.plots import piano_roll
+from audiocx.plots.overview import plot_overview
 
 
 def main() -> None:
@@ -30,7 +32,7 @@ def main() -> None:
     samples, sample_rate = audio.read(arguments.recording)
     transcription = audiocx.transcribe(arguments.recording, arguments.model)
     figure = plot_overview(samples, sample_rate, transcription, played, arguments.start_s, arguments.stop_s)
-    plots.save(figure, arguments.output)
+    piano_roll.save(figure, arguments.output)
     print(arguments.output)
 
 

@@ -35,9 +35,9 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint whose small network hears an A (MIDI 69) in everything, all the time, and nothing else."""
     import torch
 
-    from audiocx import pretrained
+    from audiocx import checkpoints
     from audiocx.models import TranscriberConfig, build
-    from audiocx.notes import DecodeSettings
+    from audiocx.music.window_decoding import WindowDecodeSettings
 
     network = build(TranscriberConfig(sample_rate=8000, window_samples=256)).eval()
     output = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)][-1]
@@ -46,8 +46,10 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         output.bias.fill_(-8.0)
         output.bias[69 - network.config.lowest_note] = 5.0
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    by_probability = DecodeSettings(snap_s=0.0, least_rise_db=0.0, split_rise_db=1000.0)  # not by what the samples show
-    return pretrained.export(network, folder, by_probability, 80, "hears an A in everything", {"ap": 0.5})
+    by_probability = WindowDecodeSettings(
+        snap_s=0.0, least_rise_db=0.0, split_rise_db=1000.0
+    )  # not by what the samples show
+    return checkpoints.export(network, folder, by_probability, 80, "hears an A in everything", {"ap": 0.5})
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +57,10 @@ def tiny_notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a small note network that was never trained, and is in no doubt of anything."""
     from tiny_notes import LOOSE, small
 
-    from audiocx import pretrained
+    from audiocx import checkpoints
 
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny-notes"
-    return pretrained.export_notes(small(time_stride=2), folder, LOOSE, "guesses notes", {"ap": 0.25}, half=False)
+    return checkpoints.export_notes(small(time_stride=2), folder, LOOSE, "guesses notes", {"ap": 0.25}, half=False)
 
 
 @pytest.fixture(scope="session")
@@ -66,11 +68,11 @@ def tiny_predictor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a small predictor that was never trained."""
     import torch
 
-    from audiocx import pretrained
+    from audiocx import checkpoints
     from audiocx.models import PredictorConfig, build
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = build(PredictorConfig(hidden=3))
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny-predictor"
-    return pretrained.export_predictor(network, folder, "guesses", {"mse": 99.0})
+    return checkpoints.export_predictor(network, folder, "guesses", {"mse": 99.0})

@@ -15,9 +15,9 @@ import pytest
 import soundfile
 from intervaltree import Interval, IntervalTree
 
-from audiocx.data import musicnet
+from audiocx.data.corpora import musicnet
+from audiocx.data.corpora.musicnet_labels import LABEL_RATE, Label, write_table
 from audiocx.data.corpus import Piece
-from audiocx.data.musicnet_labels import LABEL_RATE, Label, write_table
 from audiocx.errors import DataError
 
 # Piano, violin, viola, cello, clarinet, flute, as MusicNet counts them.

@@ -23,8 +23,8 @@ from training_runs import (
     with_train,
 )
 
-from audiocx.engine import NoteTask
-from audiocx.engine.loop import Task
+from audiocx.train.loop import Task
+from audiocx.train.notes import NoteTask
 
 SCORES = {
     "windows": ("val/ap", "val/loss"),

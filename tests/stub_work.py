@@ -13,8 +13,8 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+from audiocx.batch.jobs import Done, Job, run_jobs
 from audiocx.cli import _parser, report
-from audiocx.cli.jobs import Done, Job, run_jobs
 from audiocx.errors import AudiocxError, AudioError, CheckpointError
 
 

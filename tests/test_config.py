@@ -11,10 +11,11 @@ from typing import Literal
 import pytest
 import torch
 
-from audiocx import pretrained
+from audiocx import checkpoints
 from audiocx.config import from_dict, read_toml, to_dict
 from audiocx.errors import ConfigError
-from audiocx.experiment import (
+from audiocx.models import TranscriberConfig, build
+from audiocx.train.experiments import (
     AnyExperiment,
     Experiment,
     PredictorExperiment,
@@ -23,7 +24,6 @@ from audiocx.experiment import (
     experiment_of,
     read_experiment_toml,
 )
-from audiocx.models import TranscriberConfig, build
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ def test_every_shipped_experiment_is_valid_and_its_network_can_be_built(path: Pa
     if isinstance(train, StepTraining):
         return
     assert train.windows == train.epochs * train.epoch_windows == train.steps * train.batch_size
-    if train.start in pretrained.available():
-        model = pretrained.read_config(pretrained.available()[train.start])["model"]
+    if train.start in checkpoints.available():
+        model = checkpoints.read_config(checkpoints.available()[train.start])["model"]
         assert from_dict(TranscriberConfig, model) == experiment.model
 
 

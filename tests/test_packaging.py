@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import audiocx
-from audiocx import audio, pretrained
+from audiocx import checkpoints
+from audiocx.io import audio
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -61,7 +62,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_wheel_carries_the_default_networks_and_nothing_else(installed: Path) -> None:
     carried = {path.name for path in (installed / "audiocx" / "checkpoints").iterdir()}
-    assert carried == {pretrained.DEFAULT, pretrained.DEFAULT_PREDICTOR}
+    assert carried == {checkpoints.DEFAULT, checkpoints.DEFAULT_PREDICTOR}
     tops = {path.name for path in installed.iterdir()}
     assert tops == {"audiocx", f"audiocx-{audiocx.__version__}.dist-info"}
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from audiocx.models import NoteConfig, NoteNetwork
-from audiocx.note_decoding import NoteDecodeSettings
+from audiocx.music.note_decoding import NoteDecodeSettings
 
 RATE = 8000
 HOP = 64

@@ -13,22 +13,16 @@ import torch
 from speech_lookalike import write_librispeech
 from tiny_corpus import write_corpus
 
-from audiocx.data import librispeech, maps
 from audiocx.data.augment import AugmentConfig
+from audiocx.data.corpora import librispeech, maps
 from audiocx.data.store import Store, prepare
-from audiocx.engine import (
-    Experiment,
-    NoteExperiment,
-    NoteTraining,
-    PredictorExperiment,
-    PredictorTraining,
-    TrainConfig,
-    fit,
-    fit_notes,
-    fit_predictor,
-)
 from audiocx.models import NoteConfig, PredictorConfig, TranscriberConfig
 from audiocx.recipe.corpora import open_speech
+from audiocx.train.experiments import Experiment, NoteExperiment, PredictorExperiment
+from audiocx.train.notes import fit_notes
+from audiocx.train.predictor import fit_predictor
+from audiocx.train.settings import NoteTraining, PredictorTraining, TrainConfig
+from audiocx.train.windows import fit
 
 # 256 samples are the least from which the deep complex network has something left after its five poolings.
 MODEL = TranscriberConfig(window_samples=256)

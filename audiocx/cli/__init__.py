@@ -15,7 +15,7 @@ from importlib import import_module
 
 from .. import __version__
 from ..errors import AudiocxError
-from . import words
+from . import help_text
 
 __all__ = ["CONCEAL_FORMATS", "FORMATS", "PREDICTION_FORMATS", "main", "report"]
 
@@ -71,16 +71,20 @@ def report(error: AudiocxError, debug: bool) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "audiocx", description=words.DESCRIPTION, epilog=words.EXAMPLES, formatter_class=_Formatter
+        "audiocx", description=help_text.DESCRIPTION, epilog=help_text.EXAMPLES, formatter_class=_Formatter
     )
     parser.add_argument("--version", action="version", version=f"audiocx {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_transcribe(_command(commands, "transcribe", "transcribe", "find the notes of recordings", words.TRANSCRIBE))
-    _add_predict(_command(commands, "predict", "predict", "predict the spectra of speech", words.PREDICT))
-    _add_conceal(_command(commands, "conceal", "conceal", "fill the gaps of lost packets in speech", words.CONCEAL))
+    _add_transcribe(
+        _command(commands, "transcribe", "transcribe", "find the notes of recordings", help_text.TRANSCRIBE)
+    )
+    _add_predict(_command(commands, "predict", "predict", "predict the spectra of speech", help_text.PREDICT))
+    _add_conceal(_command(commands, "conceal", "conceal", "fill the gaps of lost packets in speech", help_text.CONCEAL))
     _command(commands, "models", "describe", "list the networks at hand", "List the networks at hand and their scores.")
-    _add_evaluate(_command(commands, "evaluate", "evaluate", "score a network on labelled recordings", words.EVALUATE))
-    _add_export(_command(commands, "export", "export", "write a network as an ONNX file", words.EXPORT))
+    _add_evaluate(
+        _command(commands, "evaluate", "evaluate", "score a network on labelled recordings", help_text.EVALUATE)
+    )
+    _add_export(_command(commands, "export", "export", "write a network as an ONNX file", help_text.EXPORT))
     about = "Show rate, channels, length and encoding of audio files."
     _add_files(_command(commands, "info", "describe", "describe audio files", about))
     return parser
@@ -145,7 +149,7 @@ def _add_outputs(parser: argparse.ArgumentParser, known: Iterable[str], default:
 
 
 def _add_transcribe(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = words.TRANSCRIBE_EXAMPLES
+    parser.epilog = help_text.TRANSCRIBE_EXAMPLES
     _add_archive(parser)
     _add_model(parser)
     _add_precision(parser)
@@ -186,14 +190,14 @@ def _cents(text: str) -> float | None:
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = words.PREDICT_EXAMPLES
+    parser.epilog = help_text.PREDICT_EXAMPLES
     _add_archive(parser)
     _add_model(parser)
     _add_outputs(parser, PREDICTION_FORMATS, [])
 
 
 def _add_conceal(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = words.CONCEAL_EXAMPLES
+    parser.epilog = help_text.CONCEAL_EXAMPLES
     _add_archive(parser)
     about = "where sound is missing, in seconds, or a file that tells; of every FILE (default: where there are zeros)"
     parser.add_argument("--gaps", type=_gaps, metavar="START-END,...|FILE.txt", help=about)
@@ -216,7 +220,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = words.EXPORT_EXAMPLES
+    parser.epilog = help_text.EXPORT_EXAMPLES
     about = "a name of 'audiocx models', or its folder (default: the default transcriber)"
     parser.add_argument("model", nargs="?", metavar="NAME|PATH", help=about)
     parser.add_argument("-o", "--output", metavar="FILE.onnx", help="file to write (default: NAME.onnx)")

@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..batch.jobs import Done, Job, run_jobs, speed
 from . import CONCEAL_FORMATS
-from .jobs import Done, Job, run_jobs, speed
 
 if TYPE_CHECKING:
-    from ..predictor import Predictor
+    from ..speech.predictor import Predictor
 
 # Encodings that the result keeps; of any other it is 16 bits.
 KEPT_SUBTYPES = ("PCM_16", "PCM_24", "FLOAT")
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
-    from ..pretrained import DEFAULT_PREDICTOR
+    from ..checkpoints import DEFAULT_PREDICTOR
 
     suffixes = {name: CONCEAL_FORMATS[name] for name in arguments.format}
     return run_jobs(arguments, suffixes, _load, _conceal, DEFAULT_PREDICTOR)
@@ -78,16 +78,18 @@ def read_gaps(text: str) -> list[tuple[float, float]]:
 
 
 def _load(arguments: argparse.Namespace) -> Predictor:
-    from ..predictor import load_predictor  # only once there is work, for it imports torch
+    from ..speech.predictor import load_predictor  # only once there is work, for it imports torch
 
     return load_predictor(arguments.model, arguments.device)
 
 
 def _conceal(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> Done:
     """Conceal one recording, write its outputs."""
-    from .. import audio, concealment, plots
-    from ..gaps import find_gaps, merge_gaps
-    from ..running import read_channels
+    from ..io import audio
+    from ..models.running import read_channels
+    from ..plots import piano_roll
+    from ..speech import concealment
+    from ..speech.gaps import find_gaps, merge_gaps
 
     began_s = time.perf_counter()
     samples, rate, _ = read_channels(job.source, None)
@@ -99,7 +101,7 @@ def _conceal(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> D
         own = audio.info(job.source).subtype
         audio.write(job.outputs["wav"], concealed, rate, own if own in KEPT_SUBTYPES else USUAL_SUBTYPE)
     if "png" in job.outputs:
-        plots.save(concealment.plot(samples, concealed, rate, gaps, job.source.name), job.outputs["png"])
+        piano_roll.save(concealment.plot(samples, concealed, rate, gaps, job.source.name), job.outputs["png"])
     took_s = time.perf_counter() - began_s
     lost_ms = 1000 * sum(end_s - start_s for start_s, end_s in gaps)
     told = f"{len(gaps)} gap{'' if len(gaps) == 1 else 's'}, {lost_ms:.0f} ms" if gaps else "no gaps"

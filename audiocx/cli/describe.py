@@ -30,17 +30,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _models(arguments: argparse.Namespace) -> int:
     """Print a line a network, without loading any."""
-    from .. import pretrained
+    from .. import checkpoints
 
     rows, code = [], 0
-    for name, folder in pretrained.available().items():
+    for name, folder in checkpoints.available().items():
         try:
-            card = pretrained.read_config(folder)
+            card = checkpoints.read_config(folder)
         except AudiocxError as error:
             report(error, arguments.debug)
             code = 1
             continue
-        mark = "*" if name in (pretrained.DEFAULT, pretrained.DEFAULT_PREDICTOR) else " "
+        mark = "*" if name in (checkpoints.DEFAULT, checkpoints.DEFAULT_PREDICTOR) else " "
         kind, about = (str(card.get(key, "-")) for key in ("kind", "description"))
         rows.append((mark, name, kind, _score(card), _size(folder), about))
     if rows:
@@ -70,7 +70,7 @@ def _print_table(rows: list[tuple[str, ...]]) -> None:
 
 def _info(arguments: argparse.Namespace) -> int:
     """Print a line an audio file."""
-    from .. import audio
+    from ..io import audio
 
     code = 0
     for path in arguments.files:

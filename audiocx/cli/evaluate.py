@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..batch.jobs import check_output
 from ..errors import AudiocxError, ConfigError, DataError
-from ..files import replacing
+from ..io.atomic_write import atomic_write
 from . import report
-from .jobs import check_output
 
 if TYPE_CHECKING:
-    from ..inference import Transcriber
-    from ..metrics import Piece
+    from ..api import Transcriber
+    from ..music.metrics import Piece
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,9 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             f"Scoring needs {error.name}, which is not installed; run pip install 'audiocx[train]'."
         ) from error
+    from ..api import load_transcriber
     from ..data.labels import find_labelled
-    from ..inference import load_transcriber
-    from ..metrics import evaluate, format_table
+    from ..music.metrics import evaluate, format_table
 
     output = None if arguments.output is None else Path(arguments.output)
     if output is not None:
@@ -52,18 +52,18 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         print(format_table([*scores.rows, scores.overall]))
     if output is not None:
-        with replacing(output) as temporary:
+        with atomic_write(output) as temporary:
             temporary.write_text(json.dumps(scores.to_dict(), indent=2) + "\n", encoding="utf-8")
     return 0 if len(pieces) == len(pairs) else 1
 
 
 def _pieces(transcriber: Transcriber, pairs: list[tuple[Path, Path]], arguments: argparse.Namespace) -> Iterator[Piece]:
     """Transcribe one recording after the other, reporting and leaving out what cannot be used."""
-    from ..evaluation import hear, scorable
+    from ..music.evaluation import infer_labelled, scorable
 
     for recording, labels in pairs:
         try:
-            heard = hear(transcriber, recording, labels, progress=not arguments.quiet)
+            heard = infer_labelled(transcriber, recording, labels, progress=not arguments.quiet)
         except AudiocxError as error:
             report(error, arguments.debug)
             continue

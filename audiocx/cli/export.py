@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .jobs import check_output
+from ..batch.jobs import check_output
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -21,12 +21,12 @@ def run(arguments: argparse.Namespace) -> int:
         AudiocxError: There is no such network, it does not transcribe, the file cannot be written, or the extra
             ``onnx`` is not installed.
     """
-    from ..pretrained import DEFAULT, identify
+    from ..checkpoints import DEFAULT, identify
 
     model = arguments.model or DEFAULT
     output = Path(arguments.output or f"{identify(model)['checkpoint']}.onnx")
     check_output(output, arguments.overwrite)
-    from ..onnx import export_onnx
+    from ..models.onnx_export import export_onnx
 
     export_onnx(model, output)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

@@ -6,11 +6,11 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
+from ..batch.jobs import Done, Job, run_jobs, speed
 from . import PREDICTION_FORMATS
-from .jobs import Done, Job, run_jobs, speed
 
 if TYPE_CHECKING:
-    from ..predictor import Predictor
+    from ..speech.predictor import Predictor
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -25,14 +25,14 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
-    from ..pretrained import DEFAULT_PREDICTOR
+    from ..checkpoints import DEFAULT_PREDICTOR
 
     suffixes = {name: PREDICTION_FORMATS[name] for name in arguments.format}
     return run_jobs(arguments, suffixes, _load, _predict, DEFAULT_PREDICTOR)
 
 
 def _load(arguments: argparse.Namespace) -> Predictor:
-    from ..predictor import load_predictor  # only once there is work, for it imports torch
+    from ..speech.predictor import load_predictor  # only once there is work, for it imports torch
 
     return load_predictor(arguments.model, arguments.device)
 

@@ -6,12 +6,12 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
+from ..batch.jobs import Done, Job, run_jobs, speed
 from ..errors import ConfigError
 from . import FORMATS
-from .jobs import Done, Job, run_jobs, speed
 
 if TYPE_CHECKING:
-    from ..inference import Transcriber
+    from ..api import Transcriber
     from ..notes import Note
 
 
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
-    from ..pretrained import DEFAULT
+    from ..checkpoints import DEFAULT
 
     formats = dict.fromkeys([*arguments.format, *(["wav"] if arguments.sonify else [])])
     suffixes = {name: FORMATS[name] for name in formats}
@@ -49,7 +49,7 @@ def read_tuning(text: str) -> float | None:
     >>> read_tuning("-31.8")
     -31.8
     """
-    from ..tuning import MOST_CENTS, checked_cents
+    from ..music.tuning import MOST_CENTS, checked_cents
 
     try:
         return None if text == "auto" else checked_cents(float(text))
@@ -73,7 +73,7 @@ def read_divisions(text: str) -> int:
     >>> read_divisions("3")
     3
     """
-    from ..beats import DIVISIONS
+    from ..music.beats import DIVISIONS
 
     if text not in map(str, DIVISIONS):
         span = f"from {DIVISIONS[0]} to {DIVISIONS[-1]}"
@@ -82,14 +82,14 @@ def read_divisions(text: str) -> int:
 
 
 def _load(arguments: argparse.Namespace) -> Transcriber:
-    from ..inference import load_transcriber  # only once there is work, for it imports torch
+    from ..api import load_transcriber  # only once there is work, for it imports torch
 
     return load_transcriber(arguments.model, arguments.device, arguments.precision)
 
 
 def _transcribe(transcriber: Transcriber, job: Job, arguments: argparse.Namespace) -> Done:
     """Transcribe one recording, write its outputs."""
-    from ..tuning import a4_hz
+    from ..music.tuning import a4_hz
 
     began_s = time.perf_counter()
     min_note_s = None if arguments.min_note is None else arguments.min_note / 1000
@@ -116,7 +116,7 @@ def _transcribe(transcriber: Transcriber, job: Job, arguments: argparse.Namespac
 
 def _table(notes: list[Note]) -> str:
     """The notes as lines for people: onset and length in seconds, name, MIDI number, velocity."""
-    from ..plots import note_name
+    from ..plots.piano_roll import note_name
 
     lines = [" onset_s  length_s  note  midi  velocity"]
     for note in notes:

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .draws import Draws
+from .random_streams import RandomStreams
 from .rooms import in_rooms
 
-__all__ = ["AugmentConfig", "augment", "disturbed", "draw_shift", "draw_steps", "reach_samples", "resample_windows"]
+__all__ = ["AugmentConfig", "augment", "degraded", "draw_shift", "draw_steps", "reach_samples", "resample_windows"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ _EQUALIZER_LOWEST_HZ = 50.0
 _EQUALIZER_POINTS = 8
 
 
-def draw_steps(labels: Tensor, config: AugmentConfig, draws: Draws) -> tuple[Tensor, Tensor]:
+def draw_steps(labels: Tensor, config: AugmentConfig, draws: RandomStreams) -> tuple[Tensor, Tensor]:
     """Draws by how much each window is transposed and detuned.
 
     Args:
@@ -113,7 +113,7 @@ def draw_steps(labels: Tensor, config: AugmentConfig, draws: Draws) -> tuple[Ten
     return steps, steps + cents / 100 * chosen
 
 
-def draw_shift(labels: Tensor, config: AugmentConfig, draws: Draws) -> tuple[Tensor | None, Tensor]:
+def draw_shift(labels: Tensor, config: AugmentConfig, draws: RandomStreams) -> tuple[Tensor | None, Tensor]:
     """Draws by how much each window is transposed, and transposes its labels.
 
     Args:
@@ -191,7 +191,7 @@ def _between_samples(samples: Tensor, places: Tensor) -> Tensor:
     return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
 
 
-def _wavering(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: Draws) -> Tensor:
+def _wavering(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: RandomStreams) -> Tensor:
     """Gives some windows a vibrato, by reading them now faster, now slower: no moment is 2 ms from where it was."""
     chosen, depth, rate, phase = draws.uniform(4).T[..., None]
     length = windows.shape[1]
@@ -204,7 +204,7 @@ def _wavering(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: D
     return torch.where(cents > 0, _between_samples(windows, places.clamp(1, length - 3)), windows)
 
 
-def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: Draws) -> Tensor:
+def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: RandomStreams) -> Tensor:
     """Varies vibrato, room, level, frequency response and noise.
 
     Args:
@@ -241,7 +241,7 @@ def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: Dra
     return windows
 
 
-def disturbed(samples: NDArray[np.floating], sample_rate: int, config: AugmentConfig, name: str) -> NDArray[np.float32]:
+def degraded(samples: NDArray[np.floating], sample_rate: int, config: AugmentConfig, name: str) -> NDArray[np.float32]:
     """Varies a whole recording; pitch stays, for the notes to stay where they are.
 
     Args:
@@ -253,7 +253,7 @@ def disturbed(samples: NDArray[np.floating], sample_rate: int, config: AugmentCo
     Returns:
         float32 [N].
     """
-    draws = Draws(torch.Generator().manual_seed(zlib.crc32(name.encode())), 1)
+    draws = RandomStreams(torch.Generator().manual_seed(zlib.crc32(name.encode())), 1)
     silence = np.zeros(config.echo_samples(sample_rate))
     window = torch.from_numpy(np.concatenate([silence, samples]).astype(np.float32))
     return augment(window[None], sample_rate, config, draws)[0].numpy()

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from intervaltree import IntervalTree
 
-from ..audio import read
 from ..errors import DataError
+from ..io.audio import read
 from ..notes import Note
 from .labels import read_labels
 

@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 
 from ..errors import DataError
-from ..midi import read_csv, read_midi
+from ..io.midi import read_csv, read_midi
 from ..notes import DEFAULT_VELOCITY, Note
-from . import musicnet_labels
+from .corpora import musicnet_labels
 
 __all__ = ["AUDIO_ENDINGS", "LABEL_ENDINGS", "find_audio", "find_labelled", "find_labels", "read_labels"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .draws import Draws
+from .random_streams import RandomStreams
 
 __all__ = ["in_rooms", "room_responses"]
 
@@ -31,7 +31,7 @@ _CROSSOVER_HZ = 1500.0
 _LEAST_HIGH_PART = 0.3
 
 
-def room_responses(draws: Draws, length: int, sample_rate: int, longest_s: float) -> Tensor:
+def room_responses(draws: RandomStreams, length: int, sample_rate: int, longest_s: float) -> Tensor:
     """Draws the impulse responses of rooms.
 
     Args:
@@ -65,7 +65,7 @@ def room_responses(draws: Draws, length: int, sample_rate: int, longest_s: float
     return response / response.square().sum(1, keepdim=True).sqrt()
 
 
-def in_rooms(windows: Tensor, chosen: Tensor, sample_rate: int, longest_s: float, draws: Draws) -> Tensor:
+def in_rooms(windows: Tensor, chosen: Tensor, sample_rate: int, longest_s: float, draws: RandomStreams) -> Tensor:
     """Lets windows sound in rooms.
 
     Args:

@@ -14,34 +14,18 @@ from torch.utils.data import IterableDataset
 
 from ..errors import DataError
 from ..models.note_network import NoteConfig
-from ..note_decoding import HALF_WIDTH_FRAMES
+from ..notes import HALF_WIDTH_FRAMES, NoteOutputs
 from .augment import draw_steps
-from .draws import Draws
+from .random_streams import RandomStreams
 from .store import Store
 from .windows import StoreSampler
 
-__all__ = ["NoteSegmentSampler", "NoteTargets", "StoreRecordings", "targets"]
-
-
-class NoteTargets(NamedTuple):
-    """What a note network should say, each float32 [B, T, P].
-
-    Attributes:
-        onsets: 1 where a note begins at the frame's centre, falling to 0 at ``HALF_WIDTH_FRAMES`` from it.
-        frames: 1 where a note sounds at the frame's centre: onset <= centre < offset.
-        offsets: As onsets, of the ends.
-        velocities: How hard the note was struck whose onset is the nearest, 0 to 1; 0 where there is no onset.
-    """
-
-    onsets: Tensor
-    frames: Tensor
-    offsets: Tensor
-    velocities: Tensor
+__all__ = ["NoteSegmentSampler", "NoteOutputs", "StoreRecordings", "targets"]
 
 
 def targets(
     rows: Tensor, onsets: Tensor, offsets: Tensor, pitches: Tensor, velocities: Tensor, shape: tuple[int, int, int]
-) -> NoteTargets:
+) -> NoteOutputs:
     """Lays notes out in frames.
 
     Args:
@@ -64,7 +48,7 @@ def targets(
     struck = ((heights > 0) & (heights == begun[cells])) * velocities[:, None].float()
     strength = torch.zeros_like(begun).scatter_reduce(0, cells.flatten(), struck.flatten(), "amax")
     ended = _peaks(rows, offsets, pitches, shape)[0]
-    return NoteTargets(
+    return NoteOutputs(
         begun.view(shape), _sounding(rows, onsets, offsets, pitches, shape), ended.view(shape), strength.view(shape)
     )
 
@@ -124,11 +108,11 @@ def _notes_of(store: Store, config: NoteConfig) -> _Notes:
 
 
 class NoteSegmentSampler(StoreSampler):
-    """Segments of T frames, float32 [B, T * hop_samples + windows[0]], and their :class:`NoteTargets`.
+    """Segments of T frames, float32 [B, T * hop_samples + windows[0]], and their :class:`NoteOutputs`.
 
-    Frame t is centred at sample ``config.margin_samples + t * config.hop_samples``, and the moment drawn in the middle:
-    at the beginning and the end of a piece up to half a segment lies outside, and is silence. One that is transposed is
-    read faster or slower, and its notes move towards the moment drawn or away from it.
+    Frame t is centred at sample ``config.left_context_samples + t * config.hop_samples``; the moment drawn in the
+    middle: at the beginning and the end of a piece up to half a segment lies outside, and is silence. One that is
+    transposed is read faster or slower, and its notes move towards the moment drawn or away from it.
 
     Args:
         store: The corpus.
@@ -149,7 +133,7 @@ class NoteSegmentSampler(StoreSampler):
         # How long any of the notes so far goes on: ascending, as the onsets are.
         self._held = self._notes.offsets.cummax(0).values
 
-    def _labelled(self, centres: Tensor, draws: Draws) -> tuple[Tensor | None, NoteTargets]:
+    def _labelled(self, centres: Tensor, draws: RandomStreams) -> tuple[Tensor | None, NoteOutputs]:
         config = self.config
         rows, chosen = self._near(centres)
         notes = _Notes(*(column[chosen] for column in self._notes))
@@ -160,7 +144,7 @@ class NoteSegmentSampler(StoreSampler):
             present[rows, pitches] = True
             steps, semitones = draw_steps(present, self.augmentation, draws)
             pitches, samples_per_frame = pitches + steps[rows], samples_per_frame * torch.exp2(semitones / 12)
-        middle = (self.window_samples // 2 - config.margin_samples) / config.hop_samples
+        middle = (self.window_samples // 2 - config.left_context_samples) / config.hop_samples
         onsets, offsets = (
             (times - centres[rows]) / samples_per_frame[rows] + middle for times in (notes.onsets, notes.offsets)
         )
@@ -211,13 +195,13 @@ class StoreRecordings(IterableDataset):
     def __len__(self) -> int:
         return len(self._mine)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, NoteTargets]]:
+    def __iter__(self) -> Iterator[tuple[np.ndarray, NoteOutputs]]:
         last = len(self.store.names) - 1
         for piece in self._mine:
             samples = self.store.samples(min(piece, last))[: self._longest if piece <= last else 0]
             yield samples, self._targets(min(piece, last), math.ceil(len(samples) / self.config.hop_samples))
 
-    def _targets(self, piece: int, frames: int) -> NoteTargets:
+    def _targets(self, piece: int, frames: int) -> NoteOutputs:
         of_piece = self._notes.pieces == piece
         notes = _Notes(*(column[of_piece] for column in self._notes))
         onsets, offsets = (
@@ -225,4 +209,4 @@ class StoreRecordings(IterableDataset):
         )
         shape = (1, max(frames, 1), self.config.outputs)
         whole = targets(torch.zeros_like(notes.pitches), onsets, offsets, notes.pitches, notes.velocities, shape)
-        return NoteTargets(*(part[0, :frames] for part in whole))
+        return NoteOutputs(*(part[0, :frames] for part in whole))

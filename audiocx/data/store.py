@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from ..errors import AudiocxError, DataError
-from ..files import replacing
+from ..io.atomic_write import atomic_write
 from ..notes import Note
 from .corpus import Recording, interval_tree, parallel
 
@@ -213,7 +213,7 @@ def _load_all(pieces: Sequence[Recording], work: Path, sample_rate: int, progres
                 return error
             whole = np.round(np.clip(samples * 32768, -32768, 32767)).astype(np.int16)
             rows = [(n.onset_s, n.offset_s, n.midi_note, n.velocity, n.program) for n in notes]
-            with replacing(path) as temporary:
+            with atomic_write(path) as temporary:
                 np.savez(temporary, samples=whole, notes=np.array(rows, np.float64).reshape(-1, 5))
         return None
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from ..errors import DataError
-from ..signal import FRAME_SAMPLES, HOP_SAMPLES, SPEECH_RATE, frame_count, stft
+from ..stft import FRAME_SAMPLES, HOP_SAMPLES, SPEECH_RATE, frame_count, stft
 from .store import Store
 
 __all__ = ["SegmentSampler", "StoreUtterances", "UtteranceSampler", "Utterances"]
@@ -60,7 +60,7 @@ class Utterances:
 
         Returns:
             Complex64 [B, T, F]. Frame t covers 256 samples from begin + 128 t on: of whole utterances these are the
-            frames of :func:`audiocx.signal.stft`.
+            frames of :func:`audiocx.stft.stft`.
         """
         length = FRAME_SAMPLES + (frames - 1) * HOP_SAMPLES
         rows = self._parts[0].new_zeros(len(chosen), length)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from .augment import AugmentConfig, augment, draw_shift, resample_windows
-from .draws import Draws
+from .random_streams import RandomStreams
 from .store import MARGIN_SAMPLES, Store
 
 __all__ = ["Labels", "MixedSampler", "Sampler", "StoreSampler", "WindowSampler", "cut_windows", "draw_seed", "mixed"]
@@ -110,7 +110,7 @@ class StoreSampler(ABC):
         """
         generator = torch.Generator(self.device).manual_seed(draw_seed(self.seed, self.stream, batch))
         rows = self.batch_size * (len(self._starts) if self.order == "pieces" else 1)
-        draws = Draws(generator, rows, self.mine)
+        draws = RandomStreams(generator, rows, self.mine)
         centres = self._centres(draws)
         semitones, labels = self._labelled(centres, draws)
         # As much on either side, for the moment drawn to stay in the middle.
@@ -130,14 +130,14 @@ class StoreSampler(ABC):
         """Checks that the store serves, and keeps its labels."""
 
     @abstractmethod
-    def _labelled(self, centres: Tensor, draws: Draws) -> tuple[Tensor | None, Labels]:
+    def _labelled(self, centres: Tensor, draws: RandomStreams) -> tuple[Tensor | None, Labels]:
         """Draws the semitones by which windows are shifted, float32 [B] or None, and gives the labels moved by them."""
 
     def _cut(self, centres: Tensor, length: int) -> Tensor:
         """Cuts int16 [B, length] around the centres, which lie at ``length // 2``."""
         return cut_windows(self._audio, self._starts, self._lengths, centres, length)
 
-    def _centres(self, draws: Draws) -> Tensor:
+    def _centres(self, draws: RandomStreams) -> Tensor:
         if self.order == "pieces":
             pieces = torch.arange(len(self._starts), device=self.device).repeat(self.batch_size)[self.mine]
             return self._starts[pieces] + (draws.uniform(dtype=torch.float64) * self._lengths[pieces]).long()
@@ -153,7 +153,7 @@ class WindowSampler(StoreSampler):
         self._events = torch.from_numpy(store.events).to(self.device)
         self._masks = torch.from_numpy(store.masks).to(self.device)
 
-    def _labelled(self, centres: Tensor, draws: Draws) -> tuple[Tensor | None, Tensor]:
+    def _labelled(self, centres: Tensor, draws: RandomStreams) -> tuple[Tensor | None, Tensor]:
         labels, semitones = self._masks[torch.bucketize(centres, self._events, right=True)], None
         if self.augmentation is not None:
             semitones, labels = draw_shift(labels, self.augmentation, draws)

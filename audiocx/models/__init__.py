@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import overload
 
+from .layer_factory import folded, in_bfloat16
 from .note_network import NoteConfig, NoteNetwork
-from .predictor import PredictorConfig, PredictorNetwork
-from .sequence import SequenceConfig, SequenceNetwork
-from .transcriber import TranscriberConfig, TranscriberNetwork
-from .twin import folded, in_bfloat16
+from .predictor_network import PredictorConfig, PredictorNetwork
+from .sequence_network import SequenceConfig, SequenceNetwork
+from .window_network import TranscriberConfig, TranscriberNetwork
 
 __all__ = [
     "KINDS",

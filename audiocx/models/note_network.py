@@ -3,24 +3,25 @@
 A complex network over time and log frequency, or its real twin. It sees complex spectra of two window lengths, whose
 phases are advances from frame to frame (:class:`audiocx.models.log_spectrum.LogSpectrum`), the harmonics of each pitch
 laid one upon another; a few convolutions bring three bins a semitone to one a note, one looks over an octave, and
-residual blocks look further and further over time. Nothing looks further than ``reach_frames``, so that a recording can
-be cut into blocks that overlap as far, and gives what it gives uncut.
+residual blocks look further and further over time. Nothing looks further than ``context_frames``, so that a recording
+can be cut into blocks that overlap as far, and gives what it gives uncut.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..notes import NoteOutputs
+from .layer_factory import Activation, Layers, activation, conv, norm
 from .log_spectrum import LogSpectrum, Phase
-from .twin import Activation, Layers, activation, conv, norm
 
-__all__ = ["NoteConfig", "NoteLogits", "NoteNetwork"]
+__all__ = ["NoteConfig", "NoteOutputs", "NoteNetwork"]
 
 # Notes begin and end in few frames: starting there saves the network from learning it first.
 _RARE, _USUAL, _MEDIUM = -5.0, -3.0, 0.5
@@ -94,37 +95,21 @@ class NoteConfig:
         return self.windows[0]
 
     @property
-    def margin_samples(self) -> int:
+    def left_context_samples(self) -> int:
         """Samples from the centre of a frame that its spectrum needs, on either side, and the frame's before it."""
         return self.windows[0] // 2 + self.hop_samples
 
     @property
-    def reach_frames(self) -> int:
+    def context_frames(self) -> int:
         """Frames that the network looks at on either side of one."""
         return self.time_stride * (4 + sum(self.dilations))
-
-
-class NoteLogits(NamedTuple):
-    """What the network gives, each [B, T, P].
-
-    Attributes:
-        onsets: Logits of a note's beginning in a frame.
-        frames: Of its sounding.
-        offsets: Of its end.
-        velocities: How hard it was struck, about 0 to 1; means something where a note begins.
-    """
-
-    onsets: Tensor
-    frames: Tensor
-    offsets: Tensor
-    velocities: Tensor
 
 
 class NoteNetwork(nn.Module):
     """A front end over log frequency, convolutions, and a head for each question.
 
     Shape: input [B, N] float32 samples in +-1, N = T * hop_samples + windows[0], T a multiple of ``time_stride``;
-    output [B, T, P] each. Frame t is centred at sample ``margin_samples + t * hop_samples``.
+    output [B, T, P] each. Frame t is centred at sample ``left_context_samples + t * hop_samples``.
 
     Args:
         config: What to build.
@@ -155,7 +140,7 @@ class NoteNetwork(nn.Module):
         seen = self.front_end.channels * len(config.harmonics) // parts
         stem, maps = config.stem_channels, config.channels
         per_note = config.bins_per_semitone
-        step, answers = config.time_stride, len(NoteLogits._fields)
+        step, answers = config.time_stride, len(NoteOutputs._fields)
         heads = nn.Conv2d(parts * maps, answers * step, (_KERNEL, 1), padding=(1, 0))
         with torch.no_grad():
             heads.bias.copy_(torch.tensor([_RARE, _USUAL, _RARE, _MEDIUM]).repeat_interleave(step))  # type: ignore[union-attr]
@@ -169,11 +154,11 @@ class NoteNetwork(nn.Module):
             heads,
         )
 
-    def forward(self, samples: Tensor) -> NoteLogits:
+    def forward(self, samples: Tensor) -> NoteOutputs:
         """Listens; see the class for shapes."""
-        return self.listen(self.front_end(samples))
+        return self.infer(self.front_end(samples))
 
-    def listen(self, spectra: Tensor) -> NoteLogits:
+    def infer(self, spectra: Tensor) -> NoteOutputs:
         """Runs what comes behind the front end.
 
         Args:
@@ -184,8 +169,8 @@ class NoteNetwork(nn.Module):
         """
         x = self._stacked(spectra).contiguous(memory_format=torch.channels_last)
         # Each position answers for time_stride frames.
-        y = self.body(x).unflatten(1, (len(NoteLogits._fields), -1)).movedim(2, 3)
-        return NoteLogits(*y.flatten(2, 3).unbind(1))
+        y = self.body(x).unflatten(1, (len(NoteOutputs._fields), -1)).movedim(2, 3)
+        return NoteOutputs(*y.flatten(2, 3).unbind(1))
 
     def _stacked(self, spectra: Tensor) -> Tensor:
         """Lays the harmonics of each pitch upon it: [B, 2W, T, F] to [B, 2WH, T, P * bins_per_semitone]."""

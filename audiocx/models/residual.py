@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..nn.functional import split
 from ..nn.init import Scheme, init_real_
-from .twin import Activation, Layers, Norm, activation, conv, norm
+from .layer_factory import Activation, Layers, Norm, activation, conv, norm
 
 __all__ = [
     "REDUCTION",
@@ -60,7 +60,7 @@ class ImaginaryInput(nn.Module):
     Args:
         channels: C.
         norm_name: "none" for no normalisation.
-        scheme: Initialisation; see :func:`audiocx.models.twin.conv`.
+        scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
 
     Source: DCN, section 3.7 (its authors' code has 1x1 kernels, here they are those of the blocks).
     """
@@ -84,7 +84,7 @@ class ResidualBlock(nn.Module):
         channels: C, complex ones where it is.
         activation_name: "crelu", "zrelu" or "modrelu"; the real one has ReLU.
         norm_name: "whitening", "naive" or "none"; the real one has batch norm or "none".
-        scheme: Initialisation; see :func:`audiocx.models.twin.conv`.
+        scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class StageProjection(nn.Module):
         complex: Which of the twins.
         channels: C, complex ones where it is.
         bias: Of the convolution.
-        scheme: Initialisation; see :func:`audiocx.models.twin.conv`.
+        scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
     """
 
     def __init__(self, complex: bool, channels: int, bias: bool = False, scheme: Scheme = "unitary") -> None:
@@ -169,7 +169,7 @@ def residual_layers(
         blocks: Residual blocks a stage.
         activation_name: "crelu", "zrelu" or "modrelu"; the real one has ReLU.
         norm_name: "whitening", "naive" or "none"; the real one has batch norm or "none".
-        scheme: Initialisation; see :func:`audiocx.models.twin.conv`.
+        scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
 
     Returns:
         The layers, from [B, 2I, H, W] to [B, 8 filters, ceil(H / 4), ceil(W / 4)], real parts first; the real ones

@@ -17,7 +17,16 @@ from torch import Tensor, nn
 from .functional import complex_weight, radial, to_channels, to_complex
 from .init import init_complex_
 
-__all__ = ["Cell", "Layer", "Radius", "Slopes", "StateActivation", "StateActivationName", "StateMatrix", "activate"]
+__all__ = [
+    "Cell",
+    "Layer",
+    "Radius",
+    "ActivationDerivatives",
+    "StateActivation",
+    "StateActivationName",
+    "StateMatrix",
+    "activate",
+]
 
 # Steps that are led back together: what they need stays in the processor's cache, and the whole run's is never there.
 STRETCH = 16
@@ -225,7 +234,7 @@ def dot(a: Tensor, b: Tensor, out: Tensor) -> None:
     torch.mul(real, other_real, out=out).addcmul_(imag, other_imag)
 
 
-class Slopes:
+class ActivationDerivatives:
     """The derivatives of a state activation at all the values that a stretch of steps has met.
 
     Args:

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .cell import (
+    ActivationDerivatives,
     Cell,
     Layer,
     Radius,
-    Slopes,
     StateActivation,
     StateActivationName,
     StateMatrix,
@@ -284,7 +284,7 @@ class _Steps(torch.autograd.Function):
         hidden, backs = torch.zeros_like(states[0]), (gate_matrix.T.contiguous(), matrix.T.contiguous())
         whole = (to_states, to_pre, to_drive, pre, phases, lengths, states)
         for ahead, to_z, out, z, phase, length, state in reversed([*stretches(*whole)]):
-            slopes, opening = Slopes(radius, weight, length, phase), _Opening(gate, gate_weight, z)
+            slopes, opening = ActivationDerivatives(radius, weight, length, phase), _Opening(gate, gate_weight, z)
             held = (opening.reset * state.unflatten(2, (2, -1))).flatten(2)
             hidden = _back(hidden, (ahead, to_z, out, state), slopes, opening, backs)
             to_gate_matrix.addmm_(state.flatten(0, 1).T, to_z.flatten(0, 1))
@@ -296,7 +296,11 @@ class _Steps(torch.autograd.Function):
 
 
 def _back(
-    hidden: Tensor, steps: tuple[Tensor, ...], slopes: Slopes, opening: _Opening, backs: tuple[Tensor, Tensor]
+    hidden: Tensor,
+    steps: tuple[Tensor, ...],
+    slopes: ActivationDerivatives,
+    opening: _Opening,
+    backs: tuple[Tensor, Tensor],
 ) -> Tensor:
     """Leads a gradient [B, 2H] back through a stretch of steps, all [S, B, *], and gives what has come through."""
     to_states, to_pre, to_drive, states = steps

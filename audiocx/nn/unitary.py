@@ -14,7 +14,17 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .cell import Cell, Layer, Radius, Slopes, StateActivation, StateActivationName, StateMatrix, activate, stretches
+from .cell import (
+    ActivationDerivatives,
+    Cell,
+    Layer,
+    Radius,
+    StateActivation,
+    StateActivationName,
+    StateMatrix,
+    activate,
+    stretches,
+)
 from .linear import ComplexLinear
 
 __all__ = ["UnitaryCell", "UnitaryRNN"]
@@ -108,7 +118,7 @@ class _Steps(torch.autograd.Function):
         hidden, back = torch.zeros_like(states[0]), matrix.T.contiguous()
         whole = (to_states, to_drive, phases, lengths, states[:-1])
         for ahead, out, phase, length, state in reversed([*stretches(*whole)]):
-            slopes = Slopes(ctx.radius, weight, length, phase)
+            slopes = ActivationDerivatives(ctx.radius, weight, length, phase)
             for time, (to_state, to_now) in reversed([*enumerate(zip(ahead, out, strict=True))]):
                 gradient = hidden + to_state
                 slopes.back(time, gradient.unflatten(1, (2, -1)), to_now.unflatten(1, (2, -1)))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..data.corpora.speech import Utterance
 from ..data.corpus import Recording
-from ..data.speech import Utterance
 from ..data.store import Store, prepare
 from ..models import MusicConfig
-from ..signal import SPEECH_RATE
+from ..stft import SPEECH_RATE
 
 __all__ = ["add_cache", "describe", "describe_speech", "open_speech", "open_stores"]
 

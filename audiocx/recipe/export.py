@@ -14,17 +14,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from .. import pretrained
+from .. import checkpoints
+from ..api import Transcriber, load_transcriber
 from ..data.augment import AugmentConfig
 from ..data.corpus import Piece
-from ..data.frames import HOP_SAMPLES
+from ..data.frame_grids import HOP_SAMPLES
 from ..errors import OutputError
-from ..evaluation import ELSEWHERE, Heard, hear, scorable, tune_decoding
-from ..inference import Transcriber, load_transcriber
-from ..metrics import evaluate
+from ..music.evaluation import DEGRADATION, LabelledOutputs, infer_labelled, scorable, tune_decoding
+from ..music.metrics import evaluate
 from .shipments import Shipment, open_shipment
 
-__all__ = ["Facts", "add_arguments", "add_tuning", "check_replaceable", "export", "hear_pieces", "scored_hop"]
+__all__ = ["Facts", "add_arguments", "add_tuning", "check_replaceable", "export", "infer_pieces", "scored_hop"]
 
 SCORES = ("average_precision", "frame_precision", "frame_recall", "frame_f1", "note_f1", "note_offset_f1")
 
@@ -114,26 +114,26 @@ def check_replaceable(folder: Path) -> None:
     Raises:
         OutputError: There is something else.
     """
-    if folder.exists() and not (folder / pretrained.CONFIG).is_file():
+    if folder.exists() and not (folder / checkpoints.CONFIG).is_file():
         raise OutputError(f"{folder} exists and is no checkpoint to replace; choose another name.")
 
 
-def hear_pieces(
-    transcriber: Transcriber, pieces: Sequence[Piece], hop_samples: int, disturbance: AugmentConfig | None = None
-) -> list[Heard]:
+def infer_pieces(
+    transcriber: Transcriber, pieces: Sequence[Piece], hop_samples: int, degradation: AugmentConfig | None = None
+) -> list[LabelledOutputs]:
     """Runs a transcriber over pieces, up to decoding.
 
     Args:
         transcriber: What listens.
         pieces: Recordings and labels, each a file.
         hop_samples: Distance of the frames.
-        disturbance: How recordings are varied first, each by draws of its own; None for as they are.
+        degradation: How recordings are varied first, each by draws of its own; None for as they are.
 
     Returns:
         The pieces, heard.
     """
     return [
-        hear(transcriber, piece.audio, piece.labels, hop_samples, disturbance=disturbance)
+        infer_labelled(transcriber, piece.audio, piece.labels, hop_samples, degradation=degradation)
         for piece in tqdm(pieces, "hearing", disable=None)
     ]
 
@@ -212,17 +212,17 @@ def _card(shipment: Shipment, arguments: argparse.Namespace, facts: Facts) -> di
 
 def _hear_and_tune(
     shipment: Shipment, validation: dict[str, Sequence[Piece]], elsewhere: bool
-) -> tuple[Any, dict[int, dict[str, list[Heard]]]]:
+) -> tuple[Any, dict[int, dict[str, list[LabelledOutputs]]]]:
     """Gives the decoding settings, and the pieces heard, by hop and by name."""
     with tempfile.TemporaryDirectory() as draft:
         # The very weights that are shipped, rounded to 16 bits.
         transcriber = load_transcriber(shipment.ship(Path(draft) / "untuned"))
     own = transcriber.checkpoint.hop_samples
-    conditions = {"": None, " disturbed": ELSEWHERE} if elsewhere else {"": None}
+    conditions = {"": None, " disturbed": DEGRADATION} if elsewhere else {"": None}
     heard = {
         hop: {
-            name + condition: hear_pieces(transcriber, pieces, hop, disturbance)
-            for condition, disturbance in conditions.items()
+            name + condition: infer_pieces(transcriber, pieces, hop, degradation)
+            for condition, degradation in conditions.items()
             for name, pieces in validation.items()
         }
         for hop in dict.fromkeys((scored_hop(transcriber), own))

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from .. import plots
-from ..breakdown import HeardFrames, by_instrument, by_polyphony, format_breakdown
-from ..data.frames import GRIDS, HOP_SAMPLES
+from ..data.frame_grids import GRIDS, HOP_SAMPLES
 from ..data.store import Store
 from ..errors import ConfigError, DataError
-from ..files import replacing
-from ..metrics import average_precision, frame_scores, precision_recall_curve
-from ..models import MusicConfig, MusicNetwork, NoteConfig, NoteNetwork, frames, note_frames
-from ..runs import Trained
+from ..io.atomic_write import atomic_write
+from ..models import MusicConfig, MusicNetwork, NoteConfig, NoteNetwork, note_blocks, window_blocks
+from ..music.group_scores import ScoredFrames, by_instrument, by_polyphony, format_breakdown
+from ..music.metrics import average_precision, frame_scores, precision_recall_curve
+from ..plots import piano_roll
+from ..train.runs import Trained
 
-__all__ = ["hear_store", "hop_of", "report", "summarise"]
+__all__ = ["infer_store", "hop_of", "report", "summarise"]
 
 # At which a pitch counts as sounding, for precision, recall and F1.
 THRESHOLD = 0.5
@@ -35,7 +35,7 @@ def hop_of(config: MusicConfig, grid: str) -> int:
 
     Args:
         config: Of the network.
-        grid: Which frames; a key of :data:`audiocx.data.frames.GRIDS`.
+        grid: Which frames; a key of :data:`audiocx.data.frame_grids.GRIDS`.
 
     Returns:
         Samples; of whole recordings, a note network's own hop.
@@ -43,20 +43,20 @@ def hop_of(config: MusicConfig, grid: str) -> int:
     return config.hop_samples if grid == "whole" and isinstance(config, NoteConfig) else HOP_SAMPLES
 
 
-def hear_store(
+def infer_store(
     network: MusicNetwork,
     store: Store,
     grid: str = "paper",
     outputs: int | None = None,
     device: str = "cpu",
     progress: bool = True,
-) -> list[HeardFrames]:
+) -> list[ScoredFrames]:
     """Runs a network over the frames of a store that are scored.
 
     Args:
         network: In evaluation mode.
         store: At the network's sample rate and with its lowest note.
-        grid: Which frames; a key of :data:`audiocx.data.frames.GRIDS`.
+        grid: Which frames; a key of :data:`audiocx.data.frame_grids.GRIDS`.
         outputs: Number of pitches scored, from the lowest; None for all of the network's.
         device: Where it runs.
         progress: Shows a bar.
@@ -77,7 +77,7 @@ def hear_store(
             probabilities = _probabilities_at(network, store.samples(piece), moments, bar.update)
             rolls = store.sounding_by_program(piece, moments)
             heard.append(
-                HeardFrames(
+                ScoredFrames(
                     store.names[piece],
                     probabilities[:, pitches],
                     store.sounding(piece, moments)[:, pitches],
@@ -110,11 +110,11 @@ def _probabilities_at(
     network: MusicNetwork, samples: np.ndarray, centres: np.ndarray, report: Callable[[int], object]
 ) -> np.ndarray:
     if isinstance(network, NoteNetwork):
-        return note_frames.probabilities_at(network, samples, centres, report=report)
-    return frames.probabilities_at(network, samples, centres, report=report)
+        return note_blocks.probabilities_at(network, samples, centres, report=report)
+    return window_blocks.probabilities_at(network, samples, centres, report=report)
 
 
-def summarise(heard: list[HeardFrames], trained: Trained[Any], **facts: Any) -> dict[str, Any]:
+def summarise(heard: list[ScoredFrames], trained: Trained[Any], **facts: Any) -> dict[str, Any]:
     """Gathers all that is to be said of a network's scores.
 
     Args:
@@ -146,7 +146,9 @@ def summarise(heard: list[HeardFrames], trained: Trained[Any], **facts: Any) -> 
     }
 
 
-def report(heard: list[HeardFrames], scores: dict[str, Any], lowest_note: int, frame_rate: float, folder: Path) -> None:
+def report(
+    heard: list[ScoredFrames], scores: dict[str, Any], lowest_note: int, frame_rate: float, folder: Path
+) -> None:
     """Writes scores and pictures, and prints the scores.
 
     Writes ``scores.json``, ``curve.npz`` (precision, recall), ``precision_recall.png`` (the paper's figure 2) and
@@ -164,20 +166,20 @@ def report(heard: list[HeardFrames], scores: dict[str, Any], lowest_note: int, f
     """
     with suppress(OSError):  # what is written there says why not
         folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "scores.json") as temporary:
+    with atomic_write(folder / "scores.json") as temporary:
         temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     probabilities = np.concatenate([piece.probabilities for piece in heard])
     precision, recall, _ = precision_recall_curve(probabilities, np.concatenate([piece.roll for piece in heard]))
-    with replacing(folder / "curve.npz") as temporary:
+    with atomic_write(folder / "curve.npz") as temporary:
         np.savez(temporary, precision=precision, recall=recall)
     curve = {scores["name"]: (precision, recall, scores["average_precision"])}
-    plots.save(plots.plot_precision_recall(curve), folder / "precision_recall.png")
+    piano_roll.save(piano_roll.plot_precision_recall(curve), folder / "precision_recall.png")
     first = heard[0]
     passage = slice(0, PASSAGE_FRAMES)
-    figure = plots.plot_prediction(
+    figure = piano_roll.plot_prediction(
         first.probabilities[passage], frame_rate, first.roll[passage], lowest_note=lowest_note
     )
-    plots.save(figure, folder / "prediction.png")
+    piano_roll.save(figure, folder / "prediction.png")
     print(f"AP {100 * scores['average_precision']:.2f} %, frame F1 {100 * scores['frame_f1']:.2f} %")
     for name, score in scores["recordings"].items():
         print(f"  {name}: AP {100 * score:.2f} %")

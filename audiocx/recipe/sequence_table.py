@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import plots
 from ..config import to_dict
-from ..curves import read_curves
-from ..experiment import ProblemConfig, SequenceExperiment
-from ..files import replacing
+from ..io.atomic_write import atomic_write
 from ..models import SequenceConfig, SequenceNetwork
 from ..optim import unitary_drift
-from ..runs import open_trained, read_experiment
-from ..spectrograms import Curve, draw_learning_curves
+from ..plots import piano_roll
+from ..plots.learning_curves import read_curves
+from ..plots.spectrograms import Curve, draw_learning_curves
+from ..train.experiments import ProblemConfig, SequenceExperiment
+from ..train.runs import open_trained, read_experiment
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,10 +67,10 @@ def tabulate(description: str) -> None:
     text = table(groups)
     with suppress(OSError):  # what is written there says why not
         arguments.output.mkdir(parents=True, exist_ok=True)
-    with replacing(arguments.output / "table.md") as temporary:
+    with atomic_write(arguments.output / "table.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text)
-    plots.save(picture(groups), arguments.output / "learning_curves.png")
+    piano_roll.save(picture(groups), arguments.output / "learning_curves.png")
 
 
 def grouped(runs: Iterable[Path]) -> list[Group]:
@@ -198,7 +198,7 @@ def picture(groups: Sequence[Group]) -> Figure:
     names = list(dict.fromkeys(problem.name for problem in problems))
     lengths = sorted({problem.length for problem in problems})
     labels = dict.fromkeys(group.label for group in groups)
-    figure = plots.new_figure(6.4 * len(lengths), 5.2 * len(names))
+    figure = piano_roll.new_figure(6.4 * len(lengths), 5.2 * len(names))
     for row, name in enumerate(names):
         for column, length in enumerate(lengths):
             problem = ProblemConfig(name, length)
@@ -213,7 +213,7 @@ def picture(groups: Sequence[Group]) -> Figure:
             axes.set_ylim(top=min(axes.get_ylim()[1], 10 * set_problem.baseline))
             # Many curves fill their field: what they are stands below it.
             axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2, edgecolor="none", fontsize=8)
-            axes.set_title(f"{name} problem, T = {length}", loc="left", color=plots.INK)
+            axes.set_title(f"{name} problem, T = {length}", loc="left", color=piano_roll.INK)
             # Some solve it in hundreds of steps, others not in tens of thousands.
             axes.set(xscale="log", xlabel="steps", ylabel=set_problem.measure)
             axes.xaxis.set_major_formatter(lambda steps, _: f"{steps:,.0f}")

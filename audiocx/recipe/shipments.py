@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .. import pretrained
-from ..experiment import Experiment, NoteExperiment
+from .. import checkpoints
 from ..models import MusicNetwork, NoteNetwork, TranscriberNetwork
-from ..note_decoding import NoteDecodeSettings
-from ..notes import DecodeSettings
-from ..runs import frames_seen, load_network, read_experiment, windows_seen
+from ..music.note_decoding import NoteDecodeSettings
+from ..music.window_decoding import WindowDecodeSettings
+from ..train.experiments import Experiment, NoteExperiment
+from ..train.runs import frames_seen, load_network, read_experiment, windows_seen
 
 __all__ = ["NoteShipment", "Shipment", "WindowShipment", "open_shipment"]
 
@@ -74,7 +74,7 @@ class Shipment(ABC):
             folder: The checkpoint; its last part is the name. It must not exist.
             decode: Thresholds and durations; None for the defaults.
             description: One line that says what it is.
-            parts: ``figures`` and ``card``, as of :func:`audiocx.pretrained.export`.
+            parts: ``figures`` and ``card``, as of :func:`audiocx.checkpoints.export`.
 
         Returns:
             The folder.
@@ -118,8 +118,8 @@ class WindowShipment(Shipment):
 
     def ship(self, folder: Path, decode: Any = None, description: str = "", **parts: Any) -> Path:
         """See :meth:`Shipment.ship`."""
-        decode = decode or DecodeSettings()
-        return pretrained.export(self.network, folder, decode, SHIPPED_HOP_SAMPLES, description, **parts)
+        decode = decode or WindowDecodeSettings()
+        return checkpoints.export(self.network, folder, decode, SHIPPED_HOP_SAMPLES, description, **parts)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class NoteShipment(Shipment):
         """See :meth:`Shipment.facts`."""
         model, twin = self.experiment.model, _twin(self.experiment)
         windows = " and ".join(f"{size} ({1000 * size / model.sample_rate:.0f} ms)" for size in model.windows)
-        reach_s = (model.reach_frames * model.hop_samples + model.margin_samples) / model.sample_rate
+        reach_s = (model.context_frames * model.hop_samples + model.left_context_samples) / model.sample_rate
         return {
             "network": f"{twin} note network, {self.parameters:,} parameters, {model.stem_channels} and then "
             f"{model.channels} {twin} maps, blocks over time of dilation {', '.join(map(str, model.dilations))}",
@@ -160,7 +160,7 @@ class NoteShipment(Shipment):
 
     def ship(self, folder: Path, decode: Any = None, description: str = "", **parts: Any) -> Path:
         """See :meth:`Shipment.ship`."""
-        return pretrained.export_notes(self.network, folder, decode or NoteDecodeSettings(), description, **parts)
+        return checkpoints.export_notes(self.network, folder, decode or NoteDecodeSettings(), description, **parts)
 
 
 def open_shipment(run: Path) -> Shipment:

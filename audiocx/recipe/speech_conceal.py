@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from ..concealment import Forecast, fill, forecast_by, turning
-from ..data.speech import Split
+from ..data.corpora.speech import Split
 from ..data.store import Store
-from ..files import replacing
-from ..gaps import CROSSFADE_S, join, spans, touched_frames
+from ..io.atomic_write import atomic_write
 from ..models import PredictorNetwork
-from ..running import choose_device
-from ..runs import open_trained
-from ..signal import HOP_SAMPLES, SPEECH_RATE, log_power_db, stft
-from ..spectral import SpectralError, pesq_mos
+from ..models.running import choose_device
+from ..speech.concealment import Forecast, fill, forecast_by, turning
+from ..speech.gaps import CROSSFADE_S, join, spans, touched_frames
+from ..speech.metrics import SpectralError, pesq_mos
+from ..stft import HOP_SAMPLES, SPEECH_RATE, log_power_db, stft
+from ..train.runs import open_trained
 from .corpora import open_speech
 
 __all__ = ["METHODS", "Method", "Tally", "random_gaps", "score_concealment", "score_methods"]
@@ -199,7 +199,7 @@ def score_concealment(
     output: Path = arguments.output
     with suppress(OSError):  # what is written there says why not
         output.mkdir(parents=True, exist_ok=True)
-    with replacing(output / "scores.json") as temporary:
+    with atomic_write(output / "scores.json") as temporary:
         temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     print(f"written to {output}")
 

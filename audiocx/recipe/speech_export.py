@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import pretrained
+from .. import checkpoints
 from ..config import to_dict
-from ..data.speech import Utterance
+from ..data.corpora.speech import Utterance
 from ..data.store import Store
 from ..errors import DataError
-from ..experiment import PredictorExperiment
 from ..models import PredictorConfig, PredictorNetwork
-from ..runs import frames_seen, load_network, read_experiment
+from ..train.experiments import PredictorExperiment
+from ..train.runs import frames_seen, load_network, read_experiment
 from .export import Facts, check_replaceable
 from .export import add_arguments as add_export_arguments
 from .speech_score import network_forecast, score_store
@@ -111,7 +111,7 @@ def export(arguments: argparse.Namespace, utterances: Sequence[Utterance], store
     card = _card(arguments, experiment, facts, figures, description, row, frames_seen(best))
     if arguments.checkpoint.exists():
         shutil.rmtree(arguments.checkpoint)
-    pretrained.export_predictor(network, arguments.checkpoint, description, figures, card)
+    checkpoints.export_predictor(network, arguments.checkpoint, description, figures, card)
     print((row + _siblings(mse_by_seed)).rstrip())
 
 

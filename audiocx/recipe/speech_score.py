@@ -17,19 +17,19 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
-from .. import plots
-from ..baselines import BASELINES
 from ..config import to_dict
-from ..data.speech import Split
+from ..data.corpora.speech import Split
 from ..data.store import Store
 from ..errors import DataError
-from ..files import replacing
+from ..io.atomic_write import atomic_write
 from ..models import PredictorNetwork
-from ..running import choose_device
-from ..runs import open_trained, read_experiment
-from ..signal import HOP_SAMPLES, SPEECH_RATE, log_power_db, stft
-from ..spectral import SpectralError, magnitudes, pesq_mos, resynthesize, segmental_snr_db, stoi
-from ..spectrograms import plot_spectrograms
+from ..models.running import choose_device
+from ..plots import piano_roll
+from ..plots.spectrograms import plot_spectrograms
+from ..speech.baselines import BASELINES
+from ..speech.metrics import SpectralError, magnitudes, pesq_mos, resynthesize, segmental_snr_db, stoi
+from ..stft import HOP_SAMPLES, SPEECH_RATE, log_power_db, stft
+from ..train.runs import open_trained, read_experiment
 from .corpora import open_speech
 
 if TYPE_CHECKING:
@@ -100,9 +100,9 @@ def evaluate(
         print(_summary(name, scores["splits"][name], arguments.padding))
     with suppress(OSError):  # what is written there says why not
         output.mkdir(parents=True, exist_ok=True)
-    with replacing(output / "scores.json") as temporary:
+    with atomic_write(output / "scores.json") as temporary:
         temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    plots.save(_picture(subject, opened[-1]), output / "prediction.png")
+    piano_roll.save(_picture(subject, opened[-1]), output / "prediction.png")
     print(f"written to {output}")
 
 

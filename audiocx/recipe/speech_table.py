@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import plots
 from ..config import to_dict
-from ..curves import read_curves
 from ..errors import DataError
-from ..files import replacing
+from ..io.atomic_write import atomic_write
 from ..models import PredictorConfig
-from ..spectrograms import Curve, plot_learning_curves
+from ..plots import piano_roll
+from ..plots.learning_curves import read_curves
+from ..plots.spectrograms import Curve, plot_learning_curves
 from .speech_score import PADDINGS, SOUNDS, SPLITS, add_padding
 
 __all__ = ["NAMES", "PUBLISHED", "Group", "grouped", "read_results", "table", "tabulate"]
@@ -88,12 +88,12 @@ def tabulate(description: str) -> None:
     text = table(groups, arguments.padding)
     with suppress(OSError):  # what is written there says why not
         arguments.output.mkdir(parents=True, exist_ok=True)
-    with replacing(arguments.output / "table.md") as temporary:
+    with atomic_write(arguments.output / "table.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text)
     validation, training = _curves(groups)
     if validation:
-        plots.save(plot_learning_curves(validation, training), arguments.output / "learning_curves.png")
+        piano_roll.save(plot_learning_curves(validation, training), arguments.output / "learning_curves.png")
     else:
         print("No learning curves: the logs of these runs are not there.")
 
@@ -174,7 +174,7 @@ def table(groups: Sequence[Group], padding: str = "valid") -> str:
 
     Args:
         groups: What :func:`grouped` gave.
-        padding: "valid" or "wisdom"; see :class:`audiocx.spectral.SpectralError`.
+        padding: "valid" or "wisdom"; see :class:`audiocx.speech.metrics.SpectralError`.
 
     Returns:
         Markdown that also reads as text: a row for each group, with the mean over its runs and, of several, the

@@ -11,7 +11,7 @@ from typing import Any
 from ..config import to_dict
 from ..data.store import Store
 from ..errors import ConfigError
-from ..experiment import (
+from ..train.experiments import (
     AnyExperiment,
     Experiment,
     NoteExperiment,
@@ -20,7 +20,7 @@ from ..experiment import (
     experiment_of,
     read_experiment_toml,
 )
-from ..runs import other_kind
+from ..train.runs import other_kind
 
 __all__ = ["Stores", "changed", "train"]
 
@@ -64,16 +64,21 @@ def train(
         opened = stores(arguments)
     else:
         opened, how["compile"] = stores(arguments, experiment.model), not arguments.no_compile
-    from .. import engine  # only now that the corpora are open: Lightning takes seconds to import
+    # Lightning takes seconds to import: only once the corpora are open.
+    from ..train.distributed import is_first
+    from ..train.notes import fit_notes
+    from ..train.predictor import fit_predictor
+    from ..train.sequence import fit_sequences
+    from ..train.windows import fit
 
     fits: dict[str, Callable[..., Path]] = {
-        Experiment.kind: engine.fit,
-        PredictorExperiment.kind: engine.fit_predictor,
-        NoteExperiment.kind: engine.fit_notes,
-        SequenceExperiment.kind: engine.fit_sequences,
+        Experiment.kind: fit,
+        PredictorExperiment.kind: fit_predictor,
+        NoteExperiment.kind: fit_notes,
+        SequenceExperiment.kind: fit_sequences,
     }
     best = fits[experiment.kind](experiment, *opened, **how)
-    if engine.is_first():
+    if is_first():
         print(f"best: {best}")
 
 

@@ -11,7 +11,7 @@ import argparse
 from prepare import corpus_arguments, extras, parts
 
 from audiocx import recipe
-from audiocx.data.speech import Utterance
+from audiocx.data.corpora.speech import Utterance
 from audiocx.data.store import Store
 from audiocx.recipe.corpora import open_speech
 from audiocx.recipe.export import Facts

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 
 from audiocx import recipe
-from audiocx.data import librispeech
-from audiocx.data.speech import Split, Utterance, find_recordings
+from audiocx.data.corpora import librispeech
+from audiocx.data.corpora.speech import Split, Utterance, find_recordings
 from audiocx.data.store import Store
 from audiocx.recipe.corpora import add_cache, describe_speech, open_speech
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from audiocx import audio, recipe
-from audiocx.data import maps
-from audiocx.data.augment import disturbed
-from audiocx.evaluation import ELSEWHERE
+from audiocx import recipe
+from audiocx.data.augment import degraded
+from audiocx.data.corpora import maps
+from audiocx.io import audio
+from audiocx.music.evaluation import DEGRADATION
 
 SAMPLE_RATE = 11025
 
@@ -30,7 +31,7 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     for piece in tqdm(validation, "disturbing", disable=None):
         samples, rate = audio.read(piece.audio, SAMPLE_RATE)
-        heard = disturbed(samples, rate, ELSEWHERE, piece.audio.stem)
+        heard = degraded(samples, rate, DEGRADATION, piece.audio.stem)
         audio.write(arguments.output / f"{piece.audio.stem}.wav", heard, rate, "FLOAT")
         shutil.copyfile(piece.labels, arguments.output / piece.labels.name)
     print(f"{len(validation)} pieces in {arguments.output}")

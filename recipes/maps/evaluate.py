@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from audiocx import plots, recipe
-from audiocx.data import maps
-from audiocx.evaluation import ELSEWHERE, scorable
-from audiocx.files import replacing
-from audiocx.inference import load_transcriber
-from audiocx.metrics import Evaluation, Piece, evaluate, format_table, precision_recall_curve
-from audiocx.recipe.export import hear_pieces, scored_hop
+from audiocx import recipe
+from audiocx.api import load_transcriber
+from audiocx.data.corpora import maps
+from audiocx.io.atomic_write import atomic_write
+from audiocx.music.evaluation import DEGRADATION, scorable
+from audiocx.music.metrics import Evaluation, Piece, evaluate, format_table, precision_recall_curve
+from audiocx.plots import piano_roll
+from audiocx.recipe.export import infer_pieces, scored_hop
 
 PASSAGE_S = (10.0, 25.0)
 
@@ -39,11 +40,11 @@ def draw(
     probabilities = np.concatenate([piece.probabilities for piece in pieces])
     precision, recall, _ = precision_recall_curve(probabilities, np.concatenate([piece.roll for piece in pieces]))
     curve = {name: (precision, recall, evaluation.overall["average_precision"])}
-    plots.save(plots.plot_precision_recall(curve), folder / "precision_recall.png")
+    piano_roll.save(piano_roll.plot_precision_recall(curve), folder / "precision_recall.png")
     first = pieces[0]
     passage_s = PASSAGE_S if len(first.probabilities) >= PASSAGE_S[1] * frame_rate else (0.0, None)
-    figure = plots.plot_prediction(first.probabilities, frame_rate, first.reference, *passage_s, lowest_note)
-    plots.save(figure, folder / "prediction.png")
+    figure = piano_roll.plot_prediction(first.probabilities, frame_rate, first.reference, *passage_s, lowest_note)
+    piano_roll.save(figure, folder / "prediction.png")
 
 
 def main() -> None:
@@ -61,13 +62,13 @@ def main() -> None:
     transcriber = load_transcriber(arguments.model, arguments.device)
     _, validation = maps.split(maps.find_pieces(arguments.folder))
     hop = scored_hop(transcriber) if arguments.hop is None else arguments.hop
-    heard = hear_pieces(transcriber, validation, hop, ELSEWHERE if arguments.disturbed else None)
+    heard = infer_pieces(transcriber, validation, hop, DEGRADATION if arguments.disturbed else None)
     pieces = [scorable(one, transcriber.checkpoint.decode) for one in heard]
     evaluation = evaluate(pieces)
     print(format_table([*evaluation.rows, evaluation.overall]))
     with suppress(OSError):  # what is written there says why not
         arguments.output.mkdir(parents=True, exist_ok=True)
-    with replacing(arguments.output / "scores.json") as temporary:
+    with atomic_write(arguments.output / "scores.json") as temporary:
         temporary.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
     evidence = heard[0].evidence
     draw(transcriber.checkpoint.name, pieces, evaluation, evidence.lowest_note, evidence.frame_rate, arguments.output)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from audiocx import recipe
-from audiocx.data import maps
+from audiocx.data.corpora import maps
 from audiocx.recipe.export import Facts, add_arguments, add_tuning, export
 
 FACTS = Facts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from audiocx import recipe
-from audiocx.data import maps
+from audiocx.data.corpora import maps
 from audiocx.data.store import Store
 from audiocx.models import MusicConfig, TranscriberConfig
 from audiocx.recipe.corpora import add_cache, describe, open_stores

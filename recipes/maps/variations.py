@@ -12,13 +12,13 @@ import torch
 from prepare import corpus_arguments
 
 from audiocx import recipe
-from audiocx.data import maps
 from audiocx.data.augment import AugmentConfig
+from audiocx.data.corpora import maps
 from audiocx.data.windows import WindowSampler
-from audiocx.metrics import average_precision
 from audiocx.models import TranscriberNetwork
+from audiocx.music.metrics import average_precision
 from audiocx.recipe.corpora import open_stores
-from audiocx.runs import open_trained
+from audiocx.train.runs import open_trained
 
 DISTURBANCES = {
     "as recorded": AugmentConfig(),

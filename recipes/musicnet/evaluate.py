@@ -13,12 +13,12 @@ from pathlib import Path
 from prepare import corpus_arguments, parts
 
 from audiocx import recipe
-from audiocx.data.frames import GRIDS
+from audiocx.data.frame_grids import GRIDS
 from audiocx.errors import DataError
 from audiocx.models import NoteNetwork, TranscriberNetwork
 from audiocx.recipe.corpora import open_stores
-from audiocx.recipe.score import hear_store, hop_of, report, summarise
-from audiocx.runs import open_trained
+from audiocx.recipe.score import hop_of, infer_store, report, summarise
+from audiocx.train.runs import open_trained
 
 # A0 to G#7; a network of 88 notes has four more above.
 PAPER_PITCHES = 84
@@ -46,7 +46,7 @@ def main() -> None:
         raise DataError(f"{arguments.folder}: holds no recording for {arguments.split}; add some of its ids.")
     (store,) = open_stores([pieces], arguments.cache, config)
     pitches = min(PAPER_PITCHES, config.outputs)
-    heard = hear_store(trained.network, store, arguments.frames, pitches, arguments.device)
+    heard = infer_store(trained.network, store, arguments.frames, pitches, arguments.device)
     facts = {"split": arguments.split + " (extended)" * arguments.extended, "frames": arguments.frames}
     scores = summarise(heard, trained, corpus=Path(arguments.folder).name, **facts)
     output = arguments.output or Path("results") / trained.name

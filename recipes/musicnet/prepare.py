@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 from audiocx import recipe
-from audiocx.archive import extract
-from audiocx.data import musicnet
+from audiocx.data.archive import extract
+from audiocx.data.corpora import musicnet
+from audiocx.data.download import Remote, fetch
 from audiocx.data.store import Store
-from audiocx.download import Remote, fetch
 from audiocx.errors import DataError
 from audiocx.models import MusicConfig, TranscriberConfig
 from audiocx.recipe.corpora import add_cache, describe, open_stores

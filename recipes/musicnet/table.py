@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from audiocx import plots, recipe
+from audiocx import recipe
 from audiocx.errors import DataError
-from audiocx.files import replacing
+from audiocx.io.atomic_write import atomic_write
+from audiocx.plots import piano_roll
 
 # Average precision on MusicNet in the paper's table 3, in per cent, by architecture and complex or not.
 PUBLISHED = {("shallow", False): 66.1, ("shallow", True): 66.0, ("deep", False): 69.6, ("deep", True): 72.9}
@@ -74,12 +75,12 @@ def main() -> None:
     text = table(networks)
     with suppress(OSError):  # what is written there says why not
         arguments.output.mkdir(parents=True, exist_ok=True)
-    with replacing(arguments.output / "table.md") as temporary:
+    with atomic_write(arguments.output / "table.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     curves = {scores["name"]: scores["curve"] for scores in networks}
-    plots.save(plots.plot_precision_recall(curves), arguments.output / "precision_recall.png")
+    piano_roll.save(piano_roll.plot_precision_recall(curves), arguments.output / "precision_recall.png")
     best = max(range(len(networks)), key=lambda index: networks[index]["average_precision"])
-    with replacing(arguments.output / "prediction.png") as temporary:
+    with atomic_write(arguments.output / "prediction.png") as temporary:
         shutil.copyfile(arguments.results[best] / "prediction.png", temporary)
     print(text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from audiocx.data import maps, musicnet
+from audiocx.data.corpora import maps, musicnet
 from audiocx.data.corpus import Piece
 from audiocx.data.store import Store
 from audiocx.errors import DataError

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from audiocx import recipe
-from audiocx.data.render import RenderConfig, render
+from audiocx.data.rendering.render import RenderConfig, render
 
 
 def parse() -> argparse.Namespace:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 
 from audiocx import recipe
-from audiocx.data import musicnet
+from audiocx.api import load_transcriber
 from audiocx.data.augment import AugmentConfig
+from audiocx.data.corpora import musicnet
 from audiocx.errors import DataError
-from audiocx.evaluation import scorable
-from audiocx.inference import load_transcriber
-from audiocx.metrics import evaluate
-from audiocx.recipe.export import hear_pieces, scored_hop
+from audiocx.music.evaluation import scorable
+from audiocx.music.metrics import evaluate
+from audiocx.recipe.export import infer_pieces, scored_hop
 
 COLUMNS = {"AP": "average_precision", "frame F1": "frame_f1", "note F1": "note_f1", "with offset": "note_offset_f1"}
 
@@ -35,7 +35,7 @@ def main() -> None:
     transcriber = load_transcriber(arguments.model, arguments.device)
     print(f"| vibrato up to, cents | {' | '.join(COLUMNS)} |\n|---:|{'---:|' * len(COLUMNS)}", flush=True)
     for cents in arguments.cents:
-        heard = hear_pieces(transcriber, pieces, scored_hop(transcriber), AugmentConfig(vibrato_cents=cents))
+        heard = infer_pieces(transcriber, pieces, scored_hop(transcriber), AugmentConfig(vibrato_cents=cents))
         overall = evaluate([scorable(one, transcriber.checkpoint.decode) for one in heard]).overall
         print(f"| {cents:g} | {' | '.join(f'{overall[key]:.3f}' for key in COLUMNS.values())} |", flush=True)
 

@@ -22,12 +22,13 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from audiocx import plots, recipe
+from audiocx import recipe
 from audiocx.errors import ConfigError
-from audiocx.files import replacing
+from audiocx.io.atomic_write import atomic_write
+from audiocx.models.running import choose_device
 from audiocx.nn import ComplexLinear
 from audiocx.nn.functional import crelu, modrelu, zrelu
-from audiocx.running import choose_device
+from audiocx.plots import piano_roll
 from audiocx.tangent_kernel import Moments, distance, limit_kernel, relu_moments, tangent_kernel, tanh_moments
 
 # Twelve inputs of eight complex numbers, real and imaginary parts normal: the same for all networks.
@@ -142,17 +143,17 @@ def table(found: Distances) -> str:
 
 def plot(found: Distances) -> Figure:
     """Draws a panel for each measure: distance against width, an error bar of a standard deviation either way."""
-    figure = plots.new_figure(9.6, 4.4)
+    figure = piano_roll.new_figure(9.6, 4.4)
     panels = figure.subplots(1, len(found), sharex=True, sharey=True)
     for axes, (title, networks) in zip(panels, found.items(), strict=True):
-        for colour, (name, drawn) in zip(plots.LINE_COLOURS, networks.items(), strict=False):
+        for colour, (name, drawn) in zip(piano_roll.LINE_COLOURS, networks.items(), strict=False):
             mean, std = ([summary(values) for values in drawn.values()] for summary in (np.mean, spread))
             style = {"linestyle": "-" if KINDS[name].complex else "--", "marker": "o", "markersize": 3, "capsize": 3}
             axes.errorbar(list(drawn), mean, std, color=colour, linewidth=1.6, label=name, **style)
         axes.set(xscale="log", yscale="log", xlabel="width", title=f"distance {title}")
         axes.set_xticks(list(drawn), map(str, drawn))
         axes.minorticks_off()
-        axes.grid(color=plots.FAINT, linewidth=0.6)
+        axes.grid(color=piano_roll.FAINT, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False)
     return figure
@@ -180,11 +181,11 @@ def main() -> None:
     with suppress(OSError):  # what is written there says why not
         arguments.output.mkdir(parents=True, exist_ok=True)
     settings = {"hidden_layers": arguments.hidden_layers, "modrelu_bias": MODRELU_BIAS, "inputs": INPUTS}
-    with replacing(arguments.output / "kernels.json") as temporary:
+    with atomic_write(arguments.output / "kernels.json") as temporary:
         temporary.write_text(json.dumps({**settings, "distances": found}, indent=1), encoding="utf-8")
-    with replacing(arguments.output / "table.md") as temporary:
+    with atomic_write(arguments.output / "table.md") as temporary:
         temporary.write_text(table(found), encoding="utf-8")
-    plots.save(plot(found), arguments.output / "kernels.png")
+    piano_roll.save(plot(found), arguments.output / "kernels.png")
     print(table(found))
 
 

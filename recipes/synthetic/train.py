@@ -9,8 +9,8 @@ the problem is solved. Sequences are drawn as they are needed: there is nothing 
 from __future__ import annotations
 
 from audiocx import recipe
-from audiocx.experiment import SequenceExperiment
 from audiocx.recipe.train import train
+from audiocx.train.experiments import SequenceExperiment
 
 if __name__ == "__main__":
     recipe.run("train", lambda: train(__doc__, lambda _: None, lambda _: (), SequenceExperiment))

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 
 from audiocx import recipe
-from audiocx.data import timit
-from audiocx.data.speech import Split
+from audiocx.data.corpora import timit
+from audiocx.data.corpora.speech import Split
 from audiocx.data.store import Store
 from audiocx.errors import DataError
 from audiocx.recipe.corpora import add_cache, describe_speech, open_speech

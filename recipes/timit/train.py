@@ -10,8 +10,8 @@ from __future__ import annotations
 from prepare import corpus_arguments, stores
 
 from audiocx import recipe
-from audiocx.experiment import PredictorExperiment
 from audiocx.recipe.train import train
+from audiocx.train.experiments import PredictorExperiment
 
 if __name__ == "__main__":
     recipe.run("train", lambda: train(__doc__, corpus_arguments, stores, PredictorExperiment))

@@ -1,0 +1,1 @@
+"""Batches of recordings: jobs, process pools, Ray and the manifest."""

@@ -1,0 +1,1 @@
+"""Corpora: recordings and labels of MAPS, MusicNet, TIMIT and LibriSpeech."""

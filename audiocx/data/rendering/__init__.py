@@ -1,0 +1,1 @@
+"""Rendering of MIDI files to sound with soundfonts."""

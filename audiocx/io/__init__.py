@@ -1,0 +1,1 @@
+"""Audio files, resampling, MIDI and note tables, atomic writes, disk-backed arrays, paths and URLs."""

@@ -1,0 +1,41 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..errors import OutputError
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` to write to, and move it there once the block has ended well.
+
+    The move is atomic: whoever reads ``path`` sees the old file or the new one, whole. If the block raises, even by
+    Ctrl-C, the temporary file is removed and ``path`` stays as it was.
+
+    Args:
+        path: File to write; its suffix is also the temporary file's.
+
+    Yields:
+        The path to write to.
+
+    Raises:
+        OutputError: The folder is missing or cannot be written, or ``path`` is a folder.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem[:100]}.{uuid.uuid4().hex[:12]}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another folder, or make room in this one."
+        ) from error
+    finally:
+        with suppress(OSError):  # where the folder itself is out of reach, nothing was written
+            temporary.unlink(missing_ok=True)

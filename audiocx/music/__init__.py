@@ -1,0 +1,1 @@
+"""Music transcription: transcribers, note decoding, tuning, beats, metrics and evaluation."""

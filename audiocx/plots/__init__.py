@@ -1,0 +1,1 @@
+"""Figures: piano rolls, spectrograms, overviews and learning curves."""

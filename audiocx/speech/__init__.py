@@ -1,0 +1,1 @@
+"""Speech spectrum prediction: predictors, packet-loss concealment, baselines and metrics."""

@@ -1,0 +1,250 @@
+"""What a prediction of speech spectra is worth: the error of its levels, and how it sounds.
+
+The score is the mean squared difference of log power spectra in dB (:func:`audiocx.stft.log_power_db`) over frames
+and bins. The sound is that of the predicted magnitudes with the true phases: segmental SNR, PESQ and STOI of it.
+
+Where these scores differ from others': a mean over valid frames does not depend on padding, and Wisdom et al.'s does
+(:attr:`SpectralError.padded_mse`); segmental SNR leaves out frames 40 dB under the loudest, where others keep all of
+them; PESQ is that of ITU-T P.862 in narrow band, mapped to MOS-LQO (P.862.1), of at most 20 s at a time.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ConfigError
+from ..stft import FLOOR_POWER, istft
+
+__all__ = ["SpectralError", "magnitudes", "pesq_mos", "resynthesize", "segmental_snr_db", "stoi"]
+
+SEGMENT_S = 0.03
+SEGMENT_OVERLAP = 4  # Segments begin a quarter of their length apart.
+SNR_RANGE_DB = (-10.0, 35.0)  # What lies outside makes no difference to the ear.
+SILENCE_DB = -40.0  # Below the loudest segment; STOI draws the line at the same level.
+# P.862's program keeps a table of 50 stretches of speech, each and each gap at least 0.2 s long, and overruns it.
+PESQ_LONGEST_S = 20.0
+PESQ_RATES = (8000, 16000)
+
+
+class SpectralError:
+    """Mean squared difference of levels in dB, gathered over the utterances of a set.
+
+    Source: S. Wisdom et al., "Full-Capacity Unitary Recurrent Neural Networks", NeurIPS 2016, section 5.3.
+
+    >>> error = SpectralError()
+    >>> error.add(torch.zeros(3, 2), torch.full((3, 2), 1.0))
+    >>> error.add(torch.zeros(1, 2), torch.full((1, 2), 3.0))
+    >>> error.mse, error.padded_mse
+    (3.0, 2.0)
+    """
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._bins = 0
+        self._longest = 0
+        self.frames = 0
+        self.utterances = 0
+
+    def add(self, true_db: Tensor, predicted_db: Tensor, lengths: Tensor | Sequence[int] | None = None) -> None:
+        """Adds utterances.
+
+        Args:
+            true_db: Levels, float [T, F] or, padded, [B, T, F]. Frame 0 of an utterance, which nothing predicts, must
+                not be among them.
+            predicted_db: What was predicted of these very frames, of the same shape.
+            lengths: Frames of each utterance, [B]; None for T. What lies behind them counts for nothing.
+
+        Raises:
+            ValueError: The shapes differ.
+        """
+        if true_db.shape != predicted_db.shape or true_db.dim() not in (2, 3):
+            raise ValueError(
+                f"levels must be [T, F] or [B, T, F], twice, not {true_db.shape} and {predicted_db.shape}."
+            )
+        # In float32 over the bins of a frame, which is exact enough anywhere, then in float64.
+        squared = (predicted_db - true_db).float().square().sum(-1).cpu().double()
+        squared = squared[None] if squared.dim() == 1 else squared
+        counts = torch.as_tensor([squared.shape[1]] * len(squared) if lengths is None else lengths).cpu().reshape(-1)
+        # A mask and no product: nothing may come through from the padding, not even NaN.
+        self._sum += squared[torch.arange(squared.shape[1]) < counts[:, None]].sum().item()
+        self._bins = true_db.shape[-1]
+        self._longest = max(self._longest, int(counts.max()))
+        self.frames += int(counts.sum())
+        self.utterances += len(counts)
+
+    @property
+    def mse(self) -> float:
+        """Mean over valid frames and bins, in dB^2; NaN before there are any."""
+        return self._over(self.frames)
+
+    @property
+    def padded_mse(self) -> float:
+        """The same sum divided by the size of the whole set padded to its longest utterance, as Wisdom et al. do.
+
+        With N utterances of at most T predicted frames it is ``mse * frames / (N * T)``: the more the lengths vary,
+        the lower. Their program pads to the longest of TIMIT's whole test folder, a little more still, and has each
+        utterance end with one more frame, silence, to be predicted.
+        """
+        return self._over(self.utterances * self._longest)
+
+    def _over(self, frames: int) -> float:
+        return self._sum / (frames * self._bins) if frames else math.nan
+
+
+def magnitudes(levels_db: Tensor) -> Tensor:
+    """Undoes :func:`audiocx.stft.log_power_db`, up to the phase.
+
+    Args:
+        levels_db: 10 log10(1e-5 + |X|^2), any shape; what is below -50 dB counts as silence.
+
+    Returns:
+        |X|, of the same shape.
+
+    >>> magnitudes(torch.tensor([-60.0, -50.0, 0.0, 20.0])).round(decimals=3)
+    tensor([ 0.,  0.,  1., 10.])
+    """
+    return (10 ** (levels_db / 10) - FLOOR_POWER).clamp(min=0).sqrt()
+
+
+def resynthesize(predicted: Tensor, spectra: Tensor, length: int) -> Tensor:
+    """Makes a prediction audible: its magnitudes, with the phases of what it predicts.
+
+    Args:
+        predicted: Spectra, or magnitudes alone, [*, T, F]; frame t is a prediction of frame t + 1.
+        spectra: What was to be predicted, complex [*, T, F]; frame 0, which nothing predicts, is taken over.
+        length: N, samples of the signal.
+
+    Returns:
+        Samples, float32 [*, N].
+
+    Raises:
+        ValueError: That many samples do not have T frames.
+    """
+    heard = torch.cat([spectra[..., :1, :].abs(), predicted[..., :-1, :].abs()], dim=-2)
+    return istft(torch.polar(heard, spectra.angle()), length)
+
+
+def segmental_snr_db(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
+    """Gives the mean over segments of 30 ms of their signal-to-noise ratio in dB, each limited to [-10, 35] dB.
+
+    Segments overlap by three quarters under a Hann window; those of the reference that lie 40 dB under its loudest are
+    left out.
+
+    Args:
+        reference: Samples, float [N].
+        estimate: What is to equal them, float [N].
+        sample_rate: Hz.
+
+    Returns:
+        The mean, in dB; NaN where no segment can be scored.
+
+    Raises:
+        ValueError: The shapes differ.
+
+    Source: J. Hansen & B. Pellom, "An effective quality evaluation protocol for speech enhancement algorithms", ICSLP
+    1998, section 2; segments and window as in P. Loizou, "Speech Enhancement: Theory and Practice", 2007, section 10.
+    """
+    reference, estimate = _pair(reference, estimate)
+    segment = round(SEGMENT_S * sample_rate)
+    if len(reference) < segment:
+        return math.nan
+    signal, noise = (_segment_energies(samples, segment) for samples in (reference, reference - estimate))
+    heard = signal > max(signal.max() * 10 ** (SILENCE_DB / 10), 0.0)
+    if not heard.any():
+        return math.nan
+    ratios = signal[heard] / np.maximum(noise[heard], np.finfo(float).tiny)
+    return float(np.clip(10 * np.log10(ratios), *SNR_RANGE_DB).mean())
+
+
+def _segment_energies(samples: np.ndarray, segment: int) -> np.ndarray:
+    # Without the zeros at its ends, as MATLAB's hanning has it.
+    window = np.hanning(segment + 2)[1:-1]
+    segments = np.lib.stride_tricks.sliding_window_view(samples, segment)[:: segment // SEGMENT_OVERLAP]
+    return np.square(segments * window).sum(axis=1)
+
+
+def pesq_mos(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
+    """Estimates how good listeners would find speech, in narrow band (ITU-T P.862, P.862.1).
+
+    What is longer than 20 s, for which the measure is not meant, is scored in equal parts, and their mean is given.
+
+    Args:
+        reference: Samples, float [N].
+        estimate: What is to sound like them, float [N].
+        sample_rate: 8000 or 16000 Hz.
+
+    Returns:
+        MOS-LQO, about 1 to 4.6; NaN where no speech is found in either, or they are too short.
+
+    Raises:
+        ConfigError: The package pesq is missing.
+        ValueError: The shapes differ, or the rate is another.
+    """
+    try:
+        from pesq import BufferTooShortError, NoUtterancesError, pesq
+    except ImportError:
+        raise _missing("PESQ", "pesq") from None
+    reference, estimate = _pair(reference, estimate)
+    if sample_rate not in PESQ_RATES:
+        raise ValueError(f"PESQ is defined at {PESQ_RATES} Hz, not at {sample_rate}.")
+    parts = math.ceil(len(reference) / (PESQ_LONGEST_S * sample_rate)) or 1
+    scores = []
+    for true, heard in zip(np.array_split(reference, parts), np.array_split(estimate, parts), strict=True):
+        if not true.any() or not heard.any() or not np.isfinite(heard).all():
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                scores.append(float(pesq(sample_rate, true, heard, "nb")))
+            except (BufferTooShortError, NoUtterancesError):
+                continue
+    return float(np.mean(scores)) if scores else math.nan
+
+
+def stoi(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
+    """Estimates how intelligible speech is: the short-time objective intelligibility.
+
+    Args:
+        reference: Samples, float [N].
+        estimate: What is to sound like them, float [N].
+        sample_rate: Hz.
+
+    Returns:
+        About 0 to 1; NaN where less than 0.4 s of the reference is more than silence.
+
+    Raises:
+        ConfigError: The package pystoi is missing.
+        ValueError: The shapes differ.
+
+    Source: C. Taal et al., "An algorithm for intelligibility prediction of time-frequency weighted noisy speech", IEEE
+    TASLP 19(7), 2011.
+    """
+    try:
+        from pystoi import stoi as score
+    except ImportError:
+        raise _missing("STOI", "pystoi") from None
+    reference, estimate = _pair(reference, estimate)
+    if not reference.any():
+        return math.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # what is too short is scored 1e-5, and a warning says so
+        try:
+            return float(score(reference, estimate, sample_rate))
+        except (RuntimeWarning, ValueError):  # shorter than a frame, and there is not even a warning
+            return math.nan
+
+
+def _pair(reference: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if reference.ndim != 1 or reference.shape != estimate.shape:
+        raise ValueError(f"signals must be [N], twice, not {reference.shape} and {estimate.shape}.")
+    return reference.astype(np.float64), estimate.astype(np.float64)
+
+
+def _missing(score: str, package: str) -> ConfigError:
+    return ConfigError(f"{score} needs the package {package}: pip install 'audiocx[speech]'.")

@@ -1,0 +1,177 @@
+"""Speech in, the spectrum that comes next out: what ``audiocx.predict`` is, and predictors on a live stream.
+
+>>> import audiocx
+>>> prediction = audiocx.predict("speech.wav")  # doctest: +SKIP
+>>> prediction.mse  # in dB^2  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import AudioError, CheckpointError
+from ..io.disk_array import on_disk
+from ..models.running import choose_device, frames_bar, read_samples
+from ..stft import BINS, SPEECH_RATE, frame_count, log_power_db, stft_frames
+from .prediction import Prediction
+
+if TYPE_CHECKING:
+    from ..checkpoints import PredictorCheckpoint
+    from ..models import PredictorConfig
+    from ..models.predictor_network import State
+
+__all__ = ["Predictor", "load_predictor", "predict"]
+
+# Frames that go through the network in one call: a second, some 30 MB while they do. More take longer, for they leave
+# the processor's caches.
+BLOCK_FRAMES = 64
+
+
+class Predictor:
+    """A trained predictor, ready to run.
+
+    Args:
+        checkpoint: What ``audiocx.checkpoints.load_checkpoint`` gives of a predictor.
+        device: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
+
+    Raises:
+        ConfigError: The device is not there.
+    """
+
+    def __init__(self, checkpoint: PredictorCheckpoint, device: str = "auto") -> None:
+        self.checkpoint = checkpoint
+        self.device = choose_device(device)
+        self.network = checkpoint.network.to(self.device)
+        self.config: PredictorConfig = checkpoint.network.config
+
+    def predict(
+        self,
+        source: str | Path | NDArray[np.floating],
+        sample_rate: int | None = None,
+        *,
+        progress: bool = False,
+    ) -> Prediction:
+        """Predict every frame of a recording from those before it.
+
+        Frames go through the network in blocks that hand on its state, and what is predicted goes to a temporary file:
+        an hour takes 115 MB of memory, its samples at 8 kHz, above what a minute takes, and 232 MB of disk.
+
+        Args:
+            source: An audio file of any rate and number of channels, or mono samples, float [N], full scale at 1.
+            sample_rate: Rate of the samples, in Hz; only for samples.
+            progress: Show a progress bar on stderr, if that is a terminal.
+
+        Returns:
+            The predicted spectra and how far they lie from the true ones.
+
+        Raises:
+            AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
+            ConfigError: Samples came without their rate.
+            OutputError: There is no room for the temporary file.
+        """
+        samples, name = read_samples(source, sample_rate, SPEECH_RATE)
+        errors: list[Tensor] = []
+
+        def rows() -> Iterator[NDArray[np.complex64]]:
+            for true, predicted in self._blocks(samples, progress):
+                errors.append((log_power_db(true) - log_power_db(predicted)).square().mean(-1))
+                yield predicted.numpy()
+
+        spectra = on_disk(rows())
+        return Prediction(samples, spectra, torch.cat(errors)[1:].numpy(), name, self.checkpoint.name)
+
+    def step(
+        self, frame: NDArray[np.complexfloating], state: State | None = None
+    ) -> tuple[NDArray[np.complex64], State]:
+        """Predict the next frame of a live stream from this one and all before it.
+
+        A frame is made of the newest 256 samples at 8 kHz, every 128 samples:
+        ``numpy.fft.rfft(scipy.signal.get_window("hann", 256) * samples)``.
+
+        Args:
+            frame: Spectrum, complex [F], F = 129.
+            state: What the last call gave; None where the stream begins.
+
+        Returns:
+            The prediction of the next frame, complex64 [F], and the state for the next call.
+
+        Raises:
+            AudioError: The frame is of another shape, or holds NaN or infinite values.
+        """
+        if np.shape(frame) != (BINS,) or not np.isfinite(frame).all():
+            raise AudioError(f"A frame is a spectrum of {BINS} finite values, [F]; this is {list(np.shape(frame))}.")
+        spectrum = torch.from_numpy(np.array(frame, np.complex64))[None]
+        with torch.inference_mode():
+            predicted, state = self.network.step(spectrum.to(self.device), state)
+        return predicted[0].cpu().numpy(), state
+
+    def _blocks(self, samples: NDArray[np.float32], progress: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield true and predicted spectra, complex64 [<= BLOCK_FRAMES, F] each, the same frames in both."""
+        frames, state = frame_count(len(samples)), None
+        carried = torch.zeros(1, BINS, dtype=torch.complex64)
+        with frames_bar(frames, progress) as bar:
+            for start in range(0, frames, BLOCK_FRAMES):
+                true = stft_frames(samples, start, min(start + BLOCK_FRAMES, frames))
+                with torch.inference_mode():
+                    ahead, state = self.network(true[None].to(self.device), state)
+                next_frames = ahead[0].cpu()
+                yield true, torch.cat([carried, next_frames[:-1]])
+                carried = next_frames[-1:]
+                bar.update(len(true))
+
+
+def load_predictor(name_or_path: str | Path | None = None, device: str = "auto") -> Predictor:
+    """Load a trained predictor, and nothing else.
+
+    Args:
+        name_or_path: A name of ``audiocx.available()`` or a checkpoint folder; None for the default predictor.
+        device: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
+
+    Returns:
+        The network, ready to predict.
+
+    Raises:
+        CheckpointError: There is no such checkpoint, it is damaged, or of a transcriber.
+        ConfigError: The device is not there.
+    """
+    from .. import checkpoints
+
+    default = checkpoints.DEFAULT_PREDICTOR
+    opened = checkpoints.load_checkpoint(default if name_or_path is None else name_or_path)
+    if not isinstance(opened, checkpoints.PredictorCheckpoint):
+        raise CheckpointError(
+            f"{opened.name} transcribes music and cannot predict speech; choose a predictor, such as {default}, or let "
+            "it transcribe with audiocx transcribe."
+        )
+    return Predictor(opened, device)
+
+
+def predict(
+    source: str | Path | NDArray[np.floating],
+    model: str | Path | None = None,
+    device: str = "auto",
+    *,
+    sample_rate: int | None = None,
+) -> Prediction:
+    """Predict every frame of one recording; for several, ``load_predictor`` once and predict with what it gives.
+
+    Args:
+        source: An audio file, or mono samples, float [N] (then with ``sample_rate``).
+        model: A name of ``audiocx.available()`` or a checkpoint folder; None for the default predictor.
+        device: Where to run, as in :func:`load_predictor`.
+        sample_rate: Rate of the samples, in Hz; only for samples.
+
+    Returns:
+        The predicted spectra and how far they lie from the true ones.
+
+    Raises:
+        AudiocxError: The recording or the checkpoint cannot be used; the message says which.
+    """
+    return load_predictor(model, device).predict(source, sample_rate)

@@ -1,0 +1,159 @@
+"""Training of note networks: cross-entropies of onsets, frames and offsets, average precision of the first two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..data.segments import NoteOutputs, NoteSegmentSampler, StoreRecordings
+from ..data.store import Store
+from ..data.windows import Sampler, mixed
+from ..models import NoteNetwork
+from ..models.note_blocks import infer_notes
+from ..music.metrics import PooledPrecision
+from ..notes import HALF_WIDTH_FRAMES
+from .distributed import averaged, pooled_score
+from .experiments import NoteExperiment, NoteTraining
+from .loop import Corpora, RankInfo, Task, run
+from .machine import check_compiler
+
+__all__ = ["NoteTask", "fit_notes"]
+
+
+class NoteTask(Task):
+    """A note network, its loss and its optimiser.
+
+    Args:
+        experiment: What to train and how.
+        compile: Compiles the network's layers, forward and backward, before the first step.
+    """
+
+    monitor, mode = "val/ap", "max"
+    fused = False
+    settings: NoteTraining
+    network: NoteNetwork
+
+    def __init__(self, experiment: NoteExperiment, compile: bool = False) -> None:
+        super().__init__(experiment)
+        if compile:
+            # The front end stays outside: the compiler has no complex FFT.
+            self.network.body.compile(fullgraph=True, dynamic=False)
+        self._onsets, self._frames = PooledPrecision(), PooledPrecision()
+        self._frames_seen = 0
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Records how many frames all devices together have seen."""
+        checkpoint["frames_seen"] = self._frames_seen
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on counting the frames."""
+        self._frames_seen = checkpoint["frames_seen"]
+
+    def training_step(self, batch: tuple[Tensor, NoteOutputs], _: int) -> Tensor:
+        """Gives the weighted sum of the heads' errors."""
+        samples, targets = batch
+        self._frames_seen += targets.frames.shape[0] * targets.frames.shape[1] * self.trainer.world_size
+        logits, settings = self.network(samples), self.settings
+        errors = {
+            name: F.binary_cross_entropy_with_logits(getattr(logits, name).float(), getattr(targets, name))
+            for name in ("onsets", "frames", "offsets")
+        }
+        struck = (targets.onsets > 0).float()
+        off = (logits.velocities.float() - targets.velocities).square() * struck
+        errors["velocities"] = off.sum() / averaged(struck.sum()).clamp_min(1 / self.trainer.world_size)
+        for name, error in errors.items():
+            self.log(f"train/{name}", error)
+        loss = (
+            errors["frames"]
+            + settings.onset_weight * errors["onsets"]
+            + settings.offset_weight * errors["offsets"]
+            + settings.velocity_weight * errors["velocities"]
+        )
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, NoteOutputs], _: int) -> None:
+        """Counts what is heard in a recording."""
+        samples, targets = batch
+        # Recordings differ in length, and for each the network would be compiled anew: a copy is not.
+        network = NoteNetwork(self.network.config).to(self.device).eval()
+        network.load_state_dict(self.network.state_dict())
+        heard = infer_notes(network, samples.cpu().numpy())
+        onsets, frames = (part.cpu().numpy() for part in (targets.onsets, targets.frames))
+        # An onset is right in the frame nearest to it, which is at most half a frame away.
+        self._onsets.add(heard.onsets, onsets >= 1 - 0.5 / HALF_WIDTH_FRAMES)
+        self._frames.add(heard.frames, frames > 0.5)
+
+    def on_validation_epoch_end(self) -> None:
+        """Scores all recordings of all devices together."""
+        counted = {"onset_ap": self._onsets, "frame_ap": self._frames}
+        scores = {name: pooled_score(precision, self.device) for name, precision in counted.items()}
+        self._onsets, self._frames = PooledPrecision(), PooledPrecision()
+        for name, score in {**scores, "ap": sum(scores.values()) / 2}.items():
+            self.log(f"val/{name}", score, prog_bar=True, sync_dist=True)
+
+
+class _Notes(Corpora):
+    experiment: NoteExperiment
+
+    def sampler(self, batch_size: int, place: RankInfo) -> Sampler:
+        settings = self.experiment.train
+        return mixed(
+            self.train,
+            settings.shares,
+            batch_size,
+            place.rank,
+            place.ranks,
+            NoteSegmentSampler,
+            config=self.experiment.model,
+            frames=settings.segment_frames,
+            augmentation=self.experiment.augmentation,
+            seed=settings.seed,
+            device=place.device,
+        )
+
+    def validated(self, place: RankInfo) -> Iterator[StoreRecordings]:
+        for store in self.validation:
+            yield StoreRecordings(
+                store, self.experiment.model, self.experiment.train.validation_s, place.rank, place.ranks
+            )
+
+
+def fit_notes(
+    experiment: NoteExperiment,
+    train: Store | Sequence[Store],
+    validation: Store | Sequence[Store],
+    folder: str | Path,
+    resume: bool = True,
+    compile: bool = True,
+    **machine: Any,
+) -> Path:
+    """Trains, or goes on training, a note network.
+
+    Args:
+        experiment: What to train and how.
+        train: Store to learn from, or several, each with its share of ``experiment.train.shares``.
+        validation: Store to choose the best weights by, or several, whose frames count together.
+        folder: The run; made when missing.
+        resume: Goes on from the folder's ``last.ckpt`` when there is one.
+        compile: Compiles the network (needs a C++ compiler on the CPU).
+        machine: ``accelerator``, ``devices``, ``num_nodes``, ``precision`` and ``progress``, as of
+            :func:`audiocx.train.loop.run`.
+
+    Returns:
+        The checkpoint with the highest mean of onset and frame AP.
+
+    Raises:
+        ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices or the
+            corpora, the network to start from is another, or there is no C++ compiler to compile with.
+        CheckpointError: The network to start from cannot be loaded.
+    """
+    if compile:
+        check_compiler()
+    corpora = _Notes(experiment, train, validation)
+    clip_norm = experiment.train.clip_norm
+    return run(NoteTask, corpora, folder, resume, clip_norm=clip_norm, compile=compile, **machine)

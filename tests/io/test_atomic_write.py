@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audiocx.errors import OutputError
+from audiocx.io.atomic_write import atomic_write
+
+
+def test_the_file_appears_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with atomic_write(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists() and temporary.parent == tmp_path and temporary.suffix == ".txt"
+        temporary.write_text("whole")
+    assert path.read_text() == "whole" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(error), atomic_write(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "a.txt", tmp_path / "none" / "a.txt", tmp_path / "folder"):
+        with pytest.raises(OutputError, match=str(path)), atomic_write(path) as temporary:
+            temporary.write_text("text")
+    assert sorted(found.name for found in tmp_path.rglob("*")) == ["file", "folder"]

@@ -1,0 +1,107 @@
+"""A note network over whole recordings: the same however they are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+import torch
+from tiny_notes import HOP, LOOSE, RATE, recording, small
+
+from audiocx.models.note_blocks import NoteOutputs, infer_notes, infer_notes_stream
+from audiocx.models.note_network import NoteNetwork
+from audiocx.music.note_decoding import decode_notes
+
+
+def joined(blocks: Iterator[NoteOutputs]) -> NoteOutputs:
+    return NoteOutputs(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+
+
+def assert_same(found: NoteOutputs, expected: NoteOutputs) -> None:
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == np.float32
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    ours, theirs = (decode_notes(evidence, RATE / HOP, LOOSE, 60) for evidence in (found, expected))
+    assert [note.midi_note for note in ours] == [note.midi_note for note in theirs] and len(ours) > 10
+    times = [[(note.onset_s, note.offset_s) for note in notes] for notes in (ours, theirs)]
+    np.testing.assert_allclose(*times, atol=1e-4)
+
+
+def in_one(network: NoteNetwork, samples: np.ndarray) -> NoteOutputs:
+    """The recording between two seconds of silence, at one go."""
+    frames = -(-len(samples) // HOP)
+    silence = np.zeros(2 * RATE - network.config.left_context_samples, np.float32)
+    padded = np.concatenate([silence, samples, np.zeros(2 * RATE, np.float32)])
+    whole = len(padded) // HOP - network.config.windows[0] // HOP
+    whole -= whole % network.config.time_stride
+    with torch.inference_mode():
+        onsets, sounds, offsets, velocities = network(
+            torch.from_numpy(padded[None, : whole * HOP + network.config.windows[0]])
+        )
+    first = (2 * RATE - 2 * network.config.left_context_samples) // HOP
+    assert first * HOP + 2 * network.config.left_context_samples == 2 * RATE
+    parts = (onsets.sigmoid(), sounds.sigmoid(), offsets.sigmoid(), velocities.clamp(0, 1))
+    return NoteOutputs(*(part[0, first : first + frames].numpy() for part in parts))
+
+
+@pytest.mark.parametrize(("complex", "time_stride"), [(True, 1), (True, 2), (False, 3)])
+@pytest.mark.parametrize("samples", [64 * 500, 64 * 480 + 1])
+def test_blocks_do_not_matter(complex: bool, time_stride: int, samples: int) -> None:
+    network, sound, done = small(complex, time_stride), recording(samples), []
+    expected = in_one(network, sound)
+    assert len(expected.frames) == -(-samples // HOP)
+    for block in (50, 333, 4096):
+        assert_same(infer_notes(network, sound, block, done.append), expected)
+        assert sum(done) == len(expected.frames) and max(done) <= block
+        done.clear()
+
+
+@pytest.mark.parametrize("sizes", [[1, 700, 63, 64, 65, 5000, 0, 7], [20000]])
+def test_a_stream_gives_the_whole(sizes: Sequence[int]) -> None:
+    network, sound = small(time_stride=2), recording(64 * 400 + 13)
+    edges = np.cumsum(np.resize(sizes, 200))
+    chunks = np.split(sound, edges[edges < len(sound)])
+    blocks = list(infer_notes_stream(network, chunks, 100))
+    assert len(chunks) > 1 and all(1 <= len(block.frames) <= 100 for block in blocks)
+    assert_same(joined(iter(blocks)), infer_notes(network, sound))
+
+
+def test_frames_come_as_soon_as_they_are_final() -> None:
+    network = small()
+    config = network.config
+    # What frame 0 sees ends before this sample: those of the last frame in reach, half a window behind its centre.
+    last = config.context_frames * HOP + config.windows[0] // 2
+    sound, taken = recording(last + 64 * 3), []
+
+    def chunks() -> Iterator[np.ndarray]:
+        for first in range(0, len(sound), HOP):
+            taken.append(first + HOP)
+            yield sound[first : first + HOP]
+
+    stream, whole = infer_notes_stream(network, chunks()), infer_notes(network, sound)
+    for frame in range(3):
+        block = next(stream)
+        assert taken[-1] == last + frame * HOP and len(block.frames) == 1
+        np.testing.assert_allclose(block.frames[0], whole.frames[frame], atol=1e-5)
+
+
+def test_what_is_final_does_not_hang_on_what_follows() -> None:
+    network, sound = small(), recording(64 * 100)
+    before = infer_notes(network, sound)
+    other = sound.copy()
+    other[64 * 60 :] = 0.3
+    after, last = infer_notes(network, other), 60 - network.config.context_frames - network.config.windows[0] // 2 // 64
+    np.testing.assert_allclose(after.frames[: last + 1], before.frames[: last + 1], atol=1e-5)
+    assert np.abs(after.frames[last + 1 : last + 8] - before.frames[last + 1 : last + 8]).max() > 1e-4
+
+
+@pytest.mark.parametrize("samples", [0, 1, 63, 64, 65])
+def test_short_recordings(samples: int) -> None:
+    evidence = infer_notes(small(time_stride=2), recording(samples))
+    assert all(part.shape == (-(-samples // HOP), 12) for part in evidence)
+
+
+def test_probabilities_and_velocities_are_in_range() -> None:
+    for part in infer_notes(small(), 5 * recording(6400)):
+        assert 0 <= part.min() < part.max() <= 1

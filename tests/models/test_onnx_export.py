@@ -1,0 +1,96 @@
+"""ONNX files of the transcribers give what the networks give."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_notes import HOP, RATE, recording
+
+from audiocx import checkpoints
+from audiocx.cli import main
+from audiocx.errors import CheckpointError, ConfigError
+from audiocx.models import TranscriberConfig, build, onnx_export
+from audiocx.models.note_blocks import infer_notes
+from audiocx.music.window_decoding import WindowDecodeSettings
+
+needs_onnx = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
+    reason="needs the extra onnx: onnx, onnxscript and onnxruntime",
+)
+
+
+def session(path: Path) -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+@needs_onnx
+def test_windows_give_the_same_probabilities(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = build(TranscriberConfig(window_samples=256, outputs=4, lowest_note=60)).eval()
+    with torch.no_grad():
+        list(network.modules())[-1].bias.zero_()  # in doubt, so that differences show
+    settings = WindowDecodeSettings(threshold=0.3)
+    folder = checkpoints.export(network, tmp_path / "small", settings, 64, "small", half=False)
+    path = tmp_path / "small.onnx"
+    assert main(["export", str(folder), "-o", str(path)]) == 0
+    assert capsys.readouterr().out.startswith(f"{path}: ")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["small", "small.onnx"]
+    ran = session(path)
+    for batch in (1, 5):
+        windows = torch.randn(batch, 256)
+        (heard,) = ran.run(["probabilities"], {"windows": windows.numpy()})
+        with torch.inference_mode():
+            expected = network(windows).sigmoid().numpy()
+        assert expected.std() > 1e-3
+        np.testing.assert_allclose(heard, expected, rtol=0, atol=1e-4)
+    about = ran.get_modelmeta().custom_metadata_map
+    assert (about["name"], about["kind"], about["window_samples"]) == ("small", "transcriber", "256")
+    assert (about["sample_rate"], about["hop_samples"], about["lowest_note"]) == ("11025", "64", "60")
+    assert json.loads(about["decode"])["threshold"] == 0.3
+
+
+@needs_onnx
+def test_recordings_of_any_length_give_the_same_evidence(tmp_path: Path, tiny_notes: Path) -> None:
+    ran = session(onnx_export.export_onnx(tiny_notes, tmp_path / "notes.onnx"))
+    network = checkpoints.load_checkpoint(tiny_notes).network
+    for length in (HOP - 1, 20 * HOP, 37 * HOP + 1):
+        samples = recording(length)
+        heard = ran.run(None, {"samples": samples[None]})
+        for name, part, expected in zip(
+            [output.name for output in ran.get_outputs()], heard, infer_notes(network, samples), strict=True
+        ):
+            np.testing.assert_allclose(part[0], expected, rtol=0, atol=1e-4, err_msg=f"{name}, {length} samples")
+    about = ran.get_modelmeta().custom_metadata_map
+    assert (about["kind"], about["sample_rate"], about["hop_samples"]) == ("notes", str(RATE), str(HOP))
+    assert int(about["step_samples"]) == 2 * HOP
+    overlap_frames = -(-int(about["overlap_samples"]) // HOP)
+    whole = recording(100 * HOP)
+    uncut, cut = (ran.run(["onsets"], {"samples": some[None]})[0][0] for some in (whole, whole[10 * HOP :]))
+    np.testing.assert_allclose(uncut[10 + overlap_frames :], cut[overlap_frames:], rtol=0, atol=1e-4)
+
+
+def test_what_cannot_be_exported(
+    tmp_path: Path, tiny_checkpoint: Path, tiny_predictor: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "it.onnx"
+    monkeypatch.setattr(onnx_export, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs onnx, .*audiocx\[onnx\]"):
+        onnx_export.export_onnx(tiny_checkpoint, path)
+    monkeypatch.setattr(onnx_export, "find_spec", lambda name: True)
+    with pytest.raises(CheckpointError, match="tiny-predictor predicts speech"):
+        onnx_export.export_onnx(tiny_predictor, path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_exists_is_kept(tmp_path: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "it.onnx"
+    path.write_bytes(b"mine")
+    assert main(["export", str(tiny_checkpoint), "-o", str(path)]) == 1
+    assert "--overwrite" in capsys.readouterr().err and path.read_bytes() == b"mine"

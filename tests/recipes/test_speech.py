@@ -1,0 +1,263 @@
+"""The speech recipes from corpus to table, on corpora in the likeness of LibriSpeech and TIMIT."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from recipe_runs import RECIPES, refusal, run_script
+from speech_lookalike import write_librispeech, write_timit
+from torch import Tensor
+
+from audiocx.config import to_dict
+from audiocx.data.corpora import librispeech, timit
+from audiocx.data.corpora.speech import Utterance
+from audiocx.io import audio
+from audiocx.models import PredictorConfig, build
+from audiocx.plots import piano_roll
+from audiocx.recipe import speech_score, speech_table
+from audiocx.speech.metrics import resynthesize, segmental_snr_db
+from audiocx.stft import BINS, log_power_db, stft
+from audiocx.train.runs import open_trained
+
+TINY = {"model.hidden": 2, "train.batch_size": 2, "train.epoch_steps": 1, "train.steps": 2}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_pictures() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(piano_roll, "DOTS_PER_INCH", 20)
+        yield
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_librispeech(tmp_path_factory.mktemp("corpora") / "librispeech", speakers=4)
+
+
+@pytest.fixture(scope="module")
+def spheres(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_timit(tmp_path_factory.mktemp("corpora") / "timit", sentences=("sa1", "si648", "sx37"))
+
+
+def cache_of(corpus: Path) -> tuple[str, Path]:
+    return "--cache", corpus.parent / "cache"
+
+
+def evaluate(corpus: Path, network: object, results: Path, *words: object) -> str:
+    script = "timit/evaluate" if corpus.name == "timit" else "librispeech/evaluate"
+    return run_script(script, network, corpus, *cache_of(corpus), "-o", results, "--device", "cpu", *words)
+
+
+def scores_of(results: Path) -> dict[str, Any]:
+    scores: dict[str, Any] = json.loads((results / "scores.json").read_text(encoding="utf-8"))
+    return scores
+
+
+@pytest.fixture(scope="module")
+def runs(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two runs that differ in their seed, by the recipe's own command."""
+    folder = tmp_path_factory.mktemp("runs")
+    config = RECIPES / "librispeech" / "conf" / "complex-convlstm.toml"
+    quick = ("--quiet", "--accelerator", "cpu", "--devices", "1")
+    for seed in (0, 1):
+        sets = [word for key, value in {**TINY, "train.seed": seed}.items() for word in ("--set", f"{key}={value}")]
+        run_script("librispeech/train", config, corpus, *cache_of(corpus), "-o", folder / f"seed-{seed}", *sets, *quick)
+    return [folder / "seed-0", folder / "seed-1"]
+
+
+@pytest.fixture(scope="module")
+def results(corpus: Path, runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """What evaluate.py wrote of the runs and of a baseline."""
+    folder = tmp_path_factory.mktemp("results")
+    for name in (*runs, "repeat"):
+        evaluate(corpus, name, folder / Path(name).name, "--no-resynthesis")
+    return [folder / Path(name).name for name in (*runs, "repeat")]
+
+
+@pytest.fixture(scope="module")
+def repeated(spheres: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What evaluate.py wrote of a baseline on both parts of TIMIT, and what it printed."""
+    folder = tmp_path_factory.mktemp("results") / "repeat"
+    return folder, evaluate(spheres, "repeat", folder, "--padding", "wisdom")
+
+
+# What is scored, frame by frame, from the recordings themselves.
+
+
+def spectra_of(utterance: Utterance) -> tuple[np.ndarray, Tensor]:
+    samples = np.round(audio.read(utterance.audio, 8000)[0] * 32768).astype(np.float32) / 32768
+    return samples, stft(torch.from_numpy(samples))
+
+
+def squares(true: Tensor, predicted_db: Tensor) -> Tensor:
+    return (log_power_db(true[1:]) - predicted_db[:-1]).square().double()
+
+
+def test_scores_are_those_of_frames_predicted_one_by_one(corpus: Path, runs: list[Path], tmp_path: Path) -> None:
+    printed = evaluate(corpus, runs[0], tmp_path / "results")
+    scores = scores_of(tmp_path / "results")
+    found = scores["splits"]["validation"]
+    network = open_trained(str(runs[0])).network
+    utterances = librispeech.split(librispeech.find_utterances(corpus)).validation
+    errors, sounds = [], []
+    for utterance in utterances:
+        samples, true = spectra_of(utterance)
+        predicted, state = [], None
+        with torch.inference_mode():
+            for frame in true:
+                ahead, state = network.step(frame[None], state)
+                predicted.append(ahead[0])
+        errors.append(squares(true, log_power_db(torch.stack(predicted))))
+        heard = resynthesize(torch.stack(predicted), true, len(samples)).numpy()
+        sounds.append(segmental_snr_db(samples, heard, 8000))
+    together, longest = torch.cat(errors), max(map(len, errors))
+    assert found["mse"]["valid"] == pytest.approx(together.mean().item(), rel=1e-4)
+    assert found["mse"]["wisdom"] == pytest.approx(together.sum().item() / (len(errors) * longest * BINS), rel=1e-4)
+    assert f"validation: MSE {found['mse']['valid']:.2f} dB^2 over valid frames, 2 utterances of 1 speakers" in printed
+    rows = found["by_utterance"]
+    assert [row["name"] for row in rows] == [utterance.name for utterance in utterances]
+    assert [row["frames"] for row in rows] == [len(error) for error in errors]
+    np.testing.assert_allclose([row["mse"] for row in rows], [error.mean() for error in errors], rtol=1e-4)
+    np.testing.assert_allclose([row["segmental_snr_db"] for row in rows], sounds, atol=0.02)
+    (speaker,) = {utterance.speaker for utterance in utterances}
+    assert found["by_speaker"][speaker]["mse"] == pytest.approx(found["mse"]["valid"])
+    assert found["segmental_snr_db"] == {"mean": pytest.approx(np.mean(sounds), abs=0.02), "utterances": 2}
+    assert found["stoi"]["utterances"] == 2 and 0 < found["stoi"]["mean"] < 1 < found["pesq"]["mean"] < 5
+    assert scores["parameters"] == sum(parameter.numel() for parameter in network.parameters())
+    assert scores["frames_seen"] > 0 and scores["train"]["seed"] == 0 and scores["model"]["hidden"] == 2
+    assert (tmp_path / "results" / "prediction.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_baselines_are_fitted_to_what_is_trained_on(spheres: Path, repeated: tuple[Path, str], tmp_path: Path) -> None:
+    parts = timit.split(timit.find_utterances(spheres))
+    learnt = torch.cat([log_power_db(spectra_of(utterance)[1][1:]) for utterance in parts.train]).mean(0)
+    mean = tmp_path / "mean"
+    told = evaluate(spheres, "mean", mean, "--padding", "wisdom", "--no-resynthesis")
+    for (folder, printed), parameters in ((repeated, 0), ((mean, told), BINS)):
+        scores = scores_of(folder)
+        assert scores["kind"] == "baseline" and scores["parameters"] == parameters
+        assert list(scores["splits"]) == ["validation", "test"]
+        for split, found in scores["splits"].items():
+            true = [spectra_of(utterance)[1] for utterance in getattr(parts, split)]
+            predicted = [learnt.expand_as(own) if parameters else log_power_db(own) for own in true]
+            expected = torch.cat([squares(*pair) for pair in zip(true, predicted, strict=True)]).mean().item()
+            assert found["mse"]["valid"] == pytest.approx(expected, rel=1e-4)
+            assert f"{split}: MSE {found['mse']['wisdom']:.2f} dB^2 over padded frames" in printed
+            assert len(found["by_speaker"]) == 2 and found["mse"]["wisdom"] < found["mse"]["valid"]
+    assert "PESQ" in repeated[1] and "PESQ" not in told
+    linear = evaluate(spheres, "linear-prediction", tmp_path / "linear", "--split", "test", "--no-resynthesis")
+    assert "validation" not in linear and list(scores_of(tmp_path / "linear")["splits"]) == ["test"]
+
+
+def test_utterances_that_cannot_be_scored_are_left_out_and_counted(repeated: tuple[Path, str]) -> None:
+    """Some last less than the 0.4 s that STOI needs."""
+    splits = scores_of(repeated[0])["splits"].values()
+    for found in splits:
+        heard = [row["stoi"] for row in found["by_utterance"] if row["stoi"] is not None]
+        assert found["stoi"]["utterances"] == len(heard) and found["utterances"] == 4
+        assert found["stoi"]["mean"] == (pytest.approx(np.mean(heard)) if heard else None)
+    assert 0 < sum(found["stoi"]["utterances"] for found in splits) < 8
+
+
+def test_utterances_side_by_side_and_in_blocks_are_predicted_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech_score, "BLOCK_FRAMES", 7)
+    network = build(PredictorConfig(hidden=2)).eval()
+    spectra = [torch.randn(frames, BINS, dtype=torch.complex64) for frames in (5, 7, 30)]
+    together = speech_score.network_forecast(network, "cpu")(spectra)
+    for true, levels in zip(spectra, together, strict=True):
+        with torch.inference_mode():
+            alone = log_power_db(network(true[None])[0][0])
+        torch.testing.assert_close(levels, alone, rtol=0, atol=1e-3)
+
+
+def test_the_table_gives_mean_and_spread_of_seeds_beside_the_published(results: list[Path], tmp_path: Path) -> None:
+    printed = run_script("librispeech/table", *results, "-o", tmp_path / "table")
+    assert printed.strip() == (tmp_path / "table" / "table.md").read_text(encoding="utf-8").strip()
+    first, second, repeat = (scores_of(folder)["splits"]["validation"]["mse"]["valid"] for folder in results)
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in printed.splitlines() if line.startswith("|")}
+    parameters = f"{scores_of(results[0])['parameters']:,}"
+    told = f"{(first + second) / 2:.2f} ± {abs(first - second) / 2**0.5:.2f}"
+    assert rows["complex ConvLSTM, hidden 2"].startswith(
+        f"| complex ConvLSTM, hidden 2 | 2 | {parameters} | {told} |  |  |  |"
+    )
+    assert rows["repeat"].startswith(f"| repeat | 1 | 0 | {repeat:.2f} |  |  |  |")
+    assert "| 14.56 | 14.66 |" in rows["full-capacity uRNN"] and "| 16.59 | 16.98 |" in rows["LSTM"]
+    # Published figures stand beside networks that are the paper's, and this one is smaller.
+    assert "| 11.10 | 12.18 |" in rows["real ConvLSTM"] and "| 10.78 | 11.90 |" in rows["complex ConvLSTM"]
+    assert rows["seed-1"] == f"| seed-1 | 1 | {second:.2f} |  |" and "repeat | " not in printed.partition("seed-0")[2]
+    assert "on LibriSpeech: 2 utterances for validation." in printed
+    assert "The published figures are of TIMIT and cannot be compared with those on LibriSpeech." in printed
+    assert (tmp_path / "table" / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
+    padded = run_script("librispeech/table", *results, "-o", tmp_path / "padded", "--padding", "wisdom")
+    assert "over padded frames" in padded and f" {repeat:.2f} " not in padded
+
+
+def test_a_network_of_the_papers_table_has_its_figures_beside_it_and_others_none() -> None:
+    models = [PredictorConfig("urnn"), PredictorConfig("urnn", hidden=2), PredictorConfig("cgrnn")]
+    scored = [
+        {
+            "name": f"run-{index}",
+            "kind": "predictor",
+            "model": to_dict(model),
+            "train": {},
+            "parameters": 7,
+            "corpus": "TIMIT",
+            "splits": {"test": {"utterances": 3, "mse": {"valid": 20.0 - index}}},
+        }
+        for index, model in enumerate(models)
+    ]
+    rows = speech_table.table(speech_table.grouped(scored)).splitlines()
+    assert "| full-capacity uRNN | 1 | 7 |  | 20.00 | 14.56 | 14.66 |  |  |  |" in rows
+    assert "| full-capacity uRNN, hidden 2 | 1 | 7 |  | 19.00 |  |  |  |  |  |" in rows
+    assert "| cgRNN | 1 | 7 |  | 18.00 |  |  |  |  |  |" in rows
+    assert sum("14.66" in row for row in rows) == 1 and sum("16.98" in row for row in rows) == 1
+
+
+def test_the_table_of_timit_is_compared_with_the_published(repeated: tuple[Path, str], tmp_path: Path) -> None:
+    printed = run_script("timit/table", repeated[0], "-o", tmp_path / "table")
+    assert "on TIMIT: 4 utterances for validation, 4 utterances for test." in printed
+    assert "cannot be compared" not in printed and "No learning curves" in printed
+    row = next(line for line in printed.splitlines() if line.startswith("| repeat"))
+    found = scores_of(repeated[0])["splits"]["test"]
+    assert f"| {found['mse']['valid']:.2f} |" in row and f"| {found['segmental_snr_db']['mean']:.2f} |" in row
+
+
+def test_runs_that_were_trained_in_other_ways_do_not_share_a_row(results: list[Path], tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    scores = scores_of(results[0])
+    scores["train"]["learning_rate"] *= 2
+    (other / "scores.json").write_text(json.dumps(scores))
+    printed = run_script("librispeech/table", results[0], other, "-o", tmp_path / "table")
+    labels = re.findall(r"^\| (complex.*?) \| 1 \|", printed, re.MULTILINE)
+    assert sorted(labels) == ["complex ConvLSTM, hidden 2 (other)", "complex ConvLSTM, hidden 2 (seed-0)"]
+
+
+def test_what_cannot_be_scored_or_compared_is_said_in_a_sentence(
+    corpus: Path,
+    runs: list[Path],
+    results: list[Path],
+    repeated: tuple[Path, str],
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+) -> None:
+    def refused(network: object, *words: object) -> str:
+        where = (corpus, *cache_of(corpus), "-o", tmp_path / "results", "--no-resynthesis")
+        return refusal("librispeech/evaluate", network, *where, *words)
+
+    assert "There is no checkpoint" in refused(tmp_path / "nothing")
+    assert 'name one of kind "predictor"' in refused(tiny_checkpoint)
+    assert "holds no recording for test; add some of its speakers" in refused("repeat", "--split", "test")
+    assert "device 'nonsense'" in refused(runs[0], "--device", "nonsense")
+    (tmp_path / "results").write_text("a file in the way")
+    assert "cannot be written" in refused("repeat")
+    assert "holds no scores" in refusal("librispeech/table", corpus, "-o", tmp_path / "table")
+    unlike = refusal("librispeech/table", results[0], repeated[0], "-o", tmp_path / "table")
+    assert "seed-0 and repeat were not scored on the same utterances for validation" in unlike

@@ -13,10 +13,10 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 from recipe_runs import RECIPES, refusal, run_script
+from table import Group, picture, table
 
 from audiocx.models import SequenceConfig, build
 from audiocx.plots import piano_roll
-from audiocx.recipe.sequence_table import Group, picture, table
 from audiocx.train.experiments import ProblemConfig, SequenceExperiment, read_experiment_toml
 
 CONF = RECIPES / "synthetic" / "conf"

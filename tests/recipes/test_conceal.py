@@ -96,7 +96,7 @@ def test_the_scores_are_written_and_shown(corpus: Path, tiny_predictor: Path, tm
         for of_frame, of_nothing in zip(by_ms["the last frame again"], by_ms["silence"], strict=True)
     )
     refused = refusal("librispeech/table", tmp_path / "conceal", "-o", tmp_path / "table")
-    assert "scores of concealment alone" in refused
+    assert "scores of concealment only" in refused
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "scores.json").write_text('{"splits": {}}')
     # As results/* names them.

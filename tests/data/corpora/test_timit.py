@@ -13,6 +13,7 @@ from speech_lookalike import RATE, SENTENCES, TEST_SPEAKERS, TRAIN_SPEAKERS, spe
 
 from audiocx.data.corpora import timit
 from audiocx.data.corpora.speech import Split, Utterance
+from audiocx.data.training_data import open_speech_stores
 from audiocx.errors import DataError
 
 # All of TIMIT's: 462 speakers under TRAIN, 168 under TEST, with ten sentences each.

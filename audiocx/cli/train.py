@@ -7,6 +7,7 @@ import ast
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import kinds
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,14 +66,17 @@ def run(arguments: argparse.Namespace) -> int:
     experiment = read_experiment(arguments)
     try:
         from ..data.training_data import find_training_data
-        from ..train.fit import fit
+        from ..train.fit import fit_recordings
     except ImportError as error:
         raise ConfigError(
             f"Training needs {error.name}, which is not installed; run pip install 'audiocx[train]'."
         ) from error
-    speech = experiment.kind == "predictor"
+    kind = kinds.kind_of(experiment)
+    if not kind.has_stores:
+        raise ConfigError(f"{arguments.config}: a network of kind {kind.name!r} is not trained on recordings.")
+    speech = kind.does == "predict"
     data = find_training_data(arguments.folders, speech, arguments.corpus, arguments.validation)
-    print_best(fit(experiment, data, cache=arguments.cache, **options_of(arguments)))
+    print_best(fit_recordings(experiment, data, cache=arguments.cache, **options_of(arguments)))
     return 0
 
 
@@ -137,7 +141,7 @@ def read_experiment(arguments: argparse.Namespace, *kinds: str) -> AnyExperiment
 
 
 def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the options of :func:`add_options` as arguments of :func:`audiocx.train.fit.fit`.
+    """Return the options of :func:`add_options` as arguments of :func:`audiocx.train.fit.fit_recordings`.
 
     Args:
         arguments: The parsed command line.

@@ -1,43 +1,41 @@
-"""Training of any kind of network on found recordings, in a run folder that records them."""
+"""Training on recordings, in a run folder that records them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..data.training_data import TrainingData
 from ..errors import ConfigError, DataError
 from ..io.atomic_write import atomic_write
-from .experiments import AnyExperiment, PredictorExperiment, SequenceExperiment
+from ..kinds import kind_of
+from . import loop
 
-__all__ = ["DATA_RECORD", "fit"]
+__all__ = ["DATA_RECORD", "fit_recordings"]
 
 DATA_RECORD = "data.json"
 
 
-def fit(
-    experiment: AnyExperiment,
-    data: TrainingData | None,
+def fit_recordings(
+    experiment: Any,
+    data: TrainingData,
     folder: str | Path,
     *,
     cache: str | Path = "prepared",
     resume: bool = True,
-    compile: bool = True,
-    **machine: Any,
+    **options: Any,
 ) -> Path:
-    """Train, or continue to train, a network.
+    """Train, or continue to train, a network of any kind on recordings.
 
     Args:
         experiment: Network, variations and schedule.
-        data: Recordings to train on and to validate with; None for kinds that take none.
+        data: Recordings to train on and to validate with.
         folder: Folder of the run; made when missing. Its ``data.json`` records the corpus and the recordings' ids.
         cache: Folder of prepared stores.
         resume: Continue from the folder's ``last.ckpt`` if there is one.
-        compile: Compile the network, if it is of a kind that can be.
-        machine: ``accelerator``, ``devices``, ``num_nodes``, ``precision`` and ``progress``, as of
-            :func:`audiocx.train.loop.run`.
+        options: ``compile``, ``accelerator``, ``devices``, ``num_nodes``, ``precision`` and ``progress``, as of
+            :func:`audiocx.train.loop.fit`.
 
     Returns:
         The checkpoint with the best validation score.
@@ -47,34 +45,16 @@ def fit(
             data or the machine.
         AudiocxError: The recordings, or the network to start from, cannot be read.
     """
-    # Lightning takes seconds to import.
-    from . import notes, predictor, sequence, windows
-
-    fits: dict[str, Callable[..., Path]] = {
-        "transcriber": windows.fit,
-        "predictor": predictor.fit_predictor,
-        "notes": notes.fit_notes,
-        "sequence": sequence.fit_sequences,
-    }
-    stores: tuple[Any, ...] = ()
-    options: dict[str, Any] = {"resume": resume, **machine}
-    if data is not None:
-        folder = Path(folder)
-        begun = resume and (folder / "last.ckpt").is_file()
-        if begun:
-            _check_data(folder, data)
-        model = None if isinstance(experiment, PredictorExperiment | SequenceExperiment) else experiment.model
-        stores = data.open(cache, model)
-        options |= {"compile": compile} if model else {}
-        if not begun:
-            _record(folder, data)
-    return fits[experiment.kind](experiment, *stores, folder, **options)
-
-
-def _record(folder: Path, data: TrainingData) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / DATA_RECORD) as temporary:
-        temporary.write_text(json.dumps(data.record()), encoding="utf-8")
+    folder = Path(folder)
+    begun = resume and (folder / "last.ckpt").is_file()
+    if begun:
+        _check_data(folder, data)
+    stores = data.open(cache, None if kind_of(experiment).does == "predict" else experiment.model)
+    if not begun:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(folder / DATA_RECORD) as temporary:
+            temporary.write_text(json.dumps(data.record()), encoding="utf-8")
+    return loop.fit(experiment, *stores, folder, resume=resume, **options)
 
 
 def _check_data(folder: Path, data: TrainingData) -> None:

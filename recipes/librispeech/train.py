@@ -14,7 +14,7 @@ from prepare import corpus_arguments, find_extra, find_split
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.cli.train import add_config, add_options, options_of, print_best, read_experiment
 from audiocx.data.training_data import TrainingData
-from audiocx.train.fit import fit
+from audiocx.train.fit import fit_recordings
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     split = find_split(arguments.folder)
     extra = find_extra(arguments.extra, split.validation)
     data = TrainingData("LibriSpeech", [split.train, *extra.values()], [split.validation])
-    print_best(fit(experiment, data, cache=arguments.cache, **options_of(arguments)))
+    print_best(fit_recordings(experiment, data, cache=arguments.cache, **options_of(arguments)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from audiocx.cli.scripts import exit_on_errors
 from audiocx.cli.train import add_config, add_options, options_of, print_best, read_experiment
 from audiocx.data.corpora import musicnet
 from audiocx.data.training_data import TrainingData, require
-from audiocx.train.fit import fit
+from audiocx.train.fit import fit_recordings
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     split = musicnet.split(musicnet.find_pieces(arguments.folder), arguments.extended)
     require(arguments.folder, "ids", train=split.train, validation=split.validation)
     data = TrainingData("MusicNet", [split.train], [split.validation])
-    print_best(fit(experiment, data, cache=arguments.cache, **options_of(arguments)))
+    print_best(fit_recordings(experiment, data, cache=arguments.cache, **options_of(arguments)))
 
 
 if __name__ == "__main__":

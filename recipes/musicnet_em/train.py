@@ -11,7 +11,7 @@ from corpora import corpus_arguments, find_data
 
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.cli.train import add_config, add_options, options_of, print_best, read_experiment
-from audiocx.train.fit import fit
+from audiocx.train.fit import fit_recordings
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     arguments = parser.parse_args()
     experiment = read_experiment(arguments, "transcriber", "notes")
     data = find_data(arguments.folder, arguments.maps)
-    print_best(fit(experiment, data, cache=arguments.cache, **options_of(arguments)))
+    print_best(fit_recordings(experiment, data, cache=arguments.cache, **options_of(arguments)))
 
 
 if __name__ == "__main__":

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from sequence_experiment import ProblemConfig, SequenceExperiment
+from sequence_network import SequenceConfig, SequenceNetwork
 
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.config import to_dict
 from audiocx.io.atomic_write import atomic_write
-from audiocx.models import SequenceConfig, SequenceNetwork
 from audiocx.optim import unitary_drift
 from audiocx.plots import piano_roll
 from audiocx.plots.learning_curves import read_curves
 from audiocx.plots.spectrograms import Curve, draw_learning_curves
-from audiocx.train.experiments import ProblemConfig, SequenceExperiment
 from audiocx.train.runs import open_trained, read_experiment
 
 LAYERS = {"cgrnn": "cgRNN", "urnn": "uRNN", "gru": "GRU"}

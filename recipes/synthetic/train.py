@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 
+import sequence_experiment  # noqa: F401 (registers the kind "sequence")
+
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.cli.train import add_config, add_options, options_of, print_best, read_experiment
-from audiocx.train.fit import fit
+from audiocx.train.loop import fit
 
 
 def main() -> None:
@@ -21,7 +23,7 @@ def main() -> None:
     add_config(parser)
     add_options(parser)
     arguments = parser.parse_args()
-    print_best(fit(read_experiment(arguments, "sequence"), None, **options_of(arguments)))
+    print_best(fit(read_experiment(arguments, "sequence"), (), (), **options_of(arguments)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from prepare import corpus_arguments
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.cli.train import add_config, add_options, options_of, print_best, read_experiment
 from audiocx.data.training_data import find_training_data
-from audiocx.train.fit import fit
+from audiocx.train.fit import fit_recordings
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     experiment = read_experiment(arguments, "predictor")
     data = find_training_data([arguments.folder], speech=True, corpus="timit")
-    print_best(fit(experiment, data, cache=arguments.cache, **options_of(arguments)))
+    print_best(fit_recordings(experiment, data, cache=arguments.cache, **options_of(arguments)))
 
 
 if __name__ == "__main__":

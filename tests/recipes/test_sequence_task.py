@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+from problems import VALIDATION_BATCHES, AddingProblem, ProblemSampler, validation_sampler
+from sequence_experiment import ProblemConfig, SequenceExperiment, SequenceTraining
+from sequence_network import SequenceConfig
+from sequence_task import SequenceTask
 from training_runs import QUICK, assert_same, checkpoint, killed_at, logged
 
 from audiocx.config import to_dict
-from audiocx.data.sequences import VALIDATION_BATCHES, AddingProblem, ProblemSampler, validation_sampler
 from audiocx.errors import ConfigError, TrainingError
-from audiocx.models import SequenceConfig
 from audiocx.optim import StiefelAdamW, StiefelRMSprop
 from audiocx.plots.learning_curves import read_curves
-from audiocx.train.experiments import ProblemConfig, SequenceExperiment, experiment_of
+from audiocx.train import loop
+from audiocx.train.experiments import experiment_of
 from audiocx.train.runs import load_network, open_trained, read_experiment
-from audiocx.train.sequence import SequenceTask, fit_sequences
-from audiocx.train.settings import SequenceTraining
 
 EPOCH_STEPS = 5
 TRAINING = SequenceTraining(
@@ -33,7 +34,7 @@ def with_training(**changes: Any) -> SequenceExperiment:
 
 
 def fit(folder: Path, experiment: SequenceExperiment = EXPERIMENT, **options: Any) -> Path:
-    return fit_sequences(experiment, folder, **{**QUICK, **options})
+    return loop.fit(experiment, (), (), folder, **{**QUICK, **options})
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,8 @@ def draw(
     curve = {name: (precision, recall, evaluation.overall["average_precision"])}
     piano_roll.save(piano_roll.plot_precision_recall(curve), folder / "precision_recall.png")
     first = pieces[0]
-    passage_s = PASSAGE_S if len(first.probabilities) >= PASSAGE_S[1] * frame_rate else (0.0, None)
-    figure = piano_roll.plot_prediction(first.probabilities, frame_rate, first.reference, *passage_s, lowest_note)
+    start_s, end_s = PASSAGE_S if len(first.probabilities) >= PASSAGE_S[1] * frame_rate else (0.0, None)
+    figure = piano_roll.plot_prediction(first.probabilities, frame_rate, first.reference, start_s, end_s, lowest_note)
     piano_roll.save(figure, folder / "prediction.png")
 
 

@@ -14,14 +14,17 @@ from typing import Any
 from tqdm import tqdm
 
 from .. import checkpoints
-from ..api import Transcriber, load_transcriber
 from ..data.augment import AugmentConfig
 from ..data.corpus import Piece
 from ..data.frame_grids import HOP_SAMPLES
 from ..errors import OutputError
+from ..kinds import kind_of
 from ..music.evaluation import DEGRADATION, LabelledOutputs, infer_labelled, scorable, tune_decoding
 from ..music.metrics import evaluate
-from ..recipe.shipments import Shipment, open_shipment
+from ..music.transcriber import Transcriber
+from .experiments import Experiment, NoteExperiment
+from .model_cards import CardFacts
+from .runs import load_network, read_experiment, seen
 
 __all__ = ["SCORES", "CorpusFacts", "check_replaceable", "export_transcriber", "infer_pieces", "scored_hop"]
 
@@ -153,28 +156,30 @@ def export_transcriber(
         AudiocxError: There is no run, a piece cannot be read, or the checkpoint cannot be written.
     """
     check_replaceable(checkpoint)
-    shipment = open_shipment(run)
-    settings, outputs = _tune(shipment, validation, degraded)
+    experiment = read_experiment(run, Experiment, NoteExperiment)
+    network = load_network(run / "best.ckpt", experiment.model)
+    kind = kind_of(experiment)
+    about: CardFacts = kind.load("card")(experiment, network)
+    settings, outputs = _tune(network, validation, degraded)
     scores = {
         f"{name}, hop {hop}": evaluate(scorable(one, settings) for one in part).overall
         for hop, parts in outputs.items()
         for name, part in parts.items()
     }
-    description = f"Notes by {shipment.about}, trained on {facts.corpora}."
+    description = f"Notes by {about.about}, trained on {facts.corpora}."
     rows = [f"| {name} | {' | '.join(f'{overall[key]:.3f}' for key in SCORES)} |" for name, overall in scores.items()]
-    train = shipment.experiment.train
-    names = {"run": run.name, "name": checkpoint.name, "config": config or shipment.config_name}
+    names = {"run": run.name, "name": checkpoint.name, "config": config or about.config_name}
     card: dict[str, Any] = {
         **vars(facts),
-        **shipment.facts(),
+        **about._asdict(),
         "commands": facts.commands.format(**names),
         "name": checkpoint.name,
         "description": description,
-        "unit": shipment.unit,
-        "seen": shipment.seen("last.ckpt"),
-        "best_seen": shipment.seen("best.ckpt"),
-        "seed": train.seed,
-        "start": train.start and f", from the weights of `{train.start}` on",
+        "unit": kind.counts,
+        "seen": seen(run / "last.ckpt", experiment),
+        "best_seen": seen(run / "best.ckpt", experiment),
+        "seed": experiment.train.seed,
+        "start": experiment.train.start and f", from the weights of `{experiment.train.start}` on",
         "machine": machine,
         "date": datetime.date.today().isoformat(),
         "hop": " or ".join(map(str, outputs)),
@@ -182,25 +187,28 @@ def export_transcriber(
     }
     figures: dict[str, Any] = {
         **scores,
-        shipment.unit: card["seen"],
-        "parameters": shipment.parameters,
+        str(kind.counts): card["seen"],
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "date": card["date"],
         # The first corpus's, where there is room for one figure only.
         "ap": next(iter(scores.values()))["average_precision"],
     }
     if checkpoint.exists():
         shutil.rmtree(checkpoint)
-    shipment.ship(checkpoint, settings, description, figures=figures, card=CARD.format(**card))
+    checkpoints.save_checkpoint(
+        network, checkpoint, decode=settings, description=description, figures=figures, card=CARD.format(**card)
+    )
     return rows
 
 
 def _tune(
-    shipment: Shipment, validation: Mapping[str, Sequence[Piece]], degraded: bool
+    network: Any, validation: Mapping[str, Sequence[Piece]], degraded: bool
 ) -> tuple[Any, dict[int, dict[str, list[LabelledOutputs]]]]:
     """Return the tuned decoding settings, and the outputs on the pieces by hop and name."""
     with tempfile.TemporaryDirectory() as draft:
         # The very weights that are exported, rounded to 16 bits.
-        transcriber = load_transcriber(shipment.ship(Path(draft) / "untuned"))
+        untuned = checkpoints.load_checkpoint(checkpoints.save_checkpoint(network, Path(draft) / "untuned"))
+        transcriber: Transcriber = untuned.kind.load("runner")(untuned)
     own = transcriber.checkpoint.hop_samples
     # The names are those of the figures in checkpoints.
     conditions = {"": None, " disturbed": DEGRADATION} if degraded else {"": None}
@@ -214,4 +222,5 @@ def _tune(
     }
     recordings = [one for part in outputs[own].values() for one in part]
     workers = min(os.cpu_count() or 1, len(recordings))
-    return tune_decoding(recordings, transcriber.checkpoint.decode, workers=workers)[0], outputs
+    tuning = untuned.kind.load("tuning")
+    return tune_decoding(recordings, untuned.decode, tuning, workers=workers)[0], outputs

@@ -29,7 +29,7 @@ from audiocx.models import PredictorConfig, PredictorNetwork
 from audiocx.speech.evaluation import network_forecast, score_store
 from audiocx.train.experiments import PredictorExperiment
 from audiocx.train.export import CorpusFacts, check_replaceable
-from audiocx.train.runs import frames_seen, load_network, read_experiment
+from audiocx.train.runs import load_network, read_experiment, seen
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "common"))
 from export_options import add_export_options  # noqa: E402
@@ -144,7 +144,7 @@ def export(arguments: argparse.Namespace, utterances: Sequence[Utterance], store
         "mse": scores["mse"]["valid"],
         "mse_wisdom": scores["mse"]["wisdom"],
         "mse_by_seed": {str(seed): mse for seed, mse in mse_by_seed.items()},
-        "frames": frames_seen(arguments.run / "last.ckpt"),
+        "frames": seen(arguments.run / "last.ckpt", experiment),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "date": datetime.date.today().isoformat(),
     }
@@ -153,10 +153,10 @@ def export(arguments: argparse.Namespace, utterances: Sequence[Utterance], store
         f"on {facts.corpora}."
     )
     row = f"| validation | {figures['mse']:.2f} | {figures['mse_wisdom']:.2f} |"
-    card = _card(arguments, experiment, facts, figures, description, row, frames_seen(best))
+    card = _card(arguments, experiment, facts, figures, description, row, seen(best, experiment))
     if arguments.checkpoint.exists():
         shutil.rmtree(arguments.checkpoint)
-    checkpoints.export_predictor(network, arguments.checkpoint, description, figures, card)
+    checkpoints.save_checkpoint(network, arguments.checkpoint, description=description, figures=figures, card=card)
     return (row + _siblings(mse_by_seed)).rstrip()
 
 
@@ -181,7 +181,7 @@ def _card(
     figures: dict[str, Any],
     description: str,
     row: str,
-    best_frames: int,
+    best_frames: int | None,
 ) -> str:
     """Return the model card."""
     seed, start = experiment.train.seed, experiment.train.start

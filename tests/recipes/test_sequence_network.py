@@ -49,7 +49,7 @@ def test_settings_reach_the_layer() -> None:
     [
         ({"layer": "lstm"}, "layer is one of 'cgrnn', 'urnn', 'gru', not 'lstm'"),
         ({"layer": "cgrnn", "gate": "product"}, "gate is one of 'mod-sigmoid'"),
-        ({"layer": "gru", "hidden": 0}, "hidden must be positive"),
+        ({"layer": "gru", "hidden": 0}, "(inputs|outputs|hidden) must be a"),
         ({"layer": "gru", "activation": "hirose"}, "activation does not belong to layer = 'gru'"),
         ({"layer": "urnn", "unitary": False}, "unitary does not belong to layer = 'urnn'"),
     ],

@@ -138,8 +138,8 @@ def test_optimisers() -> None:
         ("problem", {"length": 1}, "length must be 2 or more, not 1"),
         ("problem", {"name": "memory"}, "the memory problem takes inputs = 10 and outputs = 9"),
         ("model", {"layer": "lstm"}, "layer is one of 'cgrnn', 'urnn', 'gru', not 'lstm'"),
-        ("train", {"solved": 1.0}, "smoothing and solved lie in"),
-        ("train", {"smoothing": 1.0}, "smoothing and solved lie in"),
+        ("train", {"solved": 1.0}, "solved must be a number in"),
+        ("train", {"smoothing": 1.0}, "smoothing must be a number in"),
         ("train", {"weight_decay": 0.1}, "weight_decay belongs to optimizer = 'adamw'"),
     ],
 )

@@ -41,7 +41,7 @@ class Kind:
         tuning: The :class:`audiocx.music.evaluation.Tuning` of these settings; None likewise.
         card: Function (experiment, network) -> :class:`audiocx.train.model_cards.CardFacts`; None of kinds whose export
             has a model card of its own.
-        onnx: Function (checkpoint) -> :class:`audiocx.models.onnx_export.OnnxModel`; None of kinds that are not
+        onnx: Function (network) -> :class:`audiocx.models.onnx_export.OnnxModel`; None of kinds that are not
             exported to ONNX.
         hop_samples: Distance of the frames that a new checkpoint records; None of kinds whose network fixes it.
         counts: Unit in which its runs count what they have seen, the key of that figure in checkpoints; None of kinds
@@ -203,17 +203,5 @@ register(
         folds=True,
         compiles=True,
         half=True,
-    )
-)
-# Of the memory and adding problems; trained only.
-register(
-    Kind(
-        name="sequence",
-        config="audiocx.models.sequence_network:SequenceConfig",
-        network="audiocx.models.sequence_network:SequenceNetwork",
-        experiment="audiocx.train.experiments:SequenceExperiment",
-        task="audiocx.train.sequence:SequenceTask",
-        data="audiocx.train.sequence:SequenceData",
-        has_stores=False,
     )
 )

@@ -18,7 +18,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from audiocx.models import TranscriberConfig, build, folded
+from audiocx.kinds import build
+from audiocx.models import TranscriberConfig, folded
 from audiocx.models.window_blocks import BATCH_FRAMES
 
 BATCHES = (1, 8, BATCH_FRAMES, 256)

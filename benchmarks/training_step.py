@@ -23,7 +23,8 @@ def step(complex: bool, compiled: bool, keep: bool) -> float:
     import torch
     import torch.nn.functional as F
 
-    from audiocx.models import TranscriberConfig, build
+    from audiocx.kinds import build
+    from audiocx.models import TranscriberConfig
     from audiocx.train.machine import keep_memory
 
     if keep:

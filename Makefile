@@ -36,6 +36,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	# Scripts of different recipes have the same names: one run for each folder.
+	for folder in benchmarks recipes/*/; do $(BIN)/mypy $$folder/*.py || exit 1; done
 
 test-slow: $(VENV)/.installed-dev  ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow

@@ -63,7 +63,7 @@ def test_an_experiment_of_the_other_kind_is_refused(tmp_path: Path) -> None:
     [
         ("train.windows=3", "--set: train: unknown key 'windows'"),
         ("kind=transcriber", "--set: kind is no table of settings"),
-        ("train.steps=1", "--set: train: batch_size, epoch_steps and steps must be positive"),
+        ("train.steps=1", "--set: train: steps=1 must be a multiple of epoch_steps="),
         ("model.complex=true", "--set: model: the plain LSTM is real"),
     ],
 )

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 BATCH = 256
@@ -93,7 +94,8 @@ VARIANTS = {
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         name, *flags = json.loads(sys.argv[1])
-        print({"step": step, "sampler": sampler}[name](*flags))
+        measures: dict[str, Callable[..., float]] = {"step": step, "sampler": sampler}
+        print(measures[name](*flags))
     else:
         print("| variant | windows/s |\n|---|---:|")
         for variant, what in VARIANTS.items():

@@ -57,8 +57,8 @@ class TrainingData:
     """
 
     corpus: str
-    train: list[Recordings]
-    validation: list[Recordings]
+    train: Sequence[Recordings]
+    validation: Sequence[Recordings]
 
     def record(self) -> dict[str, Any]:
         """Return what a run's folder records, as JSON can hold it: the corpus, and the ids of both parts."""

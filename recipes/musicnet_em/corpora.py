@@ -6,7 +6,7 @@ import argparse
 
 from audiocx.cli.train import add_cache
 from audiocx.data.corpora import maps, musicnet
-from audiocx.data.training_data import TrainingData
+from audiocx.data.corpus import Piece
 from audiocx.errors import DataError
 
 
@@ -17,10 +17,10 @@ def corpus_arguments(parser: argparse.ArgumentParser) -> None:
     add_cache(parser)
 
 
-def find_data(folder: str, maps_folder: str) -> TrainingData:
+def find_parts(folder: str, maps_folder: str) -> tuple[list[list[Piece]], list[list[Piece]]]:
     """Find the training and the validation pieces, of the renders and of MAPS."""
     renders = musicnet.split(musicnet.find_pieces(folder))
     if not renders.train or not renders.validation:
         raise DataError(f"{folder}: holds nothing to train on or nothing to validate with; render more ids.")
     pianos, held_out = maps.split(maps.find_pieces(maps_folder))
-    return TrainingData("MusicNetEM and MAPS", [renders.train, pianos], [renders.validation, held_out])
+    return [renders.train, pianos], [renders.validation, held_out]

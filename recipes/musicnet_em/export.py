@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from corpora import corpus_arguments, find_data
+from corpora import corpus_arguments, find_parts
 
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.train.export import CorpusFacts, export_transcriber
@@ -43,7 +43,7 @@ def main() -> None:
     add_tuning_options(parser)
     corpus_arguments(parser)
     arguments = parser.parse_args()
-    renders, pianos = find_data(arguments.folder, arguments.maps).validation
+    _, (renders, pianos) = find_parts(arguments.folder, arguments.maps)
     rows = export_transcriber(
         arguments.run,
         arguments.checkpoint,

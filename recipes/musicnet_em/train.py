@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 
-from corpora import corpus_arguments, find_data
+from corpora import corpus_arguments, find_parts
 
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.cli.train import add_config, add_options, options_of, print_best, read_experiment
+from audiocx.data.training_data import TrainingData
 from audiocx.train.fit import fit_recordings
 
 
@@ -22,7 +23,7 @@ def main() -> None:
     add_options(parser)
     arguments = parser.parse_args()
     experiment = read_experiment(arguments, "transcriber", "notes")
-    data = find_data(arguments.folder, arguments.maps)
+    data = TrainingData("MusicNetEM and MAPS", *find_parts(arguments.folder, arguments.maps))
     print_best(fit_recordings(experiment, data, cache=arguments.cache, **options_of(arguments)))
 
 

@@ -85,11 +85,11 @@ class SequenceData(Corpora):
 
     experiment: SequenceExperiment
 
-    def sampler(self, batch_size: int, place: RankInfo) -> Sampler:
+    def sampler(self, batch_size: int, rank_info: RankInfo) -> Sampler:
         """Return the sampler of training batches; see :meth:`audiocx.train.loop.Corpora.sampler`."""
-        return ProblemSampler(self.experiment.problem.build(), batch_size, self.experiment.train.seed, *place)
+        return ProblemSampler(self.experiment.problem.build(), batch_size, self.experiment.train.seed, *rank_info)
 
-    def validated(self, place: RankInfo) -> Iterator[EpochBatches]:
+    def validated(self, rank_info: RankInfo) -> Iterator[EpochBatches]:
         """Yield the validation data; see :meth:`audiocx.train.loop.Corpora.validated`."""
         # Every process has all of them, since they are few.
         yield EpochBatches(validation_sampler(self.experiment.problem.build()), lambda: 0, VALIDATION_BATCHES)

@@ -19,12 +19,10 @@ from audiocx.api import load_transcriber
 from audiocx.data.corpora import musicnet
 from audiocx.data.frame_grids import paper_frames
 from audiocx.data.store import prepare
-from audiocx.errors import ConfigError
 from audiocx.kinds import build
 from audiocx.models import NoteConfig
 from audiocx.models.note_blocks import infer_notes, probabilities_at
 from audiocx.music.evaluation import infer_labelled, scorable
-from audiocx.music.frame_evaluation import infer_store
 from audiocx.music.metrics import average_precision, evaluate
 from audiocx.train.export import SCORES
 from audiocx.train.runs import load_network, read_experiment
@@ -175,14 +173,6 @@ def test_it_is_scored_frame_by_frame_on_musicnet(
     assert f"AP {100 * scores['average_precision']:.2f} %" in printed
     row = run_script("musicnet/table", tmp_path, "-o", tmp_path / "table").splitlines()[2]
     assert " | note network, complex | 11025 | " in row and row.endswith(f" | ? | {100 * expected:.1f} |  |")
-
-
-def test_frames_that_do_not_fit_are_refused(chamber_music: tuple[Path, tuple[str, Path]]) -> None:
-    corpus, cache = chamber_music
-    store = prepare(musicnet.split(musicnet.find_pieces(corpus)).test, cache[1], progress=False)
-    config = NoteConfig(stem_channels=2, channels=2, dilations=[1], octave=3, hop_samples=96, windows=[512])
-    with pytest.raises(ConfigError, match="a frame every 96 samples, and the frames 'paper' lie otherwise; .*'whole'"):
-        infer_store(build(config).eval(), store, progress=False)
 
 
 def test_chosen_frames_are_those_of_the_whole_where_they_coincide() -> None:

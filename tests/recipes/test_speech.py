@@ -20,10 +20,8 @@ from audiocx.config import to_dict
 from audiocx.data.corpora import librispeech, timit
 from audiocx.data.corpora.speech import Utterance
 from audiocx.io import audio
-from audiocx.kinds import build
 from audiocx.models import PredictorConfig
 from audiocx.plots import piano_roll
-from audiocx.speech import evaluation
 from audiocx.speech.metrics import resynthesize, segmental_snr_db
 from audiocx.stft import BINS, log_power_db, stft
 from audiocx.train.runs import open_trained
@@ -166,17 +164,6 @@ def test_utterances_that_cannot_be_scored_are_left_out_and_counted(repeated: tup
         assert found["stoi"]["utterances"] == len(heard) and found["utterances"] == 4
         assert found["stoi"]["mean"] == (pytest.approx(np.mean(heard)) if heard else None)
     assert 0 < sum(found["stoi"]["utterances"] for found in splits) < 8
-
-
-def test_utterances_side_by_side_and_in_blocks_are_predicted_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "BLOCK_FRAMES", 7)
-    network = build(PredictorConfig(hidden=2)).eval()
-    spectra = [torch.randn(frames, BINS, dtype=torch.complex64) for frames in (5, 7, 30)]
-    together = evaluation.network_forecast(network, "cpu")(spectra)
-    for true, levels in zip(spectra, together, strict=True):
-        with torch.inference_mode():
-            alone = log_power_db(network(true[None])[0][0])
-        torch.testing.assert_close(levels, alone, rtol=0, atol=1e-3)
 
 
 def test_the_table_gives_mean_and_spread_of_seeds_beside_the_published(results: list[Path], tmp_path: Path) -> None:

@@ -28,13 +28,13 @@ from reporting import LATE, Clock, OutOfTime, Report, Section, limited, one_line
 from steps import PRECISIONS, Step, captured, flops, notes_step, product_flops_s, rounding, seconds_a_call, windows_step
 from torch import nn
 
+from audiocx.api import load_transcriber
+from audiocx.checkpoints import DEFAULT, available
 from audiocx.data.labels import find_labelled
-from audiocx.evaluation import hear, scorable
-from audiocx.inference import load_transcriber
-from audiocx.metrics import evaluate
 from audiocx.models import NoteConfig, TranscriberConfig, build
-from audiocx.models.note_frames import BLOCK_FRAMES, note_evidence
-from audiocx.pretrained import DEFAULT, available
+from audiocx.models.note_blocks import BLOCK_FRAMES, infer_notes
+from audiocx.music.evaluation import infer_labelled, scorable
+from audiocx.music.metrics import evaluate
 
 # As the paper trains on MusicNet: a window of each of 321 recordings a step, 1000 steps an epoch, 200 epochs.
 PAPER_WINDOWS = 321 * 1000 * 200
@@ -303,11 +303,11 @@ def hour(run: Run, section: Section, clock: Clock) -> None:
         samples = np.resize(piece, length_s * transcriber.config.sample_rate)
         calls: list[Callable[[], Any]] = [
             partial(transcriber.transcribe, samples, transcriber.config.sample_rate),
-            partial(note_evidence, transcriber.network, samples, BLOCK_FRAMES),
-            partial(note_evidence, transcriber.network, samples, 16 * BLOCK_FRAMES),
+            partial(infer_notes, transcriber.network, samples, BLOCK_FRAMES),
+            partial(infer_notes, transcriber.network, samples, 16 * BLOCK_FRAMES),
         ]
         with rounding(precision), torch.inference_mode():
-            note_evidence(transcriber.network, piece)
+            infer_notes(transcriber.network, piece)
             (found, all_s), (_, listening_s), (_, large_s) = map(_timed, calls)
         section.row(precision, all_s, length_s / all_s, listening_s, large_s, len(found.notes))
     section.note(f"{DEFAULT}, {length_s} s of sound: one recording, repeated. In all: as transcribe() does, in memory.")
@@ -331,7 +331,7 @@ def scored(run: Run, section: Section, clock: Clock) -> None:
             in_half = "bfloat16" if precision == "bfloat16" else "float32"
             transcriber = load_transcriber(name, str(run.device), in_half)
             with rounding(precision):
-                heard = [scorable(hear(transcriber, *pair), transcriber.checkpoint.decode) for pair in pairs]
+                heard = [scorable(infer_labelled(transcriber, *pair), transcriber.checkpoint.decode) for pair in pairs]
             overall = evaluate(heard).overall
             section.row(name, precision, *(f"{overall[key]:.4f}" for key in SCORES.values()))
     section.note(f"{len(pairs)} recording(s): {', '.join(audio.name for audio, _ in pairs)}.")

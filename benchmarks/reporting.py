@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from audiocx.files import replacing
+from audiocx.io.atomic_write import atomic_write
 
 LATE = "not measured: out of time"
 
@@ -160,10 +160,10 @@ class Report:
         """Writes what there is."""
         about = [*self.about, f"{self.clock.spent_s:.0f} s in all."]
         written = [{key: value for key, value in vars(section).items() if key != "save"} for section in self.sections]
-        with replacing(self.folder / "gpu.json") as temporary:
+        with atomic_write(self.folder / "gpu.json") as temporary:
             temporary.write_text(json.dumps({"about": about, "sections": written}, indent=1), encoding="utf-8")
         text = "\n".join([*about, "", *(section.markdown() for section in self.sections)])
-        with replacing(self.folder / "gpu.md") as temporary:
+        with atomic_write(self.folder / "gpu.md") as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 

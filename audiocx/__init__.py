@@ -15,30 +15,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import load, transcribe
+    from .api import conceal, load, load_predictor, load_transcriber, predict, transcribe
     from .checkpoints import available
     from .notes import Note
-    from .speech.concealment import conceal
-    from .speech.predictor import predict
 
 __version__ = "0.1.0"
 
-__all__ = ["Note", "__version__", "available", "conceal", "load", "predict", "transcribe"]
+__all__ = [
+    "Note",
+    "__version__",
+    "available",
+    "conceal",
+    "load",
+    "load_predictor",
+    "load_transcriber",
+    "predict",
+    "transcribe",
+]
 
-_HOMES = {
-    "Note": "notes",
-    "available": "checkpoints",
-    "conceal": "speech.concealment",
-    "load": "api",
-    "predict": "speech.predictor",
-    "transcribe": "api",
-}
+_HOMES = {"Note": "notes", "available": "checkpoints"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    value = globals()[name] = getattr(import_module(f".{_HOMES.get(name, 'api')}", __name__), name)
     return value
 
 

@@ -1,8 +1,8 @@
-"""Checkpoints: find, verify, build; :mod:`audiocx.shipping` writes them.
+"""Checkpoints: find, verify, load and save.
 
 A checkpoint is a folder of three files: ``config.json`` (all that is needed to rebuild and run the network, and the
 SHA-256 of its weights), ``weights.safetensors`` and ``README.md``, its model card. Nothing in it is ever unpickled.
-It is of a transcriber of single windows, of a note network or of a predictor, as ``kind`` in its ``config.json`` says.
+Its ``config.json`` names its kind, a row of :data:`audiocx.kinds.KINDS`.
 
 Checkpoints are found by name in the package itself (the default ones) and in the ``pretrained`` folder of a source
 checkout, or by the path of their folder.
@@ -12,120 +12,255 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from .config import from_dict
-from .errors import AudiocxError, CheckpointError
-from .music.note_decoding import NoteDecodeSettings
-from .music.window_decoding import WindowDecodeSettings
-from .shipping import CONFIG, FORMAT, WEIGHTS, export, export_notes, export_predictor
-
-if TYPE_CHECKING:
-    from .models import AudioNetwork, NoteNetwork, PredictorNetwork, TranscriberNetwork
+from .config import from_dict, to_dict
+from .errors import AudiocxError, CheckpointError, OutputError
+from .kinds import KINDS, Kind, build, kind_of
 
 __all__ = [
+    "CONFIG",
     "DEFAULT",
     "DEFAULT_PREDICTOR",
-    "AnyCheckpoint",
-    "NoteCheckpoint",
-    "PredictorCheckpoint",
-    "TranscriberCheckpoint",
+    "Checkpoint",
     "available",
-    "export",
-    "export_notes",
-    "export_predictor",
+    "for_inference",
     "identify",
     "load_checkpoint",
     "load_network",
     "read_config",
+    "save_checkpoint",
 ]
 
+FORMAT = "audiocx-checkpoint-1"
+CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 DEFAULT = "notes-complex"
 DEFAULT_PREDICTOR = "librispeech-tuned-complex"
-_HOMES = (Path(__file__).parent / "pretrained", Path(__file__).parents[1] / "pretrained")
-S = TypeVar("S", WindowDecodeSettings, NoteDecodeSettings)
+# Tensors of more values than this are stored as float16, if at all.
+LARGE_VALUES = 4096
+_FOLDERS = (Path(__file__).parent / "pretrained", Path(__file__).parents[1] / "pretrained")
 
 
 @dataclass(frozen=True)
-class _Checkpoint:
+class Checkpoint:
+    """A checkpoint, loaded.
+
+    Attributes:
+        name: Its name, that of its folder.
+        folder: Where it is.
+        card: The whole ``config.json``.
+        network: The network, float32, on the CPU; in evaluation mode and, of kinds that fold, folded.
+        decode: Decoding settings, tuned on the network's validation data; None of kinds that have none.
+        hop_samples: Distance of the frames at the network's sample rate; None of predictors.
+    """
+
     name: str
     folder: Path
     card: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class TranscriberCheckpoint(_Checkpoint):
-    """The checkpoint of a transcriber of single windows, opened.
-
-    Attributes:
-        name: What it is called.
-        folder: Where it lies.
-        card: The whole ``config.json``.
-        network: The network, in evaluation mode, folded, float32, on the CPU.
-        decode: Thresholds and durations, tuned on the network's validation data.
-        hop_samples: Distance of the frames at which it is to be run, at the network's sample rate.
-    """
-
-    network: TranscriberNetwork
-    decode: WindowDecodeSettings
-    hop_samples: int
-
-
-@dataclass(frozen=True)
-class NoteCheckpoint(_Checkpoint):
-    """The checkpoint of a note network, opened.
-
-    Attributes:
-        name: What it is called.
-        folder: Where it lies.
-        card: The whole ``config.json``.
-        network: The network, in evaluation mode, folded, float32, on the CPU.
-        decode: Thresholds and durations, tuned on the network's validation data.
-    """
-
-    network: NoteNetwork
-    decode: NoteDecodeSettings
+    network: Any
+    decode: Any = None
+    hop_samples: int | None = None
 
     @property
-    def hop_samples(self) -> int:
-        """Distance of the network's frames, at its sample rate."""
-        return self.network.config.hop_samples
-
-
-@dataclass(frozen=True)
-class PredictorCheckpoint(_Checkpoint):
-    """The checkpoint of a predictor, opened.
-
-    Attributes:
-        name: What it is called.
-        folder: Where it lies.
-        card: The whole ``config.json``.
-        network: The network, in evaluation mode, float32, on the CPU.
-    """
-
-    network: PredictorNetwork
-
-
-AnyCheckpoint = TranscriberCheckpoint | NoteCheckpoint | PredictorCheckpoint
+    def kind(self) -> Kind:
+        """Its kind."""
+        return kind_of(self.network)
 
 
 def available() -> dict[str, Path]:
-    """Lists the checkpoints that can be loaded by name.
+    """List the checkpoints that can be loaded by name.
 
     Returns:
         Their folders by name, the default first.
     """
-    folders = [folder for home in reversed(_HOMES) for folder in sorted(home.glob("*")) if (folder / CONFIG).is_file()]
-    found = {folder.name: folder for folder in folders}
-    return dict(sorted(found.items(), key=lambda item: (item[0] != DEFAULT, item[0])))
+    folders = [path for home in reversed(_FOLDERS) for path in sorted(home.glob("*")) if (path / CONFIG).is_file()]
+    by_name = {folder.name: folder for folder in folders}
+    return dict(sorted(by_name.items(), key=lambda item: (item[0] != DEFAULT, item[0])))
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """Read a checkpoint's ``config.json``, without its weights.
+
+    Args:
+        folder: The checkpoint.
+
+    Returns:
+        The file's content.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or of another program.
+    """
+    return _read(Path(folder))[0]
+
+
+def identify(name_or_path: str | Path) -> dict[str, str]:
+    """Return what tells a checkpoint from any other, without opening its weights.
+
+    Args:
+        name_or_path: A name of :func:`available`, or a checkpoint's folder.
+
+    Returns:
+        Its name as "checkpoint", "weights_sha256", and "config_sha256", for its settings decide the notes, too.
+
+    Raises:
+        CheckpointError: It is missing or damaged.
+    """
+    folder = _find(name_or_path)
+    card, content = _read(folder)
+    try:
+        weights_sha256 = str(card["weights"]["sha256"])
+    except (KeyError, TypeError):
+        raise _incomplete(folder) from None
+    config_sha256 = hashlib.sha256(content).hexdigest()
+    return {"checkpoint": folder.name, "weights_sha256": weights_sha256, "config_sha256": config_sha256}
+
+
+def load_checkpoint(name_or_path: str | Path = DEFAULT, fold: bool = True) -> Checkpoint:
+    """Load a checkpoint: verify its weights and build its network.
+
+    Args:
+        name_or_path: A name of :func:`available`, or a checkpoint's folder.
+        fold: Fold normalisation into the convolutions, for kinds that do.
+
+    Returns:
+        The checkpoint, ready to run.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or does not fit this version.
+    """
+    folder = _find(name_or_path)
+    card, _ = _read(folder)
+    try:
+        name, model, sha256 = card["kind"], card["model"], card["weights"]["sha256"]
+    except (KeyError, TypeError):
+        raise _incomplete(folder) from None
+    kind = KINDS.get(name) if isinstance(name, str) else None  # whatever it is: a list, too
+    if kind is None:
+        raise CheckpointError(f"{folder} holds a {name}, which this version of audiocx does not know; update audiocx.")
+    network = _build(folder, kind, model, _weights(folder, sha256)).eval()
+    try:
+        decode = _decode_settings(folder, kind, card["decode"]) if kind.decode else None
+        fixed_hop = getattr(network.config, "hop_samples", None)
+        hop_samples = int(card["hop_samples"]) if kind.hop_samples else fixed_hop
+    except (KeyError, TypeError, ValueError):
+        raise _incomplete(folder) from None
+    return Checkpoint(folder.name, folder, card, for_inference(network) if fold else network, decode, hop_samples)
+
+
+def load_network(name_or_path: str | Path) -> Any:
+    """Load the network of a checkpoint as it was trained, to be trained further.
+
+    Args:
+        name_or_path: A name of :func:`available`, or a checkpoint's folder.
+
+    Returns:
+        The network, of any kind, in training mode, float32, on the CPU.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or does not fit this version.
+    """
+    return load_checkpoint(name_or_path, fold=False).network.train()
+
+
+def for_inference(network: Any) -> Any:
+    """Return a network for inference: in evaluation mode and, of kinds that fold, folded.
+
+    Args:
+        network: The network; it is set to evaluation mode, and shares its weights with the result.
+
+    Returns:
+        A network with the same outputs up to rounding.
+    """
+    from .models import folded
+
+    network = network.eval()
+    return folded(network) if kind_of(network).folds else network
+
+
+def save_checkpoint(
+    network: Any,
+    folder: str | Path,
+    *,
+    decode: Any = None,
+    hop_samples: int | None = None,
+    description: str = "",
+    figures: dict[str, Any] | None = None,
+    card: str = "",
+    half: bool | None = None,
+) -> Path:
+    """Write a checkpoint.
+
+    Args:
+        network: The network, of any kind, not folded.
+        folder: The checkpoint; its last part is the name. It must not exist.
+        decode: Decoding settings; None for the kind's defaults, if it has any.
+        hop_samples: Distance of the frames; None for the kind's, which alone is allowed where the network fixes it.
+        description: One line that says what it is.
+        figures: Measured figures, for ``config.json``.
+        card: Text of the model card, Markdown.
+        half: Store large weights as float16, at half the size; None as is usual for the kind.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OutputError: The folder exists, or cannot be written.
+    """
+    from safetensors.torch import save
+
+    folder, kind = Path(folder), kind_of(network)
+    if folder.exists():
+        raise OutputError(f"{folder} exists already; remove it or choose another name.")
+    half = kind.half if half is None else half
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    large = [name for name, value in state.items() if value.numel() > LARGE_VALUES] if half else []
+    weights = save(state | {name: state[name].half() for name in large})
+    config: dict[str, Any] = {
+        "format": FORMAT,
+        "kind": kind.name,
+        "description": description,
+        "model": to_dict(network.config),
+    }
+    if kind.decode:
+        config["decode"] = to_dict(kind.load("decode")() if decode is None else decode)
+    if kind.hop_samples:
+        config["hop_samples"] = kind.hop_samples if hop_samples is None else hop_samples
+    config["weights"] = {"sha256": hashlib.sha256(weights).hexdigest(), "bytes": len(weights)}
+    config["figures"] = figures or {}
+    files = {
+        WEIGHTS: weights,
+        CONFIG: (json.dumps(config, indent=2) + "\n").encode(),
+        "README.md": (card or f"# {folder.name}\n\n{description}\n").encode(),
+    }
+    _write(folder, files)
+    return folder
+
+
+def _write(folder: Path, files: dict[str, bytes]) -> None:
+    """Write a folder of files, whole or not at all."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
+        try:
+            for name, content in files.items():
+                (work / name).write_bytes(content)
+            work.chmod(0o755)
+            os.replace(work, folder)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written ({error.strerror}); choose another folder.") from None
 
 
 def _find(name_or_path: str | Path) -> Path:
-    found = available()
-    if str(name_or_path) in found:
-        return found[str(name_or_path)]
+    by_name = available()
+    if str(name_or_path) in by_name:
+        return by_name[str(name_or_path)]
     folder = Path(name_or_path)
     if (folder / CONFIG).is_file():
         return folder
@@ -138,134 +273,40 @@ def _find(name_or_path: str | Path) -> Path:
             f"The default network {name_or_path} is not installed with this audiocx; pass the folder of another, or "
             "take it from the folder pretrained of audiocx's sources."
         )
-    names = ", ".join(found) or "none here"
+    names = ", ".join(by_name) or "none here"
     raise CheckpointError(f"There is no checkpoint {name_or_path}; the names are {names}, or pass a folder.")
 
 
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """Reads a checkpoint's description without its weights.
-
-    Args:
-        folder: The checkpoint.
-
-    Returns:
-        Its ``config.json``.
-
-    Raises:
-        CheckpointError: The file is missing, damaged or of another program.
-    """
-    path = Path(folder) / CONFIG
+def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """Return ``config.json`` as values and as bytes."""
+    path = folder / CONFIG
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        card = json.loads(content)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); fetch the checkpoint again.") from None
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not of the format {FORMAT}; it belongs to another program or version.")
-    return card
+    return card, content
 
 
-def identify(name_or_path: str | Path) -> dict[str, str]:
-    """Tells a checkpoint from any other, without opening its weights.
-
-    Args:
-        name_or_path: A name of :func:`available`, or a checkpoint's folder.
-
-    Returns:
-        Its name as "checkpoint", "weights_sha256", and "config_sha256", for its settings decide the notes, too.
-
-    Raises:
-        CheckpointError: It is missing or damaged.
-    """
-    folder = _find(name_or_path)
-    try:
-        weights_sha256 = str(read_config(folder)["weights"]["sha256"])
-    except (KeyError, TypeError):
-        raise _incomplete(folder) from None
-    config_sha256 = hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()
-    return {"checkpoint": folder.name, "weights_sha256": weights_sha256, "config_sha256": config_sha256}
-
-
-def load_checkpoint(name_or_path: str | Path = DEFAULT) -> AnyCheckpoint:
-    """Opens a checkpoint: verifies its weights, builds its network; normalisation is folded.
-
-    Args:
-        name_or_path: A name of :func:`available`, or a checkpoint's folder.
-
-    Returns:
-        The checkpoint, ready to run, of one kind or another.
-
-    Raises:
-        CheckpointError: It is missing, damaged, or does not fit this version.
-    """
-    from .models import NoteNetwork, PredictorNetwork, folded
-
-    network = load_network(name_or_path).eval()
-    folder = _find(name_or_path)
-    card = read_config(folder)
-    if isinstance(network, PredictorNetwork):
-        return PredictorCheckpoint(folder.name, folder, card, network)
-    if isinstance(network, NoteNetwork):
-        note_settings = _decode_settings(NoteDecodeSettings, folder, card)
-        return NoteCheckpoint(folder.name, folder, card, folded(network), note_settings)
-    settings = _decode_settings(WindowDecodeSettings, folder, card)
-    try:
-        hop_samples = int(card["hop_samples"])
-    except (KeyError, TypeError, ValueError):
-        raise _incomplete(folder) from None
-    return TranscriberCheckpoint(folder.name, folder, card, folded(network), settings, hop_samples)
-
-
-def _decode_settings(kind: type[S], folder: Path, card: dict[str, Any]) -> S:
-    try:
-        return from_dict(kind, card["decode"], str(folder / CONFIG))
-    except (KeyError, TypeError):
-        raise _incomplete(folder) from None
-    except AudiocxError as error:
-        raise CheckpointError(f"{folder} does not fit this version of audiocx ({error}).") from None
-
-
-def load_network(name_or_path: str | Path) -> AudioNetwork:
-    """Verifies the weights of a checkpoint and builds its network as it was trained, to be trained further.
-
-    Args:
-        name_or_path: A name of :func:`available`, or a checkpoint's folder.
-
-    Returns:
-        The network, of any kind, in training mode, float32, on the CPU.
-
-    Raises:
-        CheckpointError: It is missing, damaged, or does not fit this version.
-    """
-    folder = _find(name_or_path)
-    card = read_config(folder)
+def _weights(folder: Path, sha256: str) -> bytes:
     try:
         weights = (folder / WEIGHTS).read_bytes()
     except OSError as error:
         raise CheckpointError(f"{folder / WEIGHTS} cannot be read ({error.strerror}); fetch it again.") from None
-    try:
-        expected, kind, model = card["weights"]["sha256"], card["kind"], card["model"]
-    except (KeyError, TypeError):
-        raise _incomplete(folder) from None
-    if hashlib.sha256(weights).hexdigest() != expected:
+    if hashlib.sha256(weights).hexdigest() != sha256:
         raise CheckpointError(f"{folder / WEIGHTS} is damaged: its SHA-256 is not the one in {CONFIG}; fetch it again.")
-    return _build(folder, kind, model, weights)
+    return weights
 
 
-def _incomplete(folder: Path) -> CheckpointError:
-    return CheckpointError(f"{folder / CONFIG} lacks a part; fetch the checkpoint again.")
-
-
-def _build(folder: Path, kind: str, model: dict[str, Any], weights: bytes) -> AudioNetwork:
+def _build(folder: Path, kind: Kind, model: dict[str, Any], weights: bytes) -> Any:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from .models import KINDS, build
-
-    if kind not in list(KINDS):  # whatever it is: a list, too
-        raise CheckpointError(f"{folder} holds a {kind}, which this version of audiocx does not know; update audiocx.")
     try:
-        config = from_dict(KINDS[kind], model, str(folder / CONFIG))
+        config = from_dict(kind.load("config"), model, str(folder / CONFIG))
         # On "meta" nothing is allocated or drawn at random, only to be overwritten.
         with torch.device("meta"):
             network = build(config)
@@ -275,3 +316,14 @@ def _build(folder: Path, kind: str, model: dict[str, Any], weights: bytes) -> Au
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{folder} does not fit this version of audiocx ({reason}).") from None
     return network
+
+
+def _decode_settings(folder: Path, kind: Kind, values: dict[str, Any]) -> Any:
+    try:
+        return from_dict(kind.load("decode"), values, str(folder / CONFIG))
+    except AudiocxError as error:
+        raise CheckpointError(f"{folder} does not fit this version of audiocx ({error}).") from None
+
+
+def _incomplete(folder: Path) -> CheckpointError:
+    return CheckpointError(f"{folder / CONFIG} lacks a part; fetch the checkpoint again.")

@@ -17,7 +17,7 @@ class CheckpointError(AudiocxError):
     """A checkpoint that is missing, damaged, or not of audiocx's format."""
 
 
-class ConfigError(AudiocxError):
+class ConfigError(AudiocxError, ValueError):
     """A configuration with an unknown key or a value out of range."""
 
 

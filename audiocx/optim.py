@@ -18,17 +18,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .nn import StateMatrix
+from .nn import ComplexBatchNorm, Gate, StateMatrix
 
 __all__ = [
     "StiefelAdam",
     "StiefelAdamW",
     "StiefelRMSprop",
     "cayley_step_",
+    "decayed_parameters",
     "nearest_unitary_",
     "unitary_drift",
     "unitary_parameters",
 ]
+
+# Modules whose parameters have more than one axis, but no weight decay.
+_UNDECAYED = (ComplexBatchNorm, StateMatrix, Gate)
 
 
 def unitary_parameters(network: nn.Module) -> list[nn.Parameter]:
@@ -41,6 +45,26 @@ def unitary_parameters(network: nn.Module) -> list[nn.Parameter]:
         Those of its :class:`audiocx.nn.StateMatrix` modules that are marked, shape [2, H, H] each.
     """
     return [part.weight for part in network.modules() if isinstance(part, StateMatrix) and part.unitary]
+
+
+def decayed_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that weight decay applies to: matrices and kernels.
+
+    Biases and other vectors, parameters of norms, recurrent state matrices and gates have none.
+
+    Args:
+        network: Any network.
+
+    Returns:
+        The parameters, in the network's order.
+    """
+    exempt = {
+        id(parameter)
+        for module in network.modules()
+        if isinstance(module, _UNDECAYED)
+        for parameter in module.parameters(recurse=False)
+    }
+    return [p for p in network.parameters() if p.ndim > 1 and id(p) not in exempt]
 
 
 @torch.no_grad()
@@ -107,7 +131,7 @@ class _Stiefel(torch.optim.Optimizer):
     def __init__(self, network: nn.Module, lr: float = 1e-3, unitary_lr: float | None = None, **options: Any) -> None:
         unitary = unitary_parameters(network)
         marked = {id(parameter) for parameter in unitary}
-        groups = self._sorted([p for p in network.parameters() if id(p) not in marked])
+        groups = self._sorted(network, marked)
         if unitary:
             groups.append({"params": unitary, "lr": lr if unitary_lr is None else unitary_lr, "unitary": True})
         super().__init__(groups, lr=lr, **options)  # type: ignore[call-arg]
@@ -115,9 +139,9 @@ class _Stiefel(torch.optim.Optimizer):
             # A fused optimiser would take float16's scaled gradients for a gradient scaler; a Cayley step cannot.
             self._step_supports_amp_scaling = False
 
-    def _sorted(self, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
-        """Groups what is not unitary, as optimisers take it."""
-        return [{"params": parameters}]
+    def _sorted(self, network: nn.Module, unitary: set[int]) -> list[dict[str, Any]]:
+        """Return parameter groups of what is not unitary, in the network's order."""
+        return [{"params": [p for p in network.parameters() if id(p) not in unitary]}]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Takes one step.
@@ -182,8 +206,10 @@ class StiefelAdamW(_Stiefel, torch.optim.AdamW):
         options: Of :class:`torch.optim.AdamW`.
     """
 
-    def _sorted(self, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
-        # Of two axes, but no matrix: the scale of a whitening batch norm, [3, C]. Recurrent ones, [2, H, H], have none.
-        matrices = [p for p in parameters if p.ndim > 1 and p.shape[0] > 3]
-        rest = [p for p in parameters if not (p.ndim > 1 and p.shape[0] > 3)]
-        return [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
+    def _sorted(self, network: nn.Module, unitary: set[int]) -> list[dict[str, Any]]:
+        decayed = {id(parameter) for parameter in decayed_parameters(network)}
+        free = [p for p in network.parameters() if id(p) not in unitary]
+        return [
+            {"params": [p for p in free if id(p) in decayed]},
+            {"params": [p for p in free if id(p) not in decayed], "weight_decay": 0.0},
+        ]

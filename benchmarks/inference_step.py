@@ -17,7 +17,8 @@ from collections.abc import Callable
 import torch
 from steps import flops
 
-from audiocx.models import TranscriberConfig, build, folded
+from audiocx.kinds import build
+from audiocx.models import TranscriberConfig, folded
 from audiocx.models.window_blocks import BATCH_FRAMES
 
 BATCHES = (1, 8, BATCH_FRAMES, 256)

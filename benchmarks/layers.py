@@ -28,7 +28,8 @@ from torch import Tensor, nn
 
 from audiocx import nn as ours
 from audiocx.io.atomic_write import atomic_write
-from audiocx.models import NoteConfig, TranscriberConfig, build
+from audiocx.kinds import build
+from audiocx.models import NoteConfig, TranscriberConfig
 from audiocx.nn.functional import to_channels
 from audiocx.plots.piano_roll import INK, LINE_COLOURS, new_figure, save
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from audiocx.models import PredictorConfig, build
+from audiocx.kinds import build
+from audiocx.models import PredictorConfig
 from audiocx.nn import ComplexConv1d, ConvLSTM
 from audiocx.stft import BINS, log_power_db
 from audiocx.train.machine import keep_memory

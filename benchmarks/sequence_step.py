@@ -16,7 +16,8 @@ from contextlib import nullcontext
 import torch
 
 from audiocx.data.sequences import PROBLEMS, Problem, ProblemSampler
-from audiocx.models import SequenceConfig, SequenceNetwork, build
+from audiocx.kinds import build
+from audiocx.models.sequence_network import SequenceConfig, SequenceNetwork
 from audiocx.optim import StiefelRMSprop
 from audiocx.train.machine import denormals_as_zero, keep_memory
 

@@ -22,7 +22,8 @@ def step(complex: bool, compiled: bool, keep: bool) -> float:
     """Measures training: windows a second."""
     from steps import windows_step
 
-    from audiocx.models import TranscriberConfig, build
+    from audiocx.kinds import build
+    from audiocx.models import TranscriberConfig
     from audiocx.train.machine import keep_memory
 
     if keep:

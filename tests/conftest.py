@@ -36,7 +36,8 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from audiocx import checkpoints
-    from audiocx.models import TranscriberConfig, build
+    from audiocx.kinds import build
+    from audiocx.models import TranscriberConfig
     from audiocx.music.window_decoding import WindowDecodeSettings
 
     network = build(TranscriberConfig(sample_rate=8000, window_samples=256)).eval()
@@ -49,7 +50,14 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     by_probability = WindowDecodeSettings(
         snap_s=0.0, least_rise_db=0.0, split_rise_db=1000.0
     )  # not by what the samples show
-    return checkpoints.export(network, folder, by_probability, 80, "hears an A in everything", {"ap": 0.5})
+    return checkpoints.save_checkpoint(
+        network,
+        folder,
+        decode=by_probability,
+        hop_samples=80,
+        description="hears an A in everything",
+        figures={"ap": 0.5},
+    )
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +68,9 @@ def tiny_notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from audiocx import checkpoints
 
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny-notes"
-    return checkpoints.export_notes(small(time_stride=2), folder, LOOSE, "guesses notes", {"ap": 0.25}, half=False)
+    return checkpoints.save_checkpoint(
+        small(time_stride=2), folder, decode=LOOSE, description="guesses notes", figures={"ap": 0.25}, half=False
+    )
 
 
 @pytest.fixture(scope="session")
@@ -69,10 +79,11 @@ def tiny_predictor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from audiocx import checkpoints
-    from audiocx.models import PredictorConfig, build
+    from audiocx.kinds import build
+    from audiocx.models import PredictorConfig
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = build(PredictorConfig(hidden=3))
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny-predictor"
-    return checkpoints.export_predictor(network, folder, "guesses", {"mse": 99.0})
+    return checkpoints.save_checkpoint(network, folder, description="guesses", figures={"mse": 99.0})

@@ -273,5 +273,5 @@ def test_half_precision_changes_probabilities_little(kind: str, request: pytest.
 def test_a_precision_that_is_not_there_is_refused(tiny_notes: Path, tiny_predictor: Path) -> None:
     with pytest.raises(ConfigError, match="choose float32 or bfloat16"):
         load_transcriber(tiny_notes, "cpu", "float16")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="predicts speech in float32 alone"):
+    with pytest.raises(ConfigError, match="predicts speech in float32 only"):
         audiocx.load(tiny_predictor, "cpu", "bfloat16")

@@ -11,7 +11,8 @@ import torch
 
 from audiocx import checkpoints
 from audiocx.errors import CheckpointError, OutputError
-from audiocx.models import NoteConfig, PredictorConfig, TranscriberConfig, build
+from audiocx.kinds import build
+from audiocx.models import NoteConfig, PredictorConfig, TranscriberConfig
 from audiocx.music.note_decoding import NoteDecodeSettings
 from audiocx.music.window_decoding import WindowDecodeSettings
 
@@ -21,13 +22,17 @@ SMALL = TranscriberConfig(window_samples=256, outputs=4, lowest_note=60)
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     network = build(SMALL).eval()
-    return checkpoints.export(network, tmp_path / "small", WindowDecodeSettings(threshold=0.3), 64, "small")
+    return checkpoints.save_checkpoint(
+        network, tmp_path / "small", decode=WindowDecodeSettings(threshold=0.3), hop_samples=64, description="small"
+    )
 
 
 @pytest.fixture
 def predictor(tmp_path: Path) -> Path:
     network = build(PredictorConfig(hidden=3))
-    return checkpoints.export_predictor(network, tmp_path / "predictor", "predicts", {"mse": 12.5}, "# card")
+    return checkpoints.save_checkpoint(
+        network, tmp_path / "predictor", description="predicts", figures={"mse": 12.5}, card="# card"
+    )
 
 
 def change(folder: Path, **values: object) -> None:
@@ -41,7 +46,9 @@ def test_a_checkpoint_gives_back_the_network_it_was_made_of(tmp_path: Path, comp
     network = build(config)
     network(torch.randn(32, 1024))  # moves the running statistics off their start
     network.eval()
-    folder = checkpoints.export(network, tmp_path / "it", WindowDecodeSettings(threshold=0.3), 64, "it", half=False)
+    folder = checkpoints.save_checkpoint(
+        network, tmp_path / "it", decode=WindowDecodeSettings(threshold=0.3), hop_samples=64, half=False
+    )
     loaded = checkpoints.load_checkpoint(folder)
     windows = torch.randn(5, 1024)
     with torch.inference_mode():
@@ -53,7 +60,9 @@ def test_a_checkpoint_gives_back_the_network_it_was_made_of(tmp_path: Path, comp
 def test_a_network_to_train_on_is_the_one_that_was_exported(tmp_path: Path) -> None:
     network = build(SMALL)
     network(torch.randn(32, 256))
-    folder = checkpoints.export(network, tmp_path / "it", WindowDecodeSettings(), 64, "it", half=False)
+    folder = checkpoints.save_checkpoint(
+        network, tmp_path / "it", decode=WindowDecodeSettings(), hop_samples=64, half=False
+    )
     loaded = checkpoints.load_network(folder)
     assert loaded.training and loaded.config == SMALL
     torch.testing.assert_close(loaded.state_dict(), network.state_dict(), rtol=0, atol=0)
@@ -78,11 +87,11 @@ def test_a_note_networks_checkpoint_gives_back_the_network_it_was_made_of(tmp_pa
     network, samples = build(config), 0.1 * torch.randn(3, 20 * 64 + 256)
     network(samples)  # moves the running statistics off their start
     settings = NoteDecodeSettings(onset_threshold=0.3)
-    folder = checkpoints.export_notes(
-        network.eval(), tmp_path / "it", settings, "it", {"ap": 0.5}, "# card", half=False
+    folder = checkpoints.save_checkpoint(
+        network.eval(), tmp_path / "it", decode=settings, figures={"ap": 0.5}, card="# card", half=False
     )
     opened, loaded = checkpoints.load_checkpoint(folder), checkpoints.load_network(folder)
-    assert isinstance(opened, checkpoints.NoteCheckpoint) and opened.network.config == loaded.config == config
+    assert opened.kind.name == "notes" and opened.network.config == loaded.config == config
     assert (opened.name, opened.hop_samples, opened.decode) == ("it", 64, settings)
     assert opened.card["kind"] == "notes" and opened.card["figures"] == {"ap": 0.5} and "hop_samples" not in opened.card
     assert loaded.training and all(p.requires_grad and p.device.type == "cpu" for p in loaded.parameters())
@@ -93,7 +102,7 @@ def test_a_note_networks_checkpoint_gives_back_the_network_it_was_made_of(tmp_pa
 
 
 def test_broken_settings_of_a_note_network_give_one_sentence(tmp_path: Path) -> None:
-    good = checkpoints.export_notes(build(NOTES), tmp_path / "good", NoteDecodeSettings(), "it")
+    good = checkpoints.save_checkpoint(build(NOTES), tmp_path / "good")
     for index, values in enumerate(
         ({"decode": {"threshold": 0.3}}, {"decode": None}, {"decode": {"frame_only_s": 2}}, {"model": {"octave": 2}})
     ):
@@ -118,9 +127,9 @@ PREDICTORS = [
 @pytest.mark.parametrize("config", PREDICTORS)
 def test_a_predictors_checkpoint_gives_back_the_very_network(tmp_path: Path, config: PredictorConfig) -> None:
     network = build(config).eval()
-    folder = checkpoints.export_predictor(network, tmp_path / "it", "predicts")
+    folder = checkpoints.save_checkpoint(network, tmp_path / "it")
     opened, loaded = checkpoints.load_checkpoint(folder), checkpoints.load_network(folder)
-    assert isinstance(opened, checkpoints.PredictorCheckpoint) and opened.name == "it" and not opened.network.training
+    assert opened.kind.name == "predictor" and opened.name == "it" and not opened.network.training
     assert loaded.training and loaded.config == opened.network.config == config
     torch.testing.assert_close(loaded.state_dict(), network.state_dict(), rtol=0, atol=0)
     spectra = torch.randn(2, 5, 129, dtype=torch.complex64)
@@ -143,7 +152,7 @@ def test_broken_configurations_of_predictors_give_one_sentence(predictor: Path, 
             ({"kind": "transcriber"}, "unknown key"),
             ({"model": {"architecture": "wide"}}, "architecture is one of"),
             ({"model": {"hidden": 4}}, "does not fit this version"),
-            ({"model": {"kernel": 2}}, "kernel must be odd"),
+            ({"model": {"kernel": 2}}, "kernel must be odd, not 2"),
         )
     ):
         folder = tmp_path / f"broken-{index}"
@@ -156,8 +165,8 @@ def test_broken_configurations_of_predictors_give_one_sentence(predictor: Path, 
 
 def test_half_precision_halves_the_file_and_hardly_moves_the_logits(tmp_path: Path) -> None:
     network = build(SMALL).eval()
-    small = checkpoints.export(network, tmp_path / "small", WindowDecodeSettings(), 64, "")
-    large = checkpoints.export(network, tmp_path / "large", WindowDecodeSettings(), 64, "", half=False)
+    small = checkpoints.save_checkpoint(network, tmp_path / "small")
+    large = checkpoints.save_checkpoint(network, tmp_path / "large", half=False)
     sizes = [(folder / "weights.safetensors").stat().st_size for folder in (small, large)]
     assert sizes[0] < 0.55 * sizes[1]
     windows = torch.randn(8, 256)
@@ -226,10 +235,10 @@ def test_foreign_weights_are_refused(checkpoint: Path) -> None:
 
 def test_export_never_overwrites_and_leaves_nothing_behind(checkpoint: Path) -> None:
     with pytest.raises(OutputError, match="exists"):
-        checkpoints.export(build(SMALL), checkpoint, WindowDecodeSettings(), 64, "")
+        checkpoints.save_checkpoint(build(SMALL), checkpoint)
     in_a_file = checkpoint / "config.json" / "inside"
     with pytest.raises(OutputError, match="cannot be written"):
-        checkpoints.export(build(SMALL), in_a_file, WindowDecodeSettings(), 64, "")
+        checkpoints.save_checkpoint(build(SMALL), in_a_file)
     assert [path.name for path in checkpoint.parent.iterdir()] == ["small"]
 
 
@@ -240,5 +249,5 @@ def test_the_bundled_checkpoints_load_and_describe_themselves() -> None:
         checkpoint = checkpoints.load_checkpoint(name)
         figures = checkpoint.card["figures"]
         assert checkpoint.card["description"]
-        assert figures["mse"] > 0 if isinstance(checkpoint, checkpoints.PredictorCheckpoint) else 0 < figures["ap"] < 1
+        assert figures["mse"] > 0 if checkpoint.kind.does == "predict" else 0 < figures["ap"] < 1
         assert (checkpoint.folder / "README.md").is_file()

@@ -14,16 +14,16 @@ import torch
 from audiocx import checkpoints
 from audiocx.config import from_dict, read_toml, to_dict
 from audiocx.errors import ConfigError
-from audiocx.models import TranscriberConfig, build
+from audiocx.kinds import build
+from audiocx.models import TranscriberConfig
 from audiocx.train.experiments import (
     AnyExperiment,
     Experiment,
     PredictorExperiment,
-    PredictorTraining,
-    StepTraining,
     experiment_of,
     read_experiment_toml,
 )
+from audiocx.train.settings import PredictorTraining, StepTraining
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def test_a_file_gives_only_what_differs_from_the_one_it_extends(tmp_path: Path) 
 def test_files_that_extend_each_other_are_refused(tmp_path: Path, circle: tuple[str, ...]) -> None:
     for name, base in zip(circle, (*circle[1:], "a"), strict=True):
         (tmp_path / f"{name}.toml").write_text(f'name = "x"\nextends = "{base}.toml"\n')
-    message = rf"{circle[-1]}\.toml: extends a\.toml, which extends it in turn; break the circle"
+    message = rf"{circle[-1]}\.toml: extends a\.toml, which extends it; break the circle"
     with pytest.raises(ConfigError, match=message):
         read_toml(Outer, tmp_path / "a.toml")
 

@@ -19,10 +19,8 @@ from audiocx.data.store import Store, prepare
 from audiocx.models import NoteConfig, PredictorConfig, TranscriberConfig
 from audiocx.recipe.corpora import open_speech
 from audiocx.train.experiments import Experiment, NoteExperiment, PredictorExperiment
-from audiocx.train.notes import fit_notes
-from audiocx.train.predictor import fit_predictor
+from audiocx.train.loop import fit
 from audiocx.train.settings import NoteTraining, PredictorTraining, TrainConfig
-from audiocx.train.windows import fit
 
 # 256 samples are the least from which the deep complex network has something left after its five poolings.
 MODEL = TranscriberConfig(window_samples=256)
@@ -110,7 +108,7 @@ def with_train(**changes: Any) -> Experiment:
 def train_predictor(
     stores: tuple[Any, Any], folder: Path, experiment: PredictorExperiment = PREDICTOR_EXPERIMENT, **options: Any
 ) -> Path:
-    return fit_predictor(experiment, *stores, folder, **{**QUICK, **options})
+    return fit(experiment, *stores, folder, **{**QUICK, **options})
 
 
 def with_predictor_training(**changes: Any) -> PredictorExperiment:
@@ -120,7 +118,7 @@ def with_predictor_training(**changes: Any) -> PredictorExperiment:
 def train_notes(
     stores: tuple[Any, Any], folder: Path, experiment: NoteExperiment = NOTE_EXPERIMENT, **options: Any
 ) -> Path:
-    return fit_notes(experiment, *stores, folder, **{**QUICK, "compile": False, **options})
+    return fit(experiment, *stores, folder, **{**QUICK, "compile": False, **options})
 
 
 def with_note_training(**changes: Any) -> NoteExperiment:

@@ -78,13 +78,14 @@ def read_gaps(text: str) -> list[tuple[float, float]]:
 
 
 def _load(arguments: argparse.Namespace) -> Predictor:
-    from ..speech.predictor import load_predictor  # only once there is work, for it imports torch
+    from ..api import load_predictor  # only once there is work, for it imports torch
 
     return load_predictor(arguments.model, arguments.device)
 
 
 def _conceal(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> Done:
     """Conceal one recording, write its outputs."""
+    from ..api import conceal
     from ..io import audio
     from ..models.running import read_channels
     from ..plots import piano_roll
@@ -96,7 +97,7 @@ def _conceal(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> D
     duration_s = len(samples) / rate
     named = arguments.gaps is not None
     gaps = merge_gaps(arguments.gaps, duration_s, str(job.source)) if named else find_gaps(samples, rate)
-    concealed = concealment.conceal(samples, gaps, predictor, sample_rate=rate, progress=not arguments.quiet)
+    concealed = conceal(samples, gaps, predictor, sample_rate=rate, progress=not arguments.quiet)
     if "wav" in job.outputs:
         own = audio.info(job.source).subtype
         audio.write(job.outputs["wav"], concealed, rate, own if own in KEPT_SUBTYPES else USUAL_SUBTYPE)

@@ -26,8 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
     model = arguments.model or DEFAULT
     output = Path(arguments.output or f"{identify(model)['checkpoint']}.onnx")
     check_output(output, arguments.overwrite)
+    from ..api import load_transcriber
     from ..models.onnx_export import export_onnx
 
-    export_onnx(model, output)
+    export_onnx(load_transcriber(model, "cpu").checkpoint, output)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
     return 0

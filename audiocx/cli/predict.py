@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _load(arguments: argparse.Namespace) -> Predictor:
-    from ..speech.predictor import load_predictor  # only once there is work, for it imports torch
+    from ..api import load_predictor  # only once there is work, for it imports torch
 
     return load_predictor(arguments.model, arguments.device)
 

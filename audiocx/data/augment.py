@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..config import check_fields
 from .random_streams import RandomStreams
 from .rooms import in_rooms
 
@@ -52,14 +53,10 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        for name in ("gain_db", "shift_semitones", "detune_cents", "vibrato_cents", "equalizer_db"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
-        for name in ("shift_probability", "vibrato_probability", "room_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} lies in [0, 1], not {getattr(self, name)}")
-        if self.room_s <= 0:
-            raise ValueError(f"room_s must be positive, not {self.room_s}")
+        sizes = ("gain_db", "shift_semitones", "detune_cents", "vibrato_cents", "equalizer_db")
+        probabilities = ("shift_probability", "vibrato_probability", "room_probability")
+        ranges = dict.fromkeys(sizes, "[0, inf)") | dict.fromkeys(probabilities, "[0, 1]")
+        check_fields(self, **ranges, room_s="(0, inf)")
 
     @property
     def most_semitones(self) -> float:

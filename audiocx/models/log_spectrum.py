@@ -1,4 +1,4 @@
-"""The door of the note networks: samples in, complex spectra over log frequency out."""
+"""Front end of the note networks: samples to complex spectra over log frequency."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..nn.functional import magnitude
 
 __all__ = ["LogSpectrum", "Phase"]
 
-Phase = Literal["advance", "centred", "none"]
+Phase = Literal["increment", "centred", "none"]
 
 # log1p of so many times the amplitude: what lies 80 dB under full scale is not lost, and the loudest is at about 2.
 _GAIN = 1e4
@@ -26,17 +26,17 @@ class LogSpectrum(nn.Module):
     Each window's Fourier transform, its phase referred to the window's centre, is gathered into bins a fraction of a
     semitone apart by triangles as wide as the bins lie apart in either spectrum. Magnitudes are compressed by log1p.
 
-    The phase "advance" is that since the frame before beyond that of a tone at the bin's own frequency: of a steady
-    partial it tells how far from the bin it lies, whenever it began; where a note is struck it jumps. "centred" is the
-    phase itself, and "none" leaves magnitudes.
+    The phase "increment" is the phase's increase since the previous frame, less that of a tone at the bin's own
+    frequency: for a steady partial it shows how far from the bin it lies, whenever it began; at an onset it jumps.
+    "centred" is the phase itself, and "none" keeps magnitudes only.
 
-    Where a phase is noise, so is the real part that it turns. ``lean`` adds so many times the magnitude to the real
-    part (and divides by 1 + lean): from 1 on, the real part is never negative, and tells of the magnitude whatever the
-    phase.
+    Where a phase is noise, so is the real part that it rotates. ``magnitude_bias`` adds that many times the magnitude
+    to the real part (and divides by 1 + magnitude_bias): from 1 on, the real part is never negative and shows the
+    magnitude whatever the phase.
 
     Shape: input [B, N] float32, N = T * hop_samples + the longest window; output [B, 2W, T, F], real parts first, W
     the number of windows, or of magnitudes [B, W, T, F]. Frame t is centred at sample (t + 1) * hop_samples + longest
-    window / 2: the first frame's advance needs the one before.
+    window / 2: the first frame's increment needs the one before.
 
     Args:
         sample_rate: Hz.
@@ -46,11 +46,11 @@ class LogSpectrum(nn.Module):
         semitones: How many; F = semitones * bins_per_semitone.
         bins_per_semitone: An odd number, the middle bin of each in tune.
         phase: One of the above.
-        lean: See above; 0 or more.
+        magnitude_bias: See above; 0 or more.
 
     Raises:
-        ValueError: A window is odd or longer than the first, bins_per_semitone is even, the phase unknown, or lean
-            negative.
+        ValueError: A window is odd or longer than the first, bins_per_semitone is even, the phase unknown, or
+            magnitude_bias negative.
     """
 
     steady: Tensor
@@ -63,17 +63,18 @@ class LogSpectrum(nn.Module):
         lowest_note: int,
         semitones: int,
         bins_per_semitone: int = 3,
-        phase: Phase = "advance",
-        lean: float = 0.0,
+        phase: Phase = "increment",
+        magnitude_bias: float = 0.0,
     ) -> None:
         super().__init__()
         if phase not in get_args(Phase):
             raise ValueError(f"phase is one of {', '.join(map(repr, get_args(Phase)))}, not {phase!r}")
         if not windows or any(size % 2 or size > windows[0] for size in windows) or bins_per_semitone % 2 == 0:
             raise ValueError("windows are even, the longest first, and bins_per_semitone is odd")
-        if lean < 0:
-            raise ValueError(f"lean must be 0 or more, not {lean}")
-        self.hop_samples, self.windows, self.phase, self.lean = hop_samples, tuple(windows), phase, lean
+        if magnitude_bias < 0:
+            raise ValueError(f"magnitude_bias must be 0 or more, not {magnitude_bias}")
+        self.hop_samples, self.windows = hop_samples, tuple(windows)
+        self.phase, self.magnitude_bias = phase, magnitude_bias
         self.channels = len(windows) * (1 if phase == "none" else 2)
         # Made on the CPU even where a network is built on "meta", to be given its weights later.
         bins = torch.arange(semitones * bins_per_semitone, dtype=torch.float64, device="cpu")
@@ -99,12 +100,12 @@ class LogSpectrum(nn.Module):
         compressed = torch.log1p(_GAIN * length) / _SPAN
         if self.phase == "none":
             return compressed.squeeze(2)
-        if self.phase == "advance":
-            z = self._advanced(z, x[..., :-1, :], lengths[..., :-1, :])
+        if self.phase == "increment":
+            z = self._incremented(z, x[..., :-1, :], lengths[..., :-1, :])
         z = z * (compressed / length.clamp_min(1e-9))
-        if self.lean:
+        if self.magnitude_bias:
             real, imag = z.split(1, 2)
-            z = torch.cat([real + self.lean * compressed, imag], 2) / (1 + self.lean)
+            z = torch.cat([real + self.magnitude_bias * compressed, imag], 2) / (1 + self.magnitude_bias)
         return z.transpose(1, 2).flatten(1, 2)
 
     def _gathered(self, samples: Tensor, index: int) -> Tensor:
@@ -116,8 +117,8 @@ class LogSpectrum(nn.Module):
         # Real and imaginary parts alike: the filters are real.
         return (spectrum.mT @ getattr(self, f"filters_{index}")).transpose(1, 2)
 
-    def _advanced(self, z: Tensor, before: Tensor, length: Tensor) -> Tensor:
-        """Turns z [B, W, 2, T, F] back by the phase before and a steady tone's advance; ``length`` [B, W, 1, T, F]."""
+    def _incremented(self, z: Tensor, before: Tensor, length: Tensor) -> Tensor:
+        """Rotate z [B, W, 2, T, F] back by the previous phase and a steady tone's; ``length`` [B, W, 1, T, F]."""
         real, imag = (before / length.clamp_min(torch.finfo(length.dtype).tiny)).unbind(2)
         real = real + (length == 0).squeeze(2)  # where there was nothing
         cos, sin = self.steady.cos(), self.steady.sin()
@@ -127,7 +128,8 @@ class LogSpectrum(nn.Module):
 
     def extra_repr(self) -> str:
         """Names the sizes."""
-        return f"hop_samples={self.hop_samples}, windows={self.windows}, phase={self.phase!r}, lean={self.lean}"
+        sizes = f"hop_samples={self.hop_samples}, windows={self.windows}"
+        return f"{sizes}, phase={self.phase!r}, magnitude_bias={self.magnitude_bias}"
 
 
 def _triangles(freq_hz: Tensor, sample_rate: int, size: int, ratio: float) -> Tensor:

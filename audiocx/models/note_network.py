@@ -1,10 +1,10 @@
-"""The note network: recordings in, where notes begin, sound and end, and how hard they are struck, frame by frame.
+"""Note networks: onset, frame, offset and velocity predictions for every frame of a recording.
 
-A complex network over time and log frequency, or its real twin. It sees complex spectra of two window lengths, whose
-phases are advances from frame to frame (:class:`audiocx.models.log_spectrum.LogSpectrum`), the harmonics of each pitch
-laid one upon another; a few convolutions bring three bins a semitone to one a note, one looks over an octave, and
-residual blocks look further and further over time. Nothing looks further than ``context_frames``, so that a recording
-can be cut into blocks that overlap as far, and gives what it gives uncut.
+A complex network over time and log frequency, or its real counterpart. Its input is complex spectra of two window
+lengths with phase increments (:class:`audiocx.models.log_spectrum.LogSpectrum`), the harmonics of each pitch stacked
+as channels. A few convolutions reduce three bins a semitone to one a note, one spans an octave, and residual blocks
+with growing dilation span time. The receptive field is ``context_frames`` on either side, so that a recording can be
+cut into blocks that overlap by as much, with the same outputs as uncut.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..config import check_fields
 from ..notes import NoteOutputs
 from .layer_factory import Activation, Layers, activation, conv, norm
 from .log_spectrum import LogSpectrum, Phase
@@ -34,7 +35,7 @@ _SMALL = 0.1
 
 @dataclass(frozen=True)
 class NoteConfig:
-    """All that is needed to build a note network.
+    """Configuration of a note network.
 
     Attributes:
         complex: The complex network, or its real twin.
@@ -49,15 +50,17 @@ class NoteConfig:
         hop_samples: Samples from frame to frame.
         windows: Lengths of the windows in samples, the longest first.
         bins_per_semitone: An odd number.
-        phase: What the spectra tell beside magnitudes: "advance", "centred" or, of the real network, "none"; see
+        phase: What the spectra tell beside magnitudes: "increment", "centred" or, of the real network, "none"; see
             :class:`audiocx.models.log_spectrum.LogSpectrum`.
-        lean: How far the spectra lean towards real numbers; see there.
+        magnitude_bias: Share of the magnitude that is added to the real part; see there.
         time_stride: Frames that are looked at, and answered for, together: behind the first convolution all the others
             take as much less work.
         activation: Of the complex network: "crelu", "zrelu" or "modrelu". The real one has ReLU.
         norm: "standardized" (of weights; see :mod:`audiocx.nn.standardized`), "whitening", "naive" or "none". The real
             one has standardised weights, batch norm or "none".
     """
+
+    kind: ClassVar[str] = "notes"
 
     complex: bool = True
     stem_channels: int = 16
@@ -71,19 +74,18 @@ class NoteConfig:
     hop_samples: int = 128
     windows: list[int] = field(default_factory=lambda: [4096, 1024])
     bins_per_semitone: int = 3
-    phase: Phase = "advance"
-    lean: float = 0.0
+    phase: Phase = field(default="increment", metadata={"values_formerly": {"advance": "increment"}})
+    magnitude_bias: float = field(default=0.0, metadata={"formerly": "lean"})
     time_stride: int = 2
     activation: Activation = "crelu"
     norm: Literal["standardized", "whitening", "naive", "none"] = "standardized"
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        sizes = (self.stem_channels, self.channels, *self.dilations, *self.windows, self.hop_samples, self.time_stride)
-        if min(sizes) < 1:
-            raise ValueError("channels, dilations, windows, hop_samples and time_stride must be positive")
-        if self.octave % 2 == 0 or not self.harmonics or min(self.harmonics) <= 0:
-            raise ValueError("octave must be odd and harmonics positive")
+        sizes = ("stem_channels", "channels", "dilations", "windows", "hop_samples", "time_stride", "sample_rate")
+        check_fields(self, **dict.fromkeys(sizes, "[1, inf)"), harmonics="(0, inf)", magnitude_bias="[0, inf)")
+        if self.octave % 2 == 0 or not self.harmonics:
+            raise ValueError("octave must be odd and harmonics not empty")
         if self.complex and self.phase == "none":
             raise ValueError("the complex network needs phases; set complex = false, or another phase")
         if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
@@ -134,7 +136,7 @@ class NoteNetwork(nn.Module):
             semitones,
             config.bins_per_semitone,
             config.phase,
-            config.lean,
+            config.magnitude_bias,
         )
         parts = 2 if config.complex else 1
         seen = self.front_end.channels * len(config.harmonics) // parts

@@ -1,6 +1,6 @@
-"""Transcribers as ONNX files, which run without PyTorch: samples in, probabilities out.
+"""Export of transcribers as ONNX files, which run without PyTorch: samples in, probabilities out.
 
-Needs the extra ``onnx``. ``audiocx export --help`` tells how to use what it writes.
+Needs the extra ``onnx``. ``audiocx export --help`` shows how to use the files.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,71 +20,126 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from .. import __version__
-from ..api import load_transcriber
-from ..checkpoints import identify
 from ..config import to_dict
 from ..errors import ConfigError
 from ..io.atomic_write import atomic_write
-from ..music.note_decoding import NoteOutputs
-from . import MusicNetwork, NoteNetwork, TranscriberNetwork
+from ..notes import NoteOutputs
+from .note_network import NoteNetwork
+from .window_network import TranscriberNetwork
 
-__all__ = ["export_onnx"]
+if TYPE_CHECKING:
+    from ..checkpoints import Checkpoint
+
+__all__ = ["OnnxModel", "export_onnx", "note_model", "window_model"]
 
 
-def export_onnx(name_or_path: str | Path, path: str | Path) -> Path:
-    """Writes a transcriber as an ONNX file.
+class OnnxModel(NamedTuple):
+    """A network as it is exported.
 
-    Of a transcriber of single windows the input is "windows", float32 [B, window_samples], the output
-    "probabilities", float32 [B, P]. Of a note network the input is "samples", float32 [B, N], whole recordings or
-    blocks of them, the outputs are "onsets", "frames", "offsets" and "velocities", float32 [B, T, P] as in
-    :func:`audiocx.models.note_blocks.infer_notes`. B and N are chosen when it runs. The file's metadata tell name,
+    Attributes:
+        module: Maps the input to the outputs.
+        input_name: Name of the input, float32.
+        output_names: Names of the outputs.
+        shape: Shape of an input.
+        dynamic: Axes of the input whose size is chosen when it runs.
+        metadata: What the file's metadata say beside what all kinds have.
+    """
+
+    module: nn.Module
+    input_name: str
+    output_names: list[str]
+    shape: tuple[int, int]
+    dynamic: dict[int, Any]
+    metadata: dict[str, int]
+
+
+def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
+    """Write a transcriber as an ONNX file.
+
+    Of a window network the input is "windows", float32 [B, window_samples], the output "probabilities", float32 [B, P].
+    Of a note network the input is "samples", float32 [B, N], whole recordings or blocks of them; the outputs are
+    "onsets", "frames", "offsets" and "velocities", float32 [B, T, P] as in
+    :func:`audiocx.models.note_blocks.infer_notes`. B and N are chosen when it runs. The file's metadata hold name,
     kind, sample_rate, hop_samples, lowest_note, decode (the checkpoint's settings as JSON), weights_sha256 and the
-    version of audiocx; window_samples, or of a note network overlap_samples and step_samples: of a block that begins at
-    a multiple of these, what is further than those from its ends is the same as uncut.
+    version of audiocx; window_samples, or of a note network overlap_samples and step_samples: in a block that begins at
+    a multiple of step_samples, frames further than overlap_samples from its ends are the same as uncut.
 
     Args:
-        name_or_path: A name of ``audiocx.available()`` or a checkpoint folder.
+        checkpoint: Of a transcriber, on the CPU.
         path: File to write; one that exists is replaced.
 
     Returns:
         The file.
 
     Raises:
-        CheckpointError: There is no such checkpoint, it is damaged, or of a predictor.
-        ConfigError: The extra ``onnx`` is not installed.
+        ConfigError: The extra ``onnx`` is not installed, or the checkpoint is of a kind that is not exported.
         OutputError: The file cannot be written.
     """
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"Exporting needs {missing[0]}, which is not installed; run pip install 'audiocx[onnx]'.")
-    checkpoint = load_transcriber(name_or_path, "cpu").checkpoint
-    config = checkpoint.network.config
-    with _quiet():
-        program = _program(checkpoint.network)
-    about = {
+    model_of, config = checkpoint.kind.load("onnx"), checkpoint.network.config
+    if model_of is None:
+        raise ConfigError(f"{checkpoint.name} cannot be exported to ONNX; choose a network that transcribes.")
+    model: OnnxModel = model_of(checkpoint.network)
+    metadata = {
         "audiocx": __version__,
         "name": checkpoint.name,
-        "kind": checkpoint.network.kind,
+        "kind": checkpoint.kind.name,
         "sample_rate": config.sample_rate,
         "hop_samples": checkpoint.hop_samples,
         "lowest_note": config.lowest_note,
         "decode": json.dumps(to_dict(checkpoint.decode)),
-        "weights_sha256": identify(name_or_path)["weights_sha256"],
+        "weights_sha256": checkpoint.card["weights"]["sha256"],
+        **model.metadata,
     }
-    if isinstance(checkpoint.network, NoteNetwork):
-        about["overlap_samples"] = _overlap_samples(checkpoint.network)
-        about["step_samples"] = checkpoint.hop_samples * checkpoint.network.config.time_stride
-    else:
-        about["window_samples"] = config.window_samples
-    program.model.metadata_props.update({name: str(value) for name, value in about.items()})
+    with _quiet():
+        program = torch.onnx.export(
+            model.module.eval(),
+            (torch.zeros(model.shape),),
+            input_names=[model.input_name],
+            output_names=model.output_names,
+            dynamic_shapes=(model.dynamic,),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    program.model.metadata_props.update({name: str(value) for name, value in metadata.items()})
     with atomic_write(path) as temporary:
         program.save(temporary)
     return Path(path)
 
 
+def window_model(network: TranscriberNetwork) -> OnnxModel:
+    """Return a window network as it is exported.
+
+    Args:
+        network: On the CPU, in evaluation mode.
+    """
+    window_samples = network.config.window_samples
+    metadata = {"window_samples": window_samples}
+    dynamic = {0: Dim("batch")}
+    return OnnxModel(_OfWindows(network), "windows", ["probabilities"], (2, window_samples), dynamic, metadata)
+
+
+def note_model(network: NoteNetwork) -> OnnxModel:
+    """Return a note network as it is exported.
+
+    Args:
+        network: On the CPU, in evaluation mode.
+    """
+    config = network.config
+    metadata = {
+        "overlap_samples": _overlap_samples(network),
+        "step_samples": config.hop_samples * config.time_stride,
+    }
+    shape, dynamic = (2, 2 * config.window_samples), {0: Dim("batch"), 1: Dim("samples")}
+    return OnnxModel(_OfRecordings(network), "samples", list(NoteOutputs._fields), shape, dynamic, metadata)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps back what the exporter says of itself and of packages that nothing here needs."""
+    """Suppress the exporter's messages about itself and about packages that are not needed here."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -92,28 +148,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def _program(network: MusicNetwork) -> torch.onnx.ONNXProgram:
-    batch = Dim("batch")
-    model: nn.Module
-    if isinstance(network, NoteNetwork):
-        model, inputs, outputs = _OfRecordings(network), "samples", list(NoteOutputs._fields)
-        shape, dynamic = (2, 2 * network.config.window_samples), {0: batch, 1: Dim("samples")}
-    else:
-        model, inputs, outputs = _OfWindows(network), "windows", ["probabilities"]
-        shape, dynamic = (2, network.config.window_samples), {0: batch}
-    program = torch.onnx.export(
-        model.eval(),
-        (torch.zeros(shape),),
-        input_names=[inputs],
-        output_names=outputs,
-        dynamic_shapes=(dynamic,),
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    return program
 
 
 class _OfWindows(nn.Module):
@@ -126,7 +160,7 @@ class _OfWindows(nn.Module):
 
 
 class _OfRecordings(nn.Module):
-    """A note network within silence: a frame for every hop begun, frame t centred at sample t * hop_samples."""
+    """A note network with padding: ceil(N / hop_samples) frames, frame t centred at sample t * hop_samples."""
 
     def __init__(self, network: NoteNetwork) -> None:
         super().__init__()
@@ -134,15 +168,15 @@ class _OfRecordings(nn.Module):
 
     def forward(self, samples: Tensor) -> tuple[Tensor, ...]:
         config = self.network.config
-        hop, reach, before = config.hop_samples, config.context_frames, _overlap_samples(self.network)
+        hop, context, before = config.hop_samples, config.context_frames, _overlap_samples(self.network)
         # Enough for any length; the network leaves out what does not fill time_stride frames.
-        silence = config.window_samples + hop * (2 * reach + config.time_stride) - 1
+        silence = config.window_samples + hop * (2 * context + config.time_stride) - 1
         logits = self.network(F.pad(samples, (before, silence - before)))
         frames = (samples.shape[1] + hop - 1) // hop
-        *sure, velocities = (part[:, reach : reach + frames] for part in logits)
-        return *(part.sigmoid() for part in sure), velocities.clamp(0, 1)
+        *logit_parts, velocities = (part[:, context : context + frames] for part in logits)
+        return *(part.sigmoid() for part in logit_parts), velocities.clamp(0, 1)
 
 
 def _overlap_samples(network: NoteNetwork) -> int:
-    """How far from a frame's centre the network hears."""
+    """Receptive field on either side of a frame's centre."""
     return network.config.context_frames * network.config.hop_samples + network.config.left_context_samples

@@ -11,12 +11,13 @@ cgRNN. The readout, the loss and the units of all but the ConvLSTMs are our read
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from ..config import check_fields
 from ..nn import ComplexLinear, ConvLSTM, GatedRNN, UnitaryRNN
 from ..nn.functional import magnitude, split
 from ..nn.init import Scheme, init_real_
@@ -41,7 +42,7 @@ _SPAN = 5.0
 
 @dataclass(frozen=True)
 class PredictorConfig:
-    """All that is needed to build a predictor.
+    """Configuration of a predictor.
 
     Attributes:
         architecture: "convlstm", "lstm", "urnn" or "cgrnn".
@@ -50,9 +51,9 @@ class PredictorConfig:
         layers: Recurrent layers, one above the other.
         kernel: Taps of the ConvLSTM over frequency.
         front_end: "linear" takes and gives spectra as they are, as the paper does; "compressed" takes and gives the
-            logarithm of their magnitude over the floor of the score, phase kept; "advance" does the same, but phases
-            are by how much more each bin turned, since the frame before, than a tone in its middle does: a steady
-            tone then stays the same number, whatever its frequency.
+            logarithm of their magnitude over the floor of the score, phase kept; "increment" does the same, but its
+            phases are phase increments: by how much more each bin turned since the frame before than a tone in its
+            middle does, so that a steady tone stays the same number, whatever its frequency.
         level: Gives the ConvLSTM the magnitude as one more channel.
         position: Channels that are learnt for each bin, for the ConvLSTM to know where in the spectrum it is.
         skip: Lets the ConvLSTM's readout see the input too; that the next frame is much like the last it then knows.
@@ -62,12 +63,16 @@ class PredictorConfig:
         ahead: How many frames are predicted at once, from the next on.
     """
 
+    kind: ClassVar[str] = "predictor"
+
     architecture: Literal["convlstm", "lstm", "urnn", "cgrnn"] = "convlstm"
     complex: bool = True
     hidden: int | None = None
     layers: int = 1
     kernel: int = 3
-    front_end: Literal["linear", "compressed", "advance"] = "linear"
+    front_end: Literal["linear", "compressed", "increment"] = field(
+        default="linear", metadata={"values_formerly": {"advance": "increment"}}
+    )
     level: bool = False
     position: int = 0
     skip: bool = False
@@ -77,18 +82,15 @@ class PredictorConfig:
 
     def __post_init__(self) -> None:
         """Checks the names and the ranges."""
-        for name, hint in get_type_hints(PredictorConfig).items():
-            if get_origin(hint) is Literal and getattr(self, name) not in get_args(hint):
-                options = ", ".join(map(repr, get_args(hint)))
-                raise ValueError(f"{name} is one of {options}, not {getattr(self, name)!r}")
+        check_fields(self, **dict.fromkeys(("hidden", "layers", "kernel", "ahead"), "[1, inf)"), position="[0, inf)")
         if self.architecture == "lstm" and self.complex:
             raise ValueError("the plain LSTM is real; set complex = false")
         if self.architecture in ("urnn", "cgrnn") and not self.complex:
             raise ValueError(f"the {self.architecture} is complex; set complex = true")
         if self.architecture != "convlstm" and (self.level or self.position or self.skip):
             raise ValueError("level, position and skip belong to the ConvLSTM")
-        if self.kernel % 2 == 0 or min(self.kernel, self.layers, self.units, self.ahead) < 1 or self.position < 0:
-            raise ValueError("kernel must be odd, layers, hidden and ahead positive, position 0 or more")
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, not {self.kernel}")
 
     @property
     def units(self) -> int:
@@ -138,8 +140,8 @@ class PredictorNetwork(nn.Module):
             frame.
         """
         x = torch.view_as_real(spectra)
-        if self.config.front_end == "advance":
-            return self._by_advance(x, state)
+        if self.config.front_end == "increment":
+            return self._by_increment(x, state)
         if self.config.front_end == "compressed":
             x = _compressed(x)
         y, state = self.core(x, state)
@@ -147,7 +149,7 @@ class PredictorNetwork(nn.Module):
             y = _expanded(y)
         return torch.view_as_complex(y.contiguous()), state
 
-    def _by_advance(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+    def _by_increment(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Predicts by how much each bin turns; the state's last pair is where it stood in the frame before."""
         turns = _phasors(x)
         if state is None:

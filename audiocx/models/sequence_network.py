@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from ..config import check_fields
 from ..nn import GatedRNN, UnitaryRNN
 from ..nn.cell import StateActivationName
 from ..nn.gated import GateName
@@ -47,6 +48,8 @@ class SequenceConfig:
         gate_bias: What its gates' biases start at.
     """
 
+    kind: ClassVar[str] = "sequence"
+
     layer: LayerName
     inputs: int
     outputs: int
@@ -59,12 +62,7 @@ class SequenceConfig:
 
     def __post_init__(self) -> None:
         """Checks the names and the ranges."""
-        names = {"layer": LayerName, "gate": GateName, "activation": StateActivationName}
-        for name, options in names.items():
-            if getattr(self, name) not in get_args(options):
-                raise ValueError(f"{name} is one of {str(get_args(options))[1:-1]}, not {getattr(self, name)!r}")
-        if min(self.inputs, self.outputs, self.units) < 1:
-            raise ValueError("inputs, outputs and hidden must be positive")
+        check_fields(self, inputs="[1, inf)", outputs="[1, inf)", hidden="[1, inf)")
         strange = _OPTIONS["cgrnn"] - _OPTIONS[self.layer]
         for field in fields(self):
             if field.name in strange and getattr(self, field.name) != field.default:

@@ -15,11 +15,12 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ..config import check_fields
 from ..nn import ComplexAvgPool, ComplexLinear
 from ..nn.functional import split
 from ..nn.init import Scheme, init_real_
@@ -39,7 +40,7 @@ _FRAMED = ("cgrnn", "residual")
 
 @dataclass(frozen=True)
 class TranscriberConfig:
-    """All that is needed to build a transcriber.
+    """Configuration of a window network.
 
     Attributes:
         architecture: "deep" (six convolutions), "shallow" (one), "cgrnn" (a gated recurrent layer over the frames of
@@ -64,6 +65,8 @@ class TranscriberConfig:
         blocks: Of residual networks: blocks a stage; None for the paper's, 14 to 23.
     """
 
+    kind: ClassVar[str] = "transcriber"
+
     architecture: Literal["deep", "shallow", "cgrnn", "residual"] = "deep"
     complex: bool = True
     front_end: FrontEndName = "compressed"
@@ -85,16 +88,12 @@ class TranscriberConfig:
 
     def __post_init__(self) -> None:
         """Checks the names and the ranges."""
-        for name, hint in get_type_hints(TranscriberConfig).items():
-            if get_origin(hint) is Literal and getattr(self, name) not in get_args(hint):
-                options = ", ".join(map(repr, get_args(hint)))
-                raise ValueError(f"{name} is one of {options}, not {getattr(self, name)!r}")
+        sizes = ("sample_rate", "window_samples", "first_kernel", "frame_samples", "frame_hop_samples", "hidden")
+        check_fields(self, **dict.fromkeys((*sizes, "blocks"), "[1, inf)"))
         if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
             raise ValueError(f"notes {self.lowest_note} to {self.lowest_note + self.outputs - 1} leave MIDI's 0 to 127")
-        if self.window_samples % 2 or self.window_samples < 2 or self.sample_rate < 1 or self.first_kernel < 1:
-            raise ValueError("window_samples must be even, sample_rate and first_kernel positive")
-        if min(self.frame_samples, self.frame_hop_samples, self.hidden) < 1 or self.frame_samples % 2:
-            raise ValueError("frame_samples must be even, frame_samples, frame_hop_samples and hidden positive")
+        if self.window_samples % 2 or self.frame_samples % 2:
+            raise ValueError("window_samples and frame_samples must be even")
         frame, hop = self.framing
         if self.window_samples < frame or (self.window_samples - frame) % (2 * hop):
             raise ValueError(
@@ -104,8 +103,6 @@ class TranscriberConfig:
         if self.bins is not None and not 1 <= self.bins <= frame:
             name = "frame_samples" if self.architecture in _FRAMED else "window_samples"
             raise ValueError(f"bins={self.bins} lies outside 1 to {name}={frame}")
-        if self.blocks is not None and self.blocks < 1:
-            raise ValueError(f"blocks must be positive, not {self.blocks}")
         if self.architecture == "cgrnn" and not self.complex:
             raise ValueError("the cgrnn is complex; set complex = true")
 

@@ -23,7 +23,16 @@ from .note_metrics import note_scores
 from .transcriber import ModelOutputs, Transcriber
 from .window_decoding import WindowDecodeSettings
 
-__all__ = ["DEGRADATION", "LabelledOutputs", "infer_labelled", "scorable", "tune_decoding"]
+__all__ = [
+    "DEGRADATION",
+    "NOTE_TUNING",
+    "WINDOW_TUNING",
+    "LabelledOutputs",
+    "Tuning",
+    "infer_labelled",
+    "scorable",
+    "tune_decoding",
+]
 
 Settings = TypeVar("Settings", bound=WindowDecodeSettings | NoteDecodeSettings)
 
@@ -56,8 +65,8 @@ NOTE_GRID: dict[str, tuple[float, ...]] = {
 
 
 @dataclass(frozen=True)
-class _Tuning:
-    """How a kind of settings is tuned.
+class Tuning:
+    """A search over decoding settings.
 
     Attributes:
         grid: What is tried for each setting.
@@ -70,10 +79,8 @@ class _Tuning:
     by_frames: bool = False
 
 
-_TUNINGS: dict[type, _Tuning] = {
-    WindowDecodeSettings: _Tuning(GRID, (0.5, 0.5), by_frames=True),
-    NoteDecodeSettings: _Tuning(NOTE_GRID, (1.0, 0.5)),
-}
+WINDOW_TUNING = Tuning(GRID, (0.5, 0.5), by_frames=True)
+NOTE_TUNING = Tuning(NOTE_GRID, (1.0, 0.5))
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +149,7 @@ def scorable(heard: LabelledOutputs, settings: WindowDecodeSettings | NoteDecode
 
 
 def tune_decoding(
-    heard: Iterable[LabelledOutputs], start: Settings, rounds: int = 2, workers: int = 1
+    heard: Iterable[LabelledOutputs], start: Settings, tuning: Tuning, rounds: int = 2, workers: int = 1
 ) -> tuple[Settings, float]:
     """Chooses the decoding settings on validation recordings, one setting at a time.
 
@@ -153,19 +160,20 @@ def tune_decoding(
     Args:
         heard: Validation recordings; never test ones.
         start: Settings to begin with, of the kind that the transcriber's checkpoint has.
+        tuning: The search for this kind.
         rounds: How often to go through all the settings.
         workers: Processes that share the recordings.
 
     Returns:
         The settings, and the figure they reach.
     """
-    recordings, how = list(heard), _TUNINGS[type(start)]
+    recordings = list(heard)
     best = start
-    with _figures(partial(_figure, how.weights), recordings, workers) as figures:
+    with _figures(partial(_figure, tuning.weights), recordings, workers) as figures:
         score = float(np.mean(figures(best)))
         for _ in range(rounds):
             before = best
-            for name, values in how.grid.items():
+            for name, values in tuning.grid.items():
                 for value in values:
                     if value == getattr(best, name):
                         continue
@@ -175,7 +183,7 @@ def tune_decoding(
                         best, score = candidate, reached
             if best == before:
                 break
-    return _changed(best, "frame_threshold", _frame_threshold(recordings, best)) if how.by_frames else best, score
+    return _changed(best, "frame_threshold", _frame_threshold(recordings, best)) if tuning.by_frames else best, score
 
 
 def _changed(settings: Settings, name: str, value: float) -> Settings:

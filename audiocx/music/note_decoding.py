@@ -7,12 +7,12 @@ line; see :func:`decode_notes`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from ..config import check_ranges
+from ..config import check_fields
 from ..errors import ConfigError
 from ..notes import HALF_WIDTH_FRAMES, LOWEST_PIANO_NOTE, Note, NoteOutputs
 
@@ -58,9 +58,22 @@ class NoteDecodeSettings:
         Raises:
             ConfigError: If a value is out of its range or not a number.
         """
-        check_ranges(self, [field.name for field in fields(self)])
+        check_fields(self, **{field.name: "[0, 1]" for field in fields(self)})
         if min(self.onset_threshold, self.frame_threshold, self.offset_threshold) == 0.0:
             raise ConfigError("onset_threshold, frame_threshold and offset_threshold must be greater than 0.")
+
+    def with_options(self, threshold: float | None = None, min_note_s: float | None = None) -> NoteDecodeSettings:
+        """Return the settings with the options that users choose.
+
+        Args:
+            threshold: Least probability of a note's onset; None for this one.
+            min_note_s: Shortest note in seconds; None for this one.
+        """
+        return replace(
+            self,
+            onset_threshold=self.onset_threshold if threshold is None else threshold,
+            min_note_s=self.min_note_s if min_note_s is None else min_note_s,
+        )
 
 
 def decode_notes(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..config import check_ranges
+from ..config import check_fields
 from ..errors import ConfigError
 from ..notes import DEFAULT_VELOCITY, LOWEST_PIANO_NOTE, Note
 
@@ -64,9 +64,24 @@ class WindowDecodeSettings:
         Raises:
             ConfigError: If a value is out of its range or not a number.
         """
-        check_ranges(self, ("frame_threshold", "threshold", "sustain_ratio", "split_dip"))
+        shares = ("frame_threshold", "threshold", "sustain_ratio", "split_dip")
+        others = ("bridge_gap_s", "min_note_s", "snap_s", "least_rise_db", "split_rise_db", "min_repeat_s")
+        check_fields(self, **dict.fromkeys(shares, "[0, 1]"), **dict.fromkeys(others, "[0, inf]"))
         if self.threshold * self.sustain_ratio == 0.0:
             raise ConfigError("threshold and sustain_ratio must be greater than 0, or every frame would sound.")
+
+    def with_options(self, threshold: float | None = None, min_note_s: float | None = None) -> WindowDecodeSettings:
+        """Return the settings with the options that users choose.
+
+        Args:
+            threshold: Least probability of a note; None for this one.
+            min_note_s: Shortest note in seconds; None for this one.
+        """
+        return replace(
+            self,
+            threshold=self.threshold if threshold is None else threshold,
+            min_note_s=self.min_note_s if min_note_s is None else min_note_s,
+        )
 
 
 def decode_probabilities(

@@ -1,60 +1,74 @@
-"""Transcribers of single windows, which tell what sounds at a window's centre, run over recordings."""
+"""Transcribers by single windows: a network predicts the notes at a window's centre, for every frame of a recording."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..models.running import frames_bar
+from ..notes import Note
 from .onset_strength import loudness_db, onset_strength_db
 from .transcriber import ModelOutputs, Transcriber
-from .window_decoding import decode_probabilities
+from .window_decoding import WindowDecodeSettings, decode_probabilities
 
-if TYPE_CHECKING:
-    from ..checkpoints import TranscriberCheckpoint
-    from ..models import TranscriberConfig, TranscriberNetwork
+__all__ = ["WindowOutputs", "WindowTranscriber"]
 
-__all__ = ["WindowTranscriber"]
+
+@dataclass(frozen=True, eq=False)
+class WindowOutputs(ModelOutputs):
+    """Outputs of a window network for a recording, beside the levels of each pitch's partials.
+
+    Attributes:
+        onset_strength_db: Rise of each pitch's partials in dB, float [T, P]; None to decode without.
+        loudness_db: Level of each pitch in dB, float [T, P]; None to decode without.
+    """
+
+    onset_strength_db: NDArray[np.floating] | None = None
+    loudness_db: NDArray[np.floating] | None = None
+
+    def decode(self, settings: WindowDecodeSettings) -> list[Note]:
+        """Decode the outputs into notes; see :meth:`ModelOutputs.decode`."""
+        return decode_probabilities(
+            self.probabilities,
+            self.frame_rate,
+            settings,
+            self.lowest_note,
+            onsets=self.onset_strength_db,
+            loudness_db=self.loudness_db,
+        )
 
 
 class WindowTranscriber(Transcriber):
-    """A transcriber of single windows; onsets and velocities come from the levels of each pitch's partials."""
+    """A window network over recordings; onsets and velocities come from the levels of each pitch's partials."""
 
-    threshold: ClassVar[str] = "threshold"
     any_hop: ClassVar[bool] = True
-    checkpoint: TranscriberCheckpoint
-    network: TranscriberNetwork
-    config: TranscriberConfig
 
     def infer(
         self,
         samples: NDArray[np.floating],
         hop_samples: int | None = None,
         progress: bool = False,
-        stretch: float = 1.0,
-    ) -> ModelOutputs:
+        time_scale: float = 1.0,
+    ) -> WindowOutputs:
         """Run the network over samples at its own rate; see :meth:`Transcriber.infer`."""
-        hop = self.checkpoint.hop_samples if hop_samples is None else hop_samples
-        probabilities, rate = self.probabilities(samples, hop, progress), stretch * self.config.sample_rate / hop
-        grid = (samples, self.config.sample_rate, hop, self.config.lowest_note, self.config.outputs)
-        notes = partial(
-            decode_probabilities,
-            probabilities,
-            rate,
-            lowest_note=self.config.lowest_note,
-            onsets=onset_strength_db(*grid),
+        hop, config = self._hop(hop_samples), self.config
+        grid = (samples, config.sample_rate, hop, config.lowest_note, config.outputs)
+        return WindowOutputs(
+            self.probabilities(samples, hop, progress),
+            time_scale * config.sample_rate / hop,
+            config.lowest_note,
+            onset_strength_db=onset_strength_db(*grid),
             loudness_db=loudness_db(*grid),
         )
-        return ModelOutputs(probabilities, rate, self.config.lowest_note, notes)
 
     def probabilities(
         self, samples: NDArray[np.floating], hop_samples: int | None = None, progress: bool = False
     ) -> NDArray[np.float32]:
-        """Run the network over samples at its own rate, and nothing besides.
+        """Run the network over samples at its own rate, without the levels of partials.
 
         Args:
             samples: Mono samples, float [N], at ``config.sample_rate``.
@@ -65,13 +79,17 @@ class WindowTranscriber(Transcriber):
             Float32 [T, P] with T = ceil(N / hop_samples); frame t is centred at sample t * hop_samples.
 
         Raises:
-            ConfigError: The hop is none.
+            ConfigError: The hop is not positive.
         """
         from ..models.window_blocks import frame_probabilities
 
-        hop = self.checkpoint.hop_samples if hop_samples is None else hop_samples
-        if hop < 1:
-            raise ConfigError(f"The hop is at least one sample, not {hop}.")
+        hop = self._hop(hop_samples)
         signal = np.require(samples, np.float32, ["C", "W"])
         with frames_bar(-(-len(signal) // hop), progress) as bar:
             return frame_probabilities(self.network, signal, hop, report=bar.update)
+
+    def _hop(self, hop_samples: int | None) -> int:
+        hop: int = self.checkpoint.hop_samples if hop_samples is None else hop_samples  # type: ignore[assignment]
+        if hop < 1:
+            raise ConfigError(f"The hop is at least one sample, not {hop}.")
+        return hop

@@ -15,14 +15,18 @@ from typing import Any
 from tqdm import tqdm
 
 from .. import checkpoints
-from ..api import Transcriber, load_transcriber
+from ..api import load_transcriber
 from ..data.augment import AugmentConfig
 from ..data.corpus import Piece
 from ..data.frame_grids import HOP_SAMPLES
 from ..errors import OutputError
+from ..kinds import kind_of
 from ..music.evaluation import DEGRADATION, LabelledOutputs, infer_labelled, scorable, tune_decoding
 from ..music.metrics import evaluate
-from .shipments import Shipment, open_shipment
+from ..music.transcriber import Transcriber
+from ..train.experiments import Experiment, NoteExperiment
+from ..train.model_cards import CardFacts
+from ..train.runs import load_network, read_experiment, seen
 
 __all__ = ["Facts", "add_arguments", "add_tuning", "check_replaceable", "export", "infer_pieces", "scored_hop"]
 
@@ -162,47 +166,57 @@ def export(arguments: argparse.Namespace, validation: dict[str, Sequence[Piece]]
         AudiocxError: There is no run, a piece cannot be heard, or the checkpoint cannot be written.
     """
     check_replaceable(arguments.checkpoint)
-    shipment = open_shipment(arguments.run)
-    settings, heard = _hear_and_tune(shipment, validation, arguments.disturbed)
+    experiment = read_experiment(arguments.run, Experiment, NoteExperiment)
+    network = load_network(arguments.run / "best.ckpt", experiment.model)
+    kind = kind_of(experiment)
+    about: CardFacts = kind.load("card")(experiment, network)
+    settings, heard = _hear_and_tune(network, validation, arguments.disturbed)
     scores = {
         f"{name}, hop {hop}": evaluate(scorable(one, settings) for one in part).overall
         for hop, parts in heard.items()
         for name, part in parts.items()
     }
-    description = f"Notes by {shipment.about}, trained on {facts.corpora}."
+    description = f"Notes by {about.about}, trained on {facts.corpora}."
     rows = [f"| {name} | {' | '.join(f'{overall[key]:.3f}' for key in SCORES)} |" for name, overall in scores.items()]
-    card = _card(shipment, arguments, facts) | {
+    card = _card(experiment, about, arguments, facts) | {
         "description": description,
         "hop": " or ".join(map(str, heard)),
         "rows": "\n".join(rows),
     }
     figures: dict[str, Any] = {
         **scores,
-        shipment.unit: card["seen"],
-        "parameters": shipment.parameters,
+        str(kind.counts): card["seen"],
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "date": card["date"],
         # The first corpus's stands for all where there is room for one figure.
         "ap": next(iter(scores.values()))["average_precision"],
     }
     if arguments.checkpoint.exists():
         shutil.rmtree(arguments.checkpoint)
-    shipment.ship(arguments.checkpoint, settings, description, figures=figures, card=CARD.format(**card))
+    checkpoints.save_checkpoint(
+        network,
+        arguments.checkpoint,
+        decode=settings,
+        description=description,
+        figures=figures,
+        card=CARD.format(**card),
+    )
     print("\n".join(rows))
 
 
-def _card(shipment: Shipment, arguments: argparse.Namespace, facts: Facts) -> dict[str, Any]:
+def _card(experiment: Any, about: CardFacts, arguments: argparse.Namespace, facts: Facts) -> dict[str, Any]:
     """What stands in the model card, but for the scores."""
-    train, name = shipment.experiment.train, arguments.checkpoint.name
-    config = arguments.config or shipment.config_name
+    train, name = experiment.train, arguments.checkpoint.name
+    config = arguments.config or about.config_name
     commands = facts.commands.format(run=arguments.run.name, name=name, config=config)
     return {
         **vars(facts),
-        **shipment.facts(),
+        **about._asdict(),
         "commands": commands,
         "name": name,
-        "unit": shipment.unit,
-        "seen": shipment.seen("last.ckpt"),
-        "best_seen": shipment.seen("best.ckpt"),
+        "unit": kind_of(experiment).counts,
+        "seen": seen(arguments.run / "last.ckpt", experiment),
+        "best_seen": seen(arguments.run / "best.ckpt", experiment),
         "seed": train.seed,
         "start": train.start and f", from the weights of `{train.start}` on",
         "machine": arguments.machine,
@@ -211,12 +225,12 @@ def _card(shipment: Shipment, arguments: argparse.Namespace, facts: Facts) -> di
 
 
 def _hear_and_tune(
-    shipment: Shipment, validation: dict[str, Sequence[Piece]], elsewhere: bool
+    network: Any, validation: dict[str, Sequence[Piece]], elsewhere: bool
 ) -> tuple[Any, dict[int, dict[str, list[LabelledOutputs]]]]:
     """Gives the decoding settings, and the pieces heard, by hop and by name."""
     with tempfile.TemporaryDirectory() as draft:
         # The very weights that are shipped, rounded to 16 bits.
-        transcriber = load_transcriber(shipment.ship(Path(draft) / "untuned"))
+        transcriber = load_transcriber(checkpoints.save_checkpoint(network, Path(draft) / "untuned"))
     own = transcriber.checkpoint.hop_samples
     conditions = {"": None, " disturbed": DEGRADATION} if elsewhere else {"": None}
     heard = {
@@ -229,4 +243,5 @@ def _hear_and_tune(
     }
     recordings = [one for part in heard[own].values() for one in part]
     workers = min(os.cpu_count() or 1, len(recordings))
-    return tune_decoding(recordings, transcriber.checkpoint.decode, workers=workers)[0], heard
+    tuning = transcriber.checkpoint.kind.load("tuning")
+    return tune_decoding(recordings, transcriber.checkpoint.decode, tuning, workers=workers)[0], heard

@@ -114,7 +114,7 @@ def _probabilities_at(
     return window_blocks.probabilities_at(network, samples, centres, report=report)
 
 
-def summarise(heard: list[ScoredFrames], trained: Trained[Any], **facts: Any) -> dict[str, Any]:
+def summarise(heard: list[ScoredFrames], trained: Trained, **facts: Any) -> dict[str, Any]:
     """Gathers all that is to be said of a network's scores.
 
     Args:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..config import to_dict
 from ..io.atomic_write import atomic_write
-from ..models import SequenceConfig, SequenceNetwork
+from ..models.sequence_network import SequenceConfig, SequenceNetwork
 from ..optim import unitary_drift
 from ..plots import piano_roll
 from ..plots.learning_curves import read_curves

@@ -18,7 +18,7 @@ from ..data.store import Store
 from ..errors import DataError
 from ..models import PredictorConfig, PredictorNetwork
 from ..train.experiments import PredictorExperiment
-from ..train.runs import frames_seen, load_network, read_experiment
+from ..train.runs import load_network, read_experiment, seen
 from .export import Facts, check_replaceable
 from .export import add_arguments as add_export_arguments
 from .speech_score import network_forecast, score_store
@@ -99,7 +99,7 @@ def export(arguments: argparse.Namespace, utterances: Sequence[Utterance], store
         "mse": scores["mse"]["valid"],
         "mse_wisdom": scores["mse"]["wisdom"],
         "mse_by_seed": {str(seed): mse for seed, mse in mse_by_seed.items()},
-        "frames": frames_seen(arguments.run / "last.ckpt"),
+        "frames": seen(arguments.run / "last.ckpt", experiment),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "date": datetime.date.today().isoformat(),
     }
@@ -108,10 +108,10 @@ def export(arguments: argparse.Namespace, utterances: Sequence[Utterance], store
         f"on {facts.corpora}."
     )
     row = f"| validation | {figures['mse']:.2f} | {figures['mse_wisdom']:.2f} |"
-    card = _card(arguments, experiment, facts, figures, description, row, frames_seen(best))
+    card = _card(arguments, experiment, facts, figures, description, row, seen(best, experiment))
     if arguments.checkpoint.exists():
         shutil.rmtree(arguments.checkpoint)
-    checkpoints.export_predictor(network, arguments.checkpoint, description, figures, card)
+    checkpoints.save_checkpoint(network, arguments.checkpoint, description=description, figures=figures, card=card)
     print((row + _siblings(mse_by_seed)).rstrip())
 
 
@@ -136,7 +136,7 @@ def _card(
     figures: dict[str, Any],
     description: str,
     row: str,
-    best_frames: int,
+    best_frames: int | None,
 ) -> str:
     """Writes the model card."""
     seed, start = experiment.train.seed, experiment.train.start

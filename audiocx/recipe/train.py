@@ -11,12 +11,11 @@ from typing import Any
 from ..config import to_dict
 from ..data.store import Store
 from ..errors import ConfigError
+from ..kinds import kind_of
 from ..train.experiments import (
     AnyExperiment,
     Experiment,
     NoteExperiment,
-    PredictorExperiment,
-    SequenceExperiment,
     experiment_of,
     read_experiment_toml,
 )
@@ -60,24 +59,13 @@ def train(
         "precision": arguments.precision,
         "progress": not arguments.quiet,
     }
-    if isinstance(experiment, PredictorExperiment | SequenceExperiment):
-        opened = stores(arguments)
-    else:
-        opened, how["compile"] = stores(arguments, experiment.model), not arguments.no_compile
+    kind = kind_of(experiment)
+    opened = (stores(arguments, experiment.model) if kind.does == "transcribe" else stores(arguments)) or ((), ())
     # Lightning takes seconds to import: only once the corpora are open.
     from ..train.distributed import is_first
-    from ..train.notes import fit_notes
-    from ..train.predictor import fit_predictor
-    from ..train.sequence import fit_sequences
-    from ..train.windows import fit
+    from ..train.loop import fit
 
-    fits: dict[str, Callable[..., Path]] = {
-        Experiment.kind: fit,
-        PredictorExperiment.kind: fit_predictor,
-        NoteExperiment.kind: fit_notes,
-        SequenceExperiment.kind: fit_sequences,
-    }
-    best = fits[experiment.kind](experiment, *opened, **how)
+    best = fit(experiment, *opened, compile=not arguments.no_compile, **how)
     if is_first():
         print(f"best: {best}")
 

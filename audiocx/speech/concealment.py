@@ -1,21 +1,17 @@
-"""Lost packets concealed: what ``audiocx.conceal`` is.
+"""Packet loss concealment: gaps in speech filled with a predictor's forecast.
 
-Gaps in a recording of speech are filled with what a predictor says would have followed. At 8 kHz a gap is rounded
-outwards to the hops of 128 samples, and every frame that touches it is replaced by the forecast from the last intact
-one; what lies further ahead than the network sees is forecast from its own frames. The replaced frames, overlapped and
-added, give the sound, of which the gap alone is taken, and 4 ms on either side to fade from the recording and back.
+At 8 kHz a gap is rounded outwards to the hops of 128 samples, and every frame that touches it is replaced by the
+forecast from the last intact frame; beyond the frames that the network predicts at once, it goes on from its own
+predictions. The replaced frames are overlapped and added; of the sound only the gap is taken, with a cross-fade of 4 ms
+on either side.
 
-No frame is made louder than the last intact one: a network that lives on its own forecasts may run away, and what
-begins in a gap nobody can know.
-
->>> import audiocx
->>> whole = audiocx.conceal("call.wav")  # doctest: +SKIP
+No frame is made louder than the last intact one: a network fed with its own predictions may diverge, and new sounds
+within a gap cannot be known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,17 +21,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..io.audio import resample
-from ..models.running import read_channels
 from ..stft import FLOOR_POWER, HOP_SAMPLES, SPEECH_RATE, frame_count, istft, log_power_db, stft_frames
-from .gaps import find_gaps, join, merge_gaps, spans, touched_frames
-from .predictor import Predictor, load_predictor
+from .gaps import join, spans, touched_frames
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..models import PredictorNetwork
 
-__all__ = ["Forecast", "conceal", "fill", "forecast_by", "partway", "plot", "turning"]
+__all__ = ["Forecast", "fill", "forecast_by", "partway", "plot", "turning"]
 
 # Takes the frames that have come since the last call, complex64 [C, T, F], T > 0, and the state that it gave (None at
 # first); gives those that follow, [C, A, F], A > 0 of its own choice, and the state.
@@ -50,46 +44,6 @@ LEVEL_SHARE = 0.3
 BLOCK_FRAMES = 64
 # Frames whose levels are computed at a time for a picture: 4 MB of spectra.
 DRAWN_FRAMES = 4096
-
-
-def conceal(
-    source: str | Path | NDArray[np.floating],
-    gaps: Iterable[tuple[float, float]] | None = None,
-    model: str | Path | Predictor | None = None,
-    device: str = "auto",
-    *,
-    sample_rate: int | None = None,
-    progress: bool = False,
-) -> NDArray[np.float32]:
-    """Fill gaps in a recording of speech with what would have followed; each channel by itself.
-
-    A gap longer than 100 ms fades out, and is silent from 150 ms on; one before which there was no sound stays silent.
-
-    Args:
-        source: An audio file, or samples, float [N] or [N, C], full scale at 1 (then with ``sample_rate``).
-        gaps: Start and end of each, in seconds; None to find them (:func:`audiocx.speech.gaps.find_gaps`).
-        model: A name of ``audiocx.available()``, a checkpoint folder, or what ``audiocx.load`` gave of one, which for
-            many recordings saves loading it anew; None for the default predictor.
-        device: Where to run, as in :func:`audiocx.speech.predictor.load_predictor`.
-        sample_rate: Rate of the samples, in Hz; only for samples.
-        progress: Show a progress bar on stderr, if that is a terminal.
-
-    Returns:
-        The samples at their own rate, float32 [N] or, of more than one channel, [N, C]: as they were, outside of the
-        gaps and 4 ms on either side.
-
-    Raises:
-        AudioError: The file cannot be used, or the samples are empty, of another shape or not finite.
-        CheckpointError: There is no such checkpoint, it is damaged, or of a transcriber.
-        ConfigError: A gap is none or lies outside of the recording, the device is not there, or samples came without
-            their rate.
-    """
-    samples, rate, name = read_channels(source, sample_rate)
-    found = find_gaps(samples, rate) if gaps is None else merge_gaps(gaps, len(samples) / rate, name)
-    if not found:
-        return samples
-    predictor = model if isinstance(model, Predictor) else load_predictor(model, device)
-    return fill(samples, rate, found, forecast_by(predictor.network), progress=progress)
 
 
 def forecast_by(network: PredictorNetwork) -> Forecast:
@@ -108,7 +62,7 @@ def forecast_by(network: PredictorNetwork) -> Forecast:
         ahead, state = network.forecast(spectra.to(device), state)
         return ahead[:, -1].cpu(), state
 
-    return forecast if network.config.front_end == "advance" else turning(partway(forecast))
+    return forecast if network.config.front_end == "increment" else turning(partway(forecast))
 
 
 def partway(forecast: Forecast, share: float = LEVEL_SHARE) -> Forecast:

@@ -1,9 +1,4 @@
-"""Speech in, the spectrum that comes next out: what ``audiocx.predict`` is, and predictors on a live stream.
-
->>> import audiocx
->>> prediction = audiocx.predict("speech.wav")  # doctest: +SKIP
->>> prediction.mse  # in dB^2  # doctest: +SKIP
-"""
+"""Predictors of speech spectra, over recordings and on a live stream."""
 
 from __future__ import annotations
 
@@ -16,18 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import AudioError, CheckpointError
+from ..errors import AudioError, ConfigError
 from ..io.disk_array import on_disk
 from ..models.running import choose_device, frames_bar, read_samples
 from ..stft import BINS, SPEECH_RATE, frame_count, log_power_db, stft_frames
 from .prediction import Prediction
 
 if TYPE_CHECKING:
-    from ..checkpoints import PredictorCheckpoint
-    from ..models import PredictorConfig
+    from ..checkpoints import Checkpoint
+    from ..models import PredictorConfig, PredictorNetwork
     from ..models.predictor_network import State
 
-__all__ = ["Predictor", "load_predictor", "predict"]
+__all__ = ["Predictor"]
 
 # Frames that go through the network in one call: a second, some 30 MB while they do. More take longer, for they leave
 # the processor's caches.
@@ -38,18 +33,22 @@ class Predictor:
     """A trained predictor, ready to run.
 
     Args:
-        checkpoint: What ``audiocx.checkpoints.load_checkpoint`` gives of a predictor.
+        checkpoint: As ``audiocx.checkpoints.load_checkpoint`` returns it, of a predictor.
         device: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
+        precision: "float32", the only one.
 
     Raises:
-        ConfigError: The device is not there.
+        ConfigError: The device is not there, or the precision is another.
     """
 
-    def __init__(self, checkpoint: PredictorCheckpoint, device: str = "auto") -> None:
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", precision: str = "float32") -> None:
+        if precision != "float32":
+            name = checkpoint.name
+            raise ConfigError(f"{name} predicts speech in float32 only; leave out precision={precision!r}.")
         self.checkpoint = checkpoint
         self.device = choose_device(device)
-        self.network = checkpoint.network.to(self.device)
-        self.config: PredictorConfig = checkpoint.network.config
+        self.network: PredictorNetwork = checkpoint.network.to(self.device)
+        self.config: PredictorConfig = self.network.config
 
     def predict(
         self,
@@ -60,8 +59,8 @@ class Predictor:
     ) -> Prediction:
         """Predict every frame of a recording from those before it.
 
-        Frames go through the network in blocks that hand on its state, and what is predicted goes to a temporary file:
-        an hour takes 115 MB of memory, its samples at 8 kHz, above what a minute takes, and 232 MB of disk.
+        Frames go through the network in blocks that pass on its state, and predictions go to a temporary file: an hour
+        takes 115 MB more memory than a minute, its samples at 8 kHz, and 232 MB of disk.
 
         Args:
             source: An audio file of any rate and number of channels, or mono samples, float [N], full scale at 1.
@@ -69,7 +68,7 @@ class Predictor:
             progress: Show a progress bar on stderr, if that is a terminal.
 
         Returns:
-            The predicted spectra and how far they lie from the true ones.
+            The predicted spectra and their errors.
 
         Raises:
             AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
@@ -97,7 +96,7 @@ class Predictor:
 
         Args:
             frame: Spectrum, complex [F], F = 129.
-            state: What the last call gave; None where the stream begins.
+            state: State that the last call returned; None at the beginning of the stream.
 
         Returns:
             The prediction of the next frame, complex64 [F], and the state for the next call.
@@ -125,53 +124,3 @@ class Predictor:
                 yield true, torch.cat([carried, next_frames[:-1]])
                 carried = next_frames[-1:]
                 bar.update(len(true))
-
-
-def load_predictor(name_or_path: str | Path | None = None, device: str = "auto") -> Predictor:
-    """Load a trained predictor, and nothing else.
-
-    Args:
-        name_or_path: A name of ``audiocx.available()`` or a checkpoint folder; None for the default predictor.
-        device: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
-
-    Returns:
-        The network, ready to predict.
-
-    Raises:
-        CheckpointError: There is no such checkpoint, it is damaged, or of a transcriber.
-        ConfigError: The device is not there.
-    """
-    from .. import checkpoints
-
-    default = checkpoints.DEFAULT_PREDICTOR
-    opened = checkpoints.load_checkpoint(default if name_or_path is None else name_or_path)
-    if not isinstance(opened, checkpoints.PredictorCheckpoint):
-        raise CheckpointError(
-            f"{opened.name} transcribes music and cannot predict speech; choose a predictor, such as {default}, or let "
-            "it transcribe with audiocx transcribe."
-        )
-    return Predictor(opened, device)
-
-
-def predict(
-    source: str | Path | NDArray[np.floating],
-    model: str | Path | None = None,
-    device: str = "auto",
-    *,
-    sample_rate: int | None = None,
-) -> Prediction:
-    """Predict every frame of one recording; for several, ``load_predictor`` once and predict with what it gives.
-
-    Args:
-        source: An audio file, or mono samples, float [N] (then with ``sample_rate``).
-        model: A name of ``audiocx.available()`` or a checkpoint folder; None for the default predictor.
-        device: Where to run, as in :func:`load_predictor`.
-        sample_rate: Rate of the samples, in Hz; only for samples.
-
-    Returns:
-        The predicted spectra and how far they lie from the true ones.
-
-    Raises:
-        AudiocxError: The recording or the checkpoint cannot be used; the message says which.
-    """
-    return load_predictor(model, device).predict(source, sample_rate)

@@ -1,8 +1,7 @@
-"""What a training run is: the network, how its data vary, how it learns. One TOML file says it all.
+"""Experiments: the complete settings of a training run, as one TOML file gives them.
 
-At its top stands ``kind = "predictor"`` where it is a predictor's, ``kind = "notes"`` where it is a note network's,
-``kind = "sequence"`` where it is a recurrent network's on a synthetic problem; without, it is that of a transcriber of
-single windows.
+Its first line names the kind of network, such as ``kind = "notes"``; without, it is a transcriber of single windows.
+The kinds are those of :mod:`audiocx.kinds`.
 """
 
 from __future__ import annotations
@@ -11,33 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..config import from_dict, toml_values
+from .. import kinds
+from ..config import check_fields, from_dict, toml_values
 from ..data.augment import AugmentConfig
 from ..data.sequences import PROBLEMS, Problem
-from ..errors import ConfigError
-from ..models import NoteConfig, PredictorConfig, SequenceConfig, TranscriberConfig
-from .settings import (
-    NoteTraining,
-    PredictorTraining,
-    SegmentTraining,
-    SequenceTraining,
-    StepTraining,
-    TrainConfig,
-)
+from ..models import NoteConfig, PredictorConfig, TranscriberConfig
+from ..models.sequence_network import SequenceConfig
+from .settings import NoteTraining, PredictorTraining, SequenceTraining, TrainConfig
 
 __all__ = [
     "AnyExperiment",
     "Experiment",
     "NoteExperiment",
-    "NoteTraining",
     "PredictorExperiment",
-    "PredictorTraining",
     "ProblemConfig",
-    "SegmentTraining",
     "SequenceExperiment",
-    "SequenceTraining",
-    "StepTraining",
-    "TrainConfig",
     "experiment_of",
     "read_experiment_toml",
 ]
@@ -72,14 +59,14 @@ class NoteExperiment:
     kind: Literal["notes"] = "notes"
 
     def __post_init__(self) -> None:
-        """Checks that both fit together."""
+        """Check that both fit together."""
         if self.train.segment_frames % self.model.time_stride:
             raise ValueError(f"segment_frames must be a multiple of time_stride={self.model.time_stride}")
 
 
 @dataclass(frozen=True)
 class ProblemConfig:
-    """Which synthetic problem is set.
+    """A synthetic problem.
 
     Attributes:
         name: "memory" or "adding"; see :mod:`audiocx.data.sequences`.
@@ -90,13 +77,12 @@ class ProblemConfig:
     length: int
 
     def __post_init__(self) -> None:
-        """Checks the name and the range."""
+        """Check the name and the range."""
+        check_fields(self)
         self.build()
 
     def build(self) -> Problem:
-        """Gives the problem itself."""
-        if self.name not in PROBLEMS:
-            raise ValueError(f"name is one of {', '.join(map(repr, PROBLEMS))}, not {self.name!r}")
+        """Return the problem."""
         return PROBLEMS[self.name](self.length)
 
 
@@ -110,7 +96,7 @@ class SequenceExperiment:
     kind: Literal["sequence"] = "sequence"
 
     def __post_init__(self) -> None:
-        """Checks that problem and network fit together."""
+        """Check that problem and network fit together."""
         problem = self.problem.build()
         if (self.model.inputs, self.model.outputs) != (problem.inputs, problem.outputs):
             raise ValueError(
@@ -119,38 +105,31 @@ class SequenceExperiment:
 
 
 AnyExperiment = Experiment | PredictorExperiment | NoteExperiment | SequenceExperiment
-_KINDS: dict[str, type[Experiment | PredictorExperiment | NoteExperiment | SequenceExperiment]] = {
-    "transcriber": Experiment,
-    "predictor": PredictorExperiment,
-    "notes": NoteExperiment,
-    "sequence": SequenceExperiment,
-}
 
 
-def experiment_of(values: dict[str, Any], where: str) -> AnyExperiment:
-    """Builds the experiment that plain values describe.
+def experiment_of(values: dict[str, Any], where: str, warn: bool = False) -> Any:
+    """Build an experiment from plain values.
 
     Args:
-        values: Of the one kind or the other, as their ``kind`` says; of a transcriber without.
-        where: How error messages call the source.
+        values: The settings; ``kind`` names the kind, without it is "transcriber".
+        where: The source's name in error messages.
+        warn: Issue a FutureWarning for each old name or value among them.
 
     Returns:
-        The experiment.
+        The experiment, of that kind.
 
     Raises:
         ConfigError: An unknown kind or key, or a value that does not fit.
     """
-    kind = values.get("kind", "transcriber")
-    if kind not in list(_KINDS):  # whatever it is: a list, too
-        raise ConfigError(f"{where}: kind is one of {', '.join(map(repr, _KINDS))}, not {kind!r}.")
-    return from_dict(_KINDS[kind], values, where)
+    kind = kinds.find(values.get("kind", "transcriber"), where)
+    return from_dict(kind.load("experiment"), values, where, warn)
 
 
-def read_experiment_toml(path: str | Path) -> AnyExperiment:
-    """Reads an experiment's file.
+def read_experiment_toml(path: str | Path) -> Any:
+    """Read an experiment's TOML file.
 
     Args:
-        path: The .toml file.
+        path: The file.
 
     Returns:
         The experiment, of the kind that the file names.
@@ -158,4 +137,4 @@ def read_experiment_toml(path: str | Path) -> AnyExperiment:
     Raises:
         ConfigError: The file is missing or malformed, or a key in it is unknown.
     """
-    return experiment_of(toml_values(path), str(path))
+    return experiment_of(toml_values(path), str(path), warn=True)

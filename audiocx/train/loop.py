@@ -32,14 +32,15 @@ from ..data.store import Store
 from ..data.windows import Sampler
 from ..errors import ConfigError, TrainingError
 from ..io.atomic_write import atomic_write
-from ..models import AnyNetwork, build
+from ..kinds import build, kind_of
 from ..optim import StiefelAdamW, nearest_unitary_, unitary_parameters
 from .distributed import RankInfo, summed
-from .experiments import AnyExperiment, StepTraining, TrainConfig, experiment_of
-from .machine import denormals_as_zero, keep_memory
+from .experiments import experiment_of
+from .machine import check_compiler, denormals_as_zero, keep_memory
 from .runs import load_network, read_experiment
+from .settings import StepTraining, TrainConfig
 
-__all__ = ["Corpora", "RankInfo", "Task", "run"]
+__all__ = ["Corpora", "RankInfo", "Task", "fit", "run"]
 
 # The average is updated every few steps with the decay of as many: the same, at a fraction of the memory traffic.
 _EMA_EVERY = 4
@@ -71,11 +72,11 @@ class Task(LightningModule):
     mode: ClassVar[Literal["max", "min"]]
     fused: ClassVar[bool] = True
     settings: TrainConfig | StepTraining
-    network: AnyNetwork
+    network: Any
 
-    def __init__(self, experiment: AnyExperiment) -> None:
+    def __init__(self, experiment: Any) -> None:
         super().__init__()
-        self.settings = experiment.train
+        self.experiment, self.settings = experiment, experiment.train
         try:
             self.network = build(experiment.model)
         except ValueError as error:  # settings right one by one that do not fit together
@@ -125,9 +126,7 @@ class Corpora(Callback):
         validation: To choose the best weights by.
     """
 
-    def __init__(
-        self, experiment: AnyExperiment, train: Store | Iterable[Store], validation: Store | Iterable[Store]
-    ) -> None:
+    def __init__(self, experiment: Any, train: Store | Iterable[Store], validation: Store | Iterable[Store]) -> None:
         self.experiment = experiment
         self.train, self.validation = (
             [part] if isinstance(part, Store) else list(part) for part in (train, validation)
@@ -157,6 +156,45 @@ class Corpora(Callback):
     @abstractmethod
     def validated(self, place: RankInfo) -> Iterable[IterableDataset]:
         """Gives this process's share of what is validated with."""
+
+
+def fit(
+    experiment: Any,
+    train: Store | Sequence[Store],
+    validation: Store | Sequence[Store],
+    folder: str | Path,
+    *,
+    compile: bool = True,
+    **options: Any,
+) -> Path:
+    """Train, or continue to train, a network of any kind.
+
+    Args:
+        experiment: Network, variations and schedule.
+        train: Store to train on, or several, each with its share of ``experiment.train.shares``; of predictors, drawn
+            from in proportion to their lengths. Empty for kinds that need none.
+        validation: Store to choose the best weights by, or several, whose frames count together.
+        folder: Folder of the run; made when missing.
+        compile: Compile the network, if its kind can be (needs a C++ compiler on the CPU).
+        options: ``resume``, ``accelerator``, ``devices``, ``num_nodes``, ``precision`` and ``progress``, as of
+            :func:`run`.
+
+    Returns:
+        The checkpoint with the best validation score.
+
+    Raises:
+        ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices or the
+            corpora, the network to start from is another, or there is no C++ compiler to compile with.
+        CheckpointError: The network to start from cannot be loaded.
+        DataError: A store has another sample rate, or nothing in it.
+    """
+    kind = kind_of(experiment)
+    if kind.compiles:
+        options["compile"] = compile
+        if compile:
+            check_compiler()
+    data = kind.load("data")(experiment, train, validation)
+    return run(kind.load("task"), data, folder, clip_norm=experiment.train.clip_norm, **options)
 
 
 class _WholeFiles(TorchCheckpointIO):
@@ -275,7 +313,7 @@ def _check_processes(devices: int, num_nodes: int) -> None:
         )
 
 
-def _claim(folder: Path, experiment: AnyExperiment, resume: bool) -> None:
+def _claim(folder: Path, experiment: Any, resume: bool) -> None:
     """Makes the folder this experiment's: refuses another's run, or clears it away to start over."""
     record, settings = folder / "experiment.json", to_dict(experiment)
     begun = resume and (folder / "last.ckpt").is_file() and record.is_file()
@@ -291,11 +329,11 @@ def _claim(folder: Path, experiment: AnyExperiment, resume: bool) -> None:
         temporary.write_text(json.dumps(settings, indent=2))
 
 
-def _start(experiment: AnyExperiment) -> AnyNetwork:
+def _start(experiment: Any) -> Any:
     """The network that training begins with."""
     start = Path(experiment.train.start)
     if (start / "experiment.json").is_file():
-        network: AnyNetwork = load_network(start / "best.ckpt", read_experiment(start).model)
+        network = load_network(start / "best.ckpt", read_experiment(start).model)
     else:
         network = checkpoints.load_network(experiment.train.start)
     if network.config != experiment.model:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.segments import NoteOutputs, NoteSegmentSampler, StoreRecordings
-from ..data.store import Store
 from ..data.windows import Sampler, mixed
 from ..models import NoteNetwork
 from ..models.note_blocks import infer_notes
 from ..music.metrics import PooledPrecision
 from ..notes import HALF_WIDTH_FRAMES
 from .distributed import averaged, pooled_score
-from .experiments import NoteExperiment, NoteTraining
-from .loop import Corpora, RankInfo, Task, run
-from .machine import check_compiler
+from .experiments import NoteExperiment
+from .loop import Corpora, RankInfo, Task
+from .settings import NoteTraining
 
-__all__ = ["NoteTask", "fit_notes"]
+__all__ = ["NoteData", "NoteTask"]
 
 
 class NoteTask(Task):
@@ -97,10 +95,13 @@ class NoteTask(Task):
             self.log(f"val/{name}", score, prog_bar=True, sync_dist=True)
 
 
-class _Notes(Corpora):
+class NoteData(Corpora):
+    """Training and validation data of a note network; see :class:`audiocx.train.loop.Corpora`."""
+
     experiment: NoteExperiment
 
     def sampler(self, batch_size: int, place: RankInfo) -> Sampler:
+        """Return the sampler of training batches; see :meth:`audiocx.train.loop.Corpora.sampler`."""
         settings = self.experiment.train
         return mixed(
             self.train,
@@ -117,43 +118,8 @@ class _Notes(Corpora):
         )
 
     def validated(self, place: RankInfo) -> Iterator[StoreRecordings]:
+        """Yield the validation data; see :meth:`audiocx.train.loop.Corpora.validated`."""
         for store in self.validation:
             yield StoreRecordings(
                 store, self.experiment.model, self.experiment.train.validation_s, place.rank, place.ranks
             )
-
-
-def fit_notes(
-    experiment: NoteExperiment,
-    train: Store | Sequence[Store],
-    validation: Store | Sequence[Store],
-    folder: str | Path,
-    resume: bool = True,
-    compile: bool = True,
-    **machine: Any,
-) -> Path:
-    """Trains, or goes on training, a note network.
-
-    Args:
-        experiment: What to train and how.
-        train: Store to learn from, or several, each with its share of ``experiment.train.shares``.
-        validation: Store to choose the best weights by, or several, whose frames count together.
-        folder: The run; made when missing.
-        resume: Goes on from the folder's ``last.ckpt`` when there is one.
-        compile: Compiles the network (needs a C++ compiler on the CPU).
-        machine: ``accelerator``, ``devices``, ``num_nodes``, ``precision`` and ``progress``, as of
-            :func:`audiocx.train.loop.run`.
-
-    Returns:
-        The checkpoint with the highest mean of onset and frame AP.
-
-    Raises:
-        ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices or the
-            corpora, the network to start from is another, or there is no C++ compiler to compile with.
-        CheckpointError: The network to start from cannot be loaded.
-    """
-    if compile:
-        check_compiler()
-    corpora = _Notes(experiment, train, validation)
-    clip_norm = experiment.train.clip_norm
-    return run(NoteTask, corpora, folder, resume, clip_norm=clip_norm, compile=compile, **machine)

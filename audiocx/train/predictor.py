@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..data.store import Store
 from ..data.utterances import SegmentSampler, StoreUtterances, UtteranceSampler
 from ..data.windows import Sampler
 from ..models import PredictorNetwork
 from ..stft import log_power_db
 from .distributed import averaged, summed
-from .experiments import PredictorExperiment, PredictorTraining
-from .loop import Corpora, RankInfo, Task, run
+from .experiments import PredictorExperiment
+from .loop import Corpora, RankInfo, Task
+from .settings import PredictorTraining
 
-__all__ = ["PredictorTask", "fit_predictor"]
+__all__ = ["PredictorData", "PredictorTask"]
 
 
 class PredictorTask(Task):
@@ -123,10 +122,13 @@ def _sum(error: Tensor, valid: Tensor) -> Tensor:
     return torch.where(valid, error.sum(-1), 0).sum()
 
 
-class _Speech(Corpora):
+class PredictorData(Corpora):
+    """Training and validation data of a predictor; see :class:`audiocx.train.loop.Corpora`."""
+
     experiment: PredictorExperiment
 
     def sampler(self, batch_size: int, place: RankInfo) -> Sampler:
+        """Return the sampler of training batches; see :meth:`audiocx.train.loop.Corpora.sampler`."""
         settings = self.experiment.train
         if settings.segment_frames:
             return SegmentSampler(
@@ -135,36 +137,5 @@ class _Speech(Corpora):
         return UtteranceSampler(self.train, batch_size, settings.seed, place.rank, place.ranks, place.device)
 
     def validated(self, place: RankInfo) -> Iterator[StoreUtterances]:
+        """Yield the validation data; see :meth:`audiocx.train.loop.Corpora.validated`."""
         yield StoreUtterances(self.validation, place.rank, place.ranks)
-
-
-def fit_predictor(
-    experiment: PredictorExperiment,
-    train: Store | Sequence[Store],
-    validation: Store | Sequence[Store],
-    folder: str | Path,
-    resume: bool = True,
-    **machine: Any,
-) -> Path:
-    """Trains, or goes on training, a predictor.
-
-    Args:
-        experiment: What to train and how.
-        train: Store to learn from, at 8000 Hz, or several, drawn from as each is long.
-        validation: Store to choose the best weights by, or several, whose frames count together.
-        folder: The run; made when missing.
-        resume: Goes on from the folder's ``last.ckpt`` when there is one.
-        machine: ``accelerator``, ``devices``, ``num_nodes``, ``precision`` and ``progress``, as of
-            :func:`audiocx.train.loop.run`.
-
-    Returns:
-        The checkpoint with the lowest validation error.
-
-    Raises:
-        ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices, or the
-            network to start from is another.
-        CheckpointError: The network to start from cannot be loaded.
-        DataError: A store has another sample rate, or nothing in it.
-    """
-    corpora = _Speech(experiment, train, validation)
-    return run(PredictorTask, corpora, folder, resume, clip_norm=experiment.train.clip_norm, **machine)

@@ -1,4 +1,4 @@
-"""What training left behind, opened: runs, with their experiments and checkpoints, beside the checkpoints shipped."""
+"""Reading of training runs: their experiments, checkpoints and networks, beside those of shipped checkpoints."""
 
 from __future__ import annotations
 
@@ -6,73 +6,44 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any
 
 import torch
 from torch import nn
 
 from .. import checkpoints
-from ..errors import DataError
-from ..models import (
-    AnyConfig,
-    AnyNetwork,
-    NoteConfig,
-    NoteNetwork,
-    PredictorConfig,
-    PredictorNetwork,
-    SequenceConfig,
-    SequenceNetwork,
-    TranscriberConfig,
-    TranscriberNetwork,
-    build,
-    folded,
-)
-from .experiments import AnyExperiment, Experiment, SequenceExperiment, TrainConfig, experiment_of
+from ..errors import ConfigError, DataError
+from ..kinds import build, kind_of
+from .experiments import experiment_of
 
-__all__ = [
-    "Trained",
-    "frames_seen",
-    "load_network",
-    "open_trained",
-    "other_kind",
-    "read_experiment",
-    "windows_in",
-    "windows_seen",
-]
-
-N = TypeVar("N", bound=AnyNetwork)
-E = TypeVar("E", bound=AnyExperiment)
+__all__ = ["Trained", "load_network", "open_trained", "other_kind", "read_experiment", "seen", "seen_by"]
 
 
 @dataclass(frozen=True)
-class Trained(Generic[N]):
-    """A network that was trained.
+class Trained:
+    """A trained network.
 
     Attributes:
         name: Of its run or checkpoint.
-        network: In evaluation mode, one that transcribes folded, on the CPU.
-        parameters: Numbers that were trained.
-        windows: How many a transcriber of single windows has seen; None of others, and where that is not recorded.
-        frames: How many a note network or a predictor has seen; likewise.
+        network: The network, ready for inference, on the CPU.
+        parameters: Number of trained values.
+        windows: Windows seen in training, of kinds that count them; None where that is not recorded.
+        frames: Frames seen in training; likewise.
     """
 
     name: str
-    network: N
+    network: Any
     parameters: int
     windows: int | None = None
     frames: int | None = None
 
 
-@overload
-def read_experiment(run: Path, kind: type[E], /) -> E: ...
-@overload
-def read_experiment(run: Path, *kinds: type[AnyExperiment]) -> AnyExperiment: ...
 def read_experiment(run: Path, *kinds: type[Any]) -> Any:
-    """Reads what a run was.
+    """Read the experiment of a run.
 
     Args:
-        run: Its folder.
-        kinds: Of the experiment, one of which it must be; any when left out.
+        run: Folder of the run.
+        kinds: Classes of experiments, one of which it must be; any when left out.
 
     Returns:
         The experiment.
@@ -86,6 +57,8 @@ def read_experiment(run: Path, *kinds: type[Any]) -> Any:
         raise DataError(f"{run} holds no run that has ended an epoch; name the folder that train.py wrote.")
     try:
         experiment = experiment_of(json.loads(record.read_text()), str(record))
+    except ConfigError:
+        raise
     except ValueError as error:
         raise DataError(f"{record} is damaged ({error}); train anew with --fresh.") from None
     if kinds and not isinstance(experiment, kinds):
@@ -94,10 +67,10 @@ def read_experiment(run: Path, *kinds: type[Any]) -> Any:
 
 
 def other_kind(what: str | Path, has: Any, wanted: Iterable[type[Any]]) -> str:
-    """Says that something is of a kind that cannot be used.
+    """Return an error message: something is of a kind that cannot be used.
 
     Args:
-        what: Where it lies.
+        what: Path or name.
         has: The experiment or the network there.
         wanted: Classes of experiments or of networks that could be used.
 
@@ -108,20 +81,12 @@ def other_kind(what: str | Path, has: Any, wanted: Iterable[type[Any]]) -> str:
     return f'{what} is of kind "{has.kind}"; name one of kind {kinds}.'
 
 
-@overload
-def load_network(checkpoint: str | Path, config: TranscriberConfig) -> TranscriberNetwork: ...
-@overload
-def load_network(checkpoint: str | Path, config: PredictorConfig) -> PredictorNetwork: ...
-@overload
-def load_network(checkpoint: str | Path, config: NoteConfig) -> NoteNetwork: ...
-@overload
-def load_network(checkpoint: str | Path, config: SequenceConfig) -> SequenceNetwork: ...
-def load_network(checkpoint: str | Path, config: AnyConfig) -> AnyNetwork:
-    """Takes the (averaged) network out of a training checkpoint.
+def load_network(checkpoint: str | Path, config: Any) -> Any:
+    """Load the (averaged) network of a training checkpoint.
 
     Args:
-        checkpoint: A ``.ckpt`` that training wrote.
-        config: The network's.
+        checkpoint: A ``.ckpt`` file of a run.
+        config: Configuration of the network, of any kind.
 
     Returns:
         The network in evaluation mode, on the CPU.
@@ -134,72 +99,46 @@ def load_network(checkpoint: str | Path, config: AnyConfig) -> AnyNetwork:
     return network.eval()
 
 
-def windows_seen(checkpoint: str | Path, settings: TrainConfig) -> int:
-    """Tells how many windows a transcriber of single windows had seen when its training checkpoint was written.
+def seen(checkpoint: str | Path, experiment: Any) -> int | None:
+    """Return how much a network had seen when its training checkpoint was written.
 
     Args:
-        checkpoint: A ``.ckpt`` that :func:`audiocx.train.fit` wrote.
-        settings: Those of the run.
+        checkpoint: A ``.ckpt`` file of a run.
+        experiment: The run's.
 
     Returns:
-        Their number, without those of the network that it started from.
+        Number of windows or frames, as its kind counts, without padding and without those of the network that training
+        started from; None of kinds that do not count.
 
     Raises:
         DataError: The checkpoint is missing or damaged.
     """
-    return windows_in(_load(checkpoint), settings)
+    return seen_by(_load(checkpoint), experiment)
 
 
-def windows_in(checkpoint: dict[str, Any], settings: TrainConfig) -> int:
-    """Tells the same of a checkpoint that is open.
-
-    Args:
-        checkpoint: What is in it.
-        settings: Those of the run.
-
-    Returns:
-        The number of windows.
-    """
-    # Runs of an earlier version did not count; their steps were of one batch each.
-    return int(checkpoint.get("windows_seen", checkpoint["global_step"] * settings.batch_size))
-
-
-def frames_seen(checkpoint: str | Path) -> int:
-    """Tells how many frames a note network or a predictor had seen when its training checkpoint was written.
+def seen_by(checkpoint: dict[str, Any], experiment: Any) -> int | None:
+    """Return the same as :func:`seen` of a checkpoint that is loaded.
 
     Args:
-        checkpoint: A ``.ckpt`` that :func:`audiocx.train.fit_notes` or :func:`audiocx.train.fit_predictor` wrote.
+        checkpoint: Its content.
+        experiment: The run's.
 
     Returns:
-        Their number, without padding and without those of the network that it started from.
-
-    Raises:
-        DataError: The checkpoint is missing or damaged.
+        Number of windows or frames; None of kinds that do not count.
     """
-    return int(_load(checkpoint)["frames_seen"])
+    unit = kind_of(experiment).counts
+    if unit == "windows":
+        # Runs of an earlier version did not count; their steps were of one batch each.
+        return int(checkpoint.get("windows_seen", checkpoint["global_step"] * experiment.train.batch_size))
+    return int(checkpoint[f"{unit}_seen"]) if unit else None
 
 
-def _load(checkpoint: str | Path) -> dict[str, Any]:
-    try:
-        loaded: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # the reader raises whatever the bytes lead it to
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(
-            f"{checkpoint} cannot be read ({reason}); go on training, or start over with --fresh."
-        ) from error
-    return loaded
-
-
-@overload
-def open_trained(name_or_path: str, kind: type[N], /) -> Trained[N]: ...
-@overload
-def open_trained(name_or_path: str, *kinds: type[AnyNetwork]) -> Trained[Any]: ...
-def open_trained(name_or_path: str, *kinds: type[Any]) -> Trained[Any]:
-    """Opens a run or a checkpoint.
+def open_trained(name_or_path: str, *kinds: type[Any]) -> Trained:
+    """Open a run or a checkpoint.
 
     Args:
         name_or_path: The folder of a run, or a checkpoint's name or folder.
-        kinds: Of the network, one of which it must hold; any when left out.
+        kinds: Classes of networks, one of which it must hold; any when left out.
 
     Returns:
         The network: of a run, that of its best epoch.
@@ -214,24 +153,32 @@ def open_trained(name_or_path: str, *kinds: type[Any]) -> Trained[Any]:
     return trained
 
 
-def _open_run(run: Path) -> Trained[Any]:
-    experiment, last = read_experiment(run), run / "last.ckpt"
+def _open_run(run: Path) -> Trained:
+    experiment = read_experiment(run)
     network = load_network(run / "best.ckpt", experiment.model)
-    light = network if isinstance(network, PredictorNetwork | SequenceNetwork) else folded(network)
-    if isinstance(experiment, SequenceExperiment):
-        return Trained(run.name, light, _parameters(network))
-    if isinstance(experiment, Experiment):
-        return Trained(run.name, light, _parameters(network), windows=windows_seen(last, experiment.train))
-    return Trained(run.name, light, _parameters(network), frames=frames_seen(last))
+    unit = kind_of(experiment).counts
+    counts = {unit: seen(run / "last.ckpt", experiment)} if unit else {}
+    return _trained(run.name, network, counts)
 
 
-def _open_checkpoint(name_or_path: str) -> Trained[Any]:
-    opened = checkpoints.load_checkpoint(name_or_path)
-    # The network that was opened may be folded, which changes the number.
-    parameters = _parameters(checkpoints.load_network(name_or_path))
-    seen = {name: opened.card["figures"].get(name) for name in ("windows", "frames")}
-    return Trained(opened.name, opened.network, parameters, **seen)
+def _open_checkpoint(name_or_path: str) -> Trained:
+    opened = checkpoints.load_checkpoint(name_or_path, fold=False)
+    counts = {unit: opened.card["figures"].get(unit) for unit in ("windows", "frames")}
+    return _trained(opened.name, opened.network, counts)
 
 
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
+def _trained(name: str, network: nn.Module, counts: dict[Any, int | None]) -> Trained:
+    # Folding changes the number of parameters.
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Trained(name, checkpoints.for_inference(network), parameters, **counts)
+
+
+def _load(checkpoint: str | Path) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # the reader raises whatever the bytes lead it to
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"{checkpoint} cannot be read ({reason}); go on training, or start over with --fresh."
+        ) from error
+    return loaded

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,13 +11,14 @@ from torch import Tensor
 from ..data.datasets import EpochBatches
 from ..data.sequences import VALIDATION_BATCHES, ProblemSampler, validation_sampler
 from ..data.windows import Sampler
-from ..models import SequenceNetwork
+from ..models.sequence_network import SequenceNetwork
 from ..optim import StiefelRMSprop
 from .distributed import RankInfo, averaged
-from .experiments import SequenceExperiment, SequenceTraining
-from .loop import Corpora, Task, run
+from .experiments import SequenceExperiment
+from .loop import Corpora, Task
+from .settings import SequenceTraining
 
-__all__ = ["SequenceTask", "fit_sequences"]
+__all__ = ["SequenceData", "SequenceTask"]
 
 
 class SequenceTask(Task):
@@ -83,34 +83,16 @@ class SequenceTask(Task):
         self.trainer.should_stop = self.trainer.should_stop or self._solved
 
 
-class _Sequences(Corpora):
+class SequenceData(Corpora):
+    """Training and validation data of a synthetic problem; see :class:`audiocx.train.loop.Corpora`."""
+
     experiment: SequenceExperiment
 
     def sampler(self, batch_size: int, place: RankInfo) -> Sampler:
+        """Return the sampler of training batches; see :meth:`audiocx.train.loop.Corpora.sampler`."""
         return ProblemSampler(self.experiment.problem.build(), batch_size, self.experiment.train.seed, *place)
 
     def validated(self, place: RankInfo) -> Iterator[EpochBatches]:
+        """Yield the validation data; see :meth:`audiocx.train.loop.Corpora.validated`."""
         # All of them for every process: they are few.
         yield EpochBatches(validation_sampler(self.experiment.problem.build()), lambda: 0, VALIDATION_BATCHES)
-
-
-def fit_sequences(experiment: SequenceExperiment, folder: str | Path, resume: bool = True, **machine: Any) -> Path:
-    """Trains, or goes on training, a recurrent network on a synthetic problem.
-
-    Args:
-        experiment: What to train and how.
-        folder: The run; made when missing.
-        resume: Goes on from the folder's ``last.ckpt`` when there is one.
-        machine: ``accelerator``, ``devices``, ``num_nodes``, ``precision`` and ``progress``, as of
-            :func:`audiocx.train.loop.run`.
-
-    Returns:
-        The checkpoint with the lowest validation loss.
-
-    Raises:
-        ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices, or the
-            network to start from is another.
-        CheckpointError: The network to start from cannot be loaded.
-    """
-    corpora = _Sequences(experiment, (), ())
-    return run(SequenceTask, corpora, folder, resume, clip_norm=experiment.train.clip_norm, **machine)

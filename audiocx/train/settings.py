@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
+
+from ..config import check_fields
 
 __all__ = [
     "NoteTraining",
@@ -13,6 +15,15 @@ __all__ = [
     "StepTraining",
     "TrainConfig",
 ]
+
+# Ranges of what all schedules have.
+_LEARNING = {
+    "learning_rate": "(0, inf)",
+    "unitary_rate": "(0, inf)",
+    "weight_decay": "[0, inf)",
+    "ema_decay": "[0, 1)",
+    "patience": "[0, inf)",
+}
 
 
 @dataclass(frozen=True)
@@ -56,14 +67,14 @@ class TrainConfig:
     start: str = ""
     patience: int = 0
     seed: int = 0
+    clip_norm: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        """Checks the ranges."""
-        if not 0 < self.batch_size <= self.epoch_windows <= self.windows:
-            raise ValueError("batch_size <= epoch_windows <= windows must hold, all positive")
-        _check_learning(self)
-        if self.validation_hop_samples < 1 or self.warmup_windows < 0:
-            raise ValueError("validation_hop_samples must be positive, warmup_windows 0 or more")
+        """Check the ranges."""
+        check_fields(self, **_LEARNING, batch_size="[1, inf)", validation_hop_samples="[1, inf)")
+        check_fields(self, warmup_windows="[0, inf)")
+        if not self.batch_size <= self.epoch_windows <= self.windows:
+            raise ValueError("batch_size <= epoch_windows <= windows must hold")
         if any(len(pair) != 2 or pair[1] <= 0 for pair in self.rates) or self.rates != sorted(self.rates):
             raise ValueError("rates are pairs of an epoch, ascending, and a learning rate, such as [[10, 1e-4]]")
         if bool(self.rates) != (self.schedule == "steps"):
@@ -129,12 +140,11 @@ class StepTraining:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Checks the ranges."""
-        if min(self.batch_size, self.epoch_steps) < 1 or self.steps < 1 or self.steps % self.epoch_steps:
-            raise ValueError("batch_size, epoch_steps and steps must be positive, steps a multiple of epoch_steps")
-        _check_learning(self)
-        if min(self.warmup_steps, self.clip_norm, self.seed) < 0:
-            raise ValueError("warmup_steps, clip_norm and seed must be 0 or more")
+        """Check the ranges."""
+        check_fields(self, **_LEARNING, batch_size="[1, inf)", epoch_steps="[1, inf)", steps="[1, inf)")
+        check_fields(self, warmup_steps="[0, inf)", clip_norm="[0, inf)", seed="[0, inf)")
+        if self.steps % self.epoch_steps:
+            raise ValueError(f"steps={self.steps} must be a multiple of epoch_steps={self.epoch_steps}")
 
     @property
     def epochs(self) -> int:
@@ -153,7 +163,7 @@ class SegmentTraining(StepTraining):
     segment_frames: int = 0
 
     def __post_init__(self) -> None:
-        """Checks the ranges."""
+        """Check the ranges."""
         super().__post_init__()
         if self.segment_frames != 0 and self.segment_frames < 2:
             raise ValueError("segment_frames is 0 for whole utterances, or 2 and more: one frame predicts another")
@@ -171,10 +181,9 @@ class PredictorTraining(SegmentTraining):
     phase_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        """Checks the ranges."""
+        """Check the ranges."""
         super().__post_init__()
-        if self.phase_weight < 0:
-            raise ValueError("phase_weight must be 0 or more")
+        check_fields(self, phase_weight="[0, inf)")
 
 
 @dataclass(frozen=True)
@@ -196,12 +205,12 @@ class NoteTraining(SegmentTraining):
     validation_s: float = 60.0
 
     def __post_init__(self) -> None:
-        """Checks the ranges."""
+        """Check the ranges."""
         super().__post_init__()
         if self.segment_frames == 0:
             raise ValueError("segment_frames must be set: recordings are too long to be learnt from whole")
-        if min(self.onset_weight, self.offset_weight, self.velocity_weight, self.validation_s) < 0:
-            raise ValueError("onset_weight, offset_weight, velocity_weight and validation_s must be 0 or more")
+        names = ("onset_weight", "offset_weight", "velocity_weight", "validation_s")
+        check_fields(self, **dict.fromkeys(names, "[0, inf)"))
         _check_shares(self.shares)
 
 
@@ -221,10 +230,9 @@ class SequenceTraining(StepTraining):
     solved: float = 0.1
 
     def __post_init__(self) -> None:
-        """Checks the ranges."""
+        """Check the ranges."""
         super().__post_init__()
-        if not 0 <= self.smoothing < 1 or not 0 <= self.solved < 1:
-            raise ValueError("smoothing and solved lie in [0, 1)")
+        check_fields(self, smoothing="[0, 1)", solved="[0, 1)")
         if self.optimizer == "rmsprop" and self.weight_decay:
             raise ValueError("weight_decay belongs to optimizer = 'adamw'; leave it out")
 
@@ -232,15 +240,3 @@ class SequenceTraining(StepTraining):
 def _check_shares(shares: list[float]) -> None:
     if shares and (min(shares) < 0 or abs(sum(shares) - 1) > 1e-6):
         raise ValueError(f"shares are parts of 1, not {shares}")
-
-
-def _check_learning(settings: TrainConfig | StepTraining) -> None:
-    """Checks the ranges of what both kinds of training have."""
-    if not 0 <= settings.ema_decay < 1:
-        raise ValueError(f"ema_decay lies in [0, 1), not {settings.ema_decay}")
-    if settings.learning_rate <= 0:
-        raise ValueError(f"learning_rate must be positive, not {settings.learning_rate}")
-    if settings.unitary_rate is not None and settings.unitary_rate <= 0:
-        raise ValueError(f"unitary_rate must be positive, not {settings.unitary_rate}")
-    if min(settings.weight_decay, settings.patience) < 0:
-        raise ValueError("weight_decay and patience must be 0 or more")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,18 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.datasets import StoreFrames
-from ..data.store import Store
 from ..data.windows import Sampler, mixed
 from ..models import TranscriberNetwork
 from ..models.window_blocks import BATCH_FRAMES
 from ..music.metrics import PooledPrecision
 from .distributed import pooled_score, summed
-from .experiments import Experiment, TrainConfig
-from .loop import Corpora, RankInfo, Task, run
-from .machine import check_compiler
-from .runs import windows_in
+from .experiments import Experiment
+from .loop import Corpora, RankInfo, Task
+from .runs import seen_by
+from .settings import TrainConfig
 
-__all__ = ["TranscriberTask", "fit"]
+__all__ = ["TranscriberTask", "WindowData"]
 
 
 class TranscriberTask(Task):
@@ -51,7 +49,7 @@ class TranscriberTask(Task):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Goes on counting the windows."""
-        self._windows_seen = windows_in(checkpoint, self.settings)
+        self._windows_seen = seen_by(checkpoint, self.experiment) or 0
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Gives the binary cross-entropy of a batch of windows."""
@@ -77,10 +75,13 @@ class TranscriberTask(Task):
         self._precision, self._error = PooledPrecision(), [0.0, 0]
 
 
-class _Music(Corpora):
+class WindowData(Corpora):
+    """Training and validation data of a transcriber of single windows; see :class:`audiocx.train.loop.Corpora`."""
+
     experiment: Experiment
 
     def sampler(self, batch_size: int, place: RankInfo) -> Sampler:
+        """Return the sampler of training batches; see :meth:`audiocx.train.loop.Corpora.sampler`."""
         settings = self.experiment.train
         return mixed(
             self.train,
@@ -96,43 +97,10 @@ class _Music(Corpora):
         )
 
     def validated(self, place: RankInfo) -> Iterator[StoreFrames]:
+        """Yield the validation data; see :meth:`audiocx.train.loop.Corpora.validated`."""
         window_samples, hop_samples = (
             self.experiment.model.window_samples,
             self.experiment.train.validation_hop_samples,
         )
         for store in self.validation:
             yield StoreFrames(store, window_samples, hop_samples, BATCH_FRAMES, place.rank, place.ranks)
-
-
-def fit(
-    experiment: Experiment,
-    train: Store | Sequence[Store],
-    validation: Store | Sequence[Store],
-    folder: str | Path,
-    resume: bool = True,
-    compile: bool = True,
-    **machine: Any,
-) -> Path:
-    """Trains, or goes on training, a transcriber.
-
-    Args:
-        experiment: What to train and how.
-        train: Store to learn from, or several, each with its share of ``experiment.train.shares``.
-        validation: Store to choose the best weights by, or several, whose frames count together.
-        folder: The run; made when missing.
-        resume: Goes on from the folder's ``last.ckpt`` when there is one.
-        compile: Compiles the network (needs a C++ compiler on the CPU).
-        machine: ``accelerator``, ``devices``, ``num_nodes``, ``precision`` and ``progress``, as of
-            :func:`audiocx.train.loop.run`.
-
-    Returns:
-        The checkpoint with the highest validation AP.
-
-    Raises:
-        ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices or the
-            corpora, the network to start from is another, or there is no C++ compiler to compile with.
-        CheckpointError: The network to start from cannot be loaded.
-    """
-    if compile:
-        check_compiler()
-    return run(TranscriberTask, _Music(experiment, train, validation), folder, resume, compile=compile, **machine)

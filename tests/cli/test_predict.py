@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 import audiocx
+from audiocx.api import load_predictor
 from audiocx.cli import PREDICTION_FORMATS, main
-from audiocx.speech.predictor import load_predictor
 
 SineFile = Callable[..., Path]
 ROOT = Path(audiocx.__file__).parents[1]

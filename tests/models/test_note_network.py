@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from audiocx.models import NoteConfig, NoteNetwork, build, folded
+from audiocx.kinds import build
+from audiocx.models import NoteConfig, NoteNetwork, folded
 from audiocx.nn import ComplexBatchNorm, ComplexConv2d, StandardizedComplexConv2d, StandardizedConv2d
 
 GRID = {"sample_rate": 8000, "hop_samples": 64, "windows": [512, 128], "outputs": 24, "lowest_note": 60}

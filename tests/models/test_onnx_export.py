@@ -13,9 +13,11 @@ import torch
 from tiny_notes import HOP, RATE, recording
 
 from audiocx import checkpoints
+from audiocx.api import load_transcriber
 from audiocx.cli import main
 from audiocx.errors import CheckpointError, ConfigError
-from audiocx.models import TranscriberConfig, build, onnx_export
+from audiocx.kinds import build
+from audiocx.models import TranscriberConfig, onnx_export
 from audiocx.models.note_blocks import infer_notes
 from audiocx.music.window_decoding import WindowDecodeSettings
 
@@ -37,7 +39,7 @@ def test_windows_give_the_same_probabilities(tmp_path: Path, capsys: pytest.Capt
     with torch.no_grad():
         list(network.modules())[-1].bias.zero_()  # in doubt, so that differences show
     settings = WindowDecodeSettings(threshold=0.3)
-    folder = checkpoints.export(network, tmp_path / "small", settings, 64, "small", half=False)
+    folder = checkpoints.save_checkpoint(network, tmp_path / "small", decode=settings, hop_samples=64, half=False)
     path = tmp_path / "small.onnx"
     assert main(["export", str(folder), "-o", str(path)]) == 0
     assert capsys.readouterr().out.startswith(f"{path}: ")
@@ -58,7 +60,7 @@ def test_windows_give_the_same_probabilities(tmp_path: Path, capsys: pytest.Capt
 
 @needs_onnx
 def test_recordings_of_any_length_give_the_same_evidence(tmp_path: Path, tiny_notes: Path) -> None:
-    ran = session(onnx_export.export_onnx(tiny_notes, tmp_path / "notes.onnx"))
+    ran = session(onnx_export.export_onnx(checkpoints.load_checkpoint(tiny_notes), tmp_path / "notes.onnx"))
     network = checkpoints.load_checkpoint(tiny_notes).network
     for length in (HOP - 1, 20 * HOP, 37 * HOP + 1):
         samples = recording(length)
@@ -82,10 +84,12 @@ def test_what_cannot_be_exported(
     path = tmp_path / "it.onnx"
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"needs onnx, .*audiocx\[onnx\]"):
-        onnx_export.export_onnx(tiny_checkpoint, path)
+        onnx_export.export_onnx(checkpoints.load_checkpoint(tiny_checkpoint), path)
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: True)
+    with pytest.raises(ConfigError, match="tiny-predictor cannot be exported"):
+        onnx_export.export_onnx(checkpoints.load_checkpoint(tiny_predictor), path)
     with pytest.raises(CheckpointError, match="tiny-predictor predicts speech"):
-        onnx_export.export_onnx(tiny_predictor, path)
+        load_transcriber(tiny_predictor, "cpu")
     assert not list(tmp_path.iterdir())
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiocx.models import PredictorConfig, PredictorNetwork, build
+from audiocx.kinds import build
+from audiocx.models import PredictorConfig, PredictorNetwork
 from audiocx.models.predictor_network import _compressed, _expanded
 from audiocx.stft import BINS, log_power_db, stft
 
@@ -20,11 +21,11 @@ SMALL = [
     PredictorConfig(complex=False, hidden=3, layers=2, front_end="compressed", level=True, position=1),
     PredictorConfig(complex=False, hidden=3, front_end="compressed", level=True, skip=True),
     PredictorConfig("lstm", complex=False, hidden=5, layers=2, front_end="compressed"),
-    PredictorConfig(hidden=3, front_end="advance", level=True, skip=True, ahead=3),
-    PredictorConfig(complex=False, hidden=3, front_end="advance", skip=True, ahead=2),
-    PredictorConfig("lstm", complex=False, hidden=5, front_end="advance", ahead=2),
+    PredictorConfig(hidden=3, front_end="increment", level=True, skip=True, ahead=3),
+    PredictorConfig(complex=False, hidden=3, front_end="increment", skip=True, ahead=2),
+    PredictorConfig("lstm", complex=False, hidden=5, front_end="increment", ahead=2),
     PredictorConfig("urnn", hidden=5),
-    PredictorConfig("urnn", hidden=4, layers=2, front_end="advance", ahead=2),
+    PredictorConfig("urnn", hidden=4, layers=2, front_end="increment", ahead=2),
     PredictorConfig("cgrnn", hidden=4),
     PredictorConfig("cgrnn", hidden=3, layers=2, front_end="compressed", ahead=2),
 ]
@@ -121,8 +122,8 @@ def test_compressed_extremes_are_finite() -> None:
 
 
 @pytest.mark.parametrize("frequency_hz", [500.0, 1012.3, 3000.0])
-def test_what_repeats_its_advance_foretells_a_tone(frequency_hz: float) -> None:
-    config = PredictorConfig(hidden=2, front_end="advance", skip=True, ahead=4)
+def test_repeating_the_phase_increment_predicts_a_tone(frequency_hz: float) -> None:
+    config = PredictorConfig(hidden=2, front_end="increment", skip=True, ahead=4)
     repeats = network(config)
     with torch.no_grad():
         for parameter in repeats.core.parameters():
@@ -133,7 +134,7 @@ def test_what_repeats_its_advance_foretells_a_tone(frequency_hz: float) -> None:
     forecast, _ = repeats.forecast(tone)
     for ahead in range(4):
         true = tone[:, 2 + ahead :]
-        # The first frame's advance is not known yet.
+        # The first frame's increment is not known yet.
         predicted = forecast[:, 1 : 1 + true.shape[1], ahead]
         assert (predicted - true).abs().max() < 1e-2 * true.abs().max()
 

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from audiocx import checkpoints
-from audiocx.models import TranscriberConfig, TranscriberNetwork, build, folded
+from audiocx.kinds import build
+from audiocx.models import TranscriberConfig, TranscriberNetwork, folded
 from audiocx.models.recurrent import FrameStates
 from audiocx.models.window_blocks import frame_probabilities
-from audiocx.music.window_decoding import WindowDecodeSettings
 from audiocx.nn.functional import to_complex
 from audiocx.optim import unitary_parameters
 
@@ -142,9 +142,9 @@ def test_a_window_is_heard_alone_and_folded_or_not(settings: dict[str, Any]) -> 
 
 def test_a_checkpoint_of_it_runs_over_a_recording(tmp_path: Path) -> None:
     network = small(bidirectional=True).eval()
-    folder = checkpoints.export(network, tmp_path / "it", WindowDecodeSettings(), 300, "")
+    folder = checkpoints.save_checkpoint(network, tmp_path / "it", hop_samples=300)
     opened = checkpoints.load_checkpoint(folder)
-    assert isinstance(opened, checkpoints.TranscriberCheckpoint) and opened.network.config == network.config
+    assert opened.hop_samples == 300 and opened.network.config == network.config
     samples = np.random.default_rng(0).uniform(-0.1, 0.1, 2000).astype(np.float32)
     windows = np.stack([np.pad(samples, 512)[centre : centre + 1024] for centre in range(0, 2000, 300)])
     with torch.inference_mode():

@@ -12,7 +12,8 @@ from recipe_runs import RECIPES
 from torch import nn
 from torch.testing import assert_close
 
-from audiocx.models import TranscriberConfig, TranscriberNetwork, build, folded
+from audiocx.kinds import build
+from audiocx.models import TranscriberConfig, TranscriberNetwork, folded
 from audiocx.models.residual import (
     WIDTHS,
     ImaginaryInput,

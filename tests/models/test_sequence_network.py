@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from audiocx.models import SequenceConfig, build
+from audiocx.kinds import build
+from audiocx.models.sequence_network import SequenceConfig
 from audiocx.nn import GatedRNN, UnitaryRNN
 from audiocx.optim import unitary_parameters
 

@@ -74,7 +74,8 @@ def test_chosen_moments_may_come_in_any_order_and_twice() -> None:
 
 
 def test_a_real_network_agrees_with_itself() -> None:
-    from audiocx.models import TranscriberConfig, build
+    from audiocx.kinds import build
+    from audiocx.models import TranscriberConfig
 
     network = build(TranscriberConfig(window_samples=256)).eval()
     samples = np.random.default_rng(0).uniform(-1, 1, 700).astype(np.float32)

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.testing import assert_close
 
-from audiocx.models import TranscriberConfig, TranscriberNetwork, build, folded
+from audiocx.kinds import build
+from audiocx.models import TranscriberConfig, TranscriberNetwork, folded
 from audiocx.models.window_network import OUTPUT_BIAS, _MaxPool
 from audiocx.nn import ComplexBatchNorm, CReLU, ModReLU, ZReLU
 from audiocx.nn.functional import to_channels, to_complex

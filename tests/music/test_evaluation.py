@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,10 @@ import pytest
 import soundfile
 
 from audiocx.api import load_transcriber
-from audiocx.music.evaluation import LabelledOutputs, infer_labelled, scorable, tune_decoding
+from audiocx.music.evaluation import WINDOW_TUNING, LabelledOutputs, infer_labelled, scorable, tune_decoding
 from audiocx.music.metrics import evaluate
-from audiocx.music.transcriber import ModelOutputs
-from audiocx.music.window_decoding import WindowDecodeSettings, decode_probabilities
+from audiocx.music.window_decoding import WindowDecodeSettings
+from audiocx.music.window_transcriber import WindowOutputs
 from audiocx.notes import Note
 
 RATE = 50.0
@@ -27,15 +26,15 @@ def heard(peak: float) -> LabelledOutputs:
         onsets[first, note.midi_note - 21] = 20.0
     probabilities[20:40, 20] = peak / 3
     onsets[20, 20] = 20.0
-    found = partial(decode_probabilities, probabilities, RATE, onsets=onsets, loudness_db=onsets - 30)
-    return LabelledOutputs("made up", ModelOutputs(probabilities, RATE, 21, found), notes)
+    outputs = WindowOutputs(probabilities, RATE, 21, onset_strength_db=onsets, loudness_db=onsets - 30)
+    return LabelledOutputs("made up", outputs, notes)
 
 
 def test_tuning_finds_a_threshold_between_the_true_and_the_false_notes() -> None:
     recording = heard(peak=0.24)
     blind = evaluate([scorable(recording, WindowDecodeSettings())]).overall
     assert blind["note_f1"] == 0
-    settings, figure = tune_decoding([recording], WindowDecodeSettings())
+    settings, figure = tune_decoding([recording], WindowDecodeSettings(), WINDOW_TUNING)
     assert 0.08 < settings.threshold < 0.24 and figure > 0.95
     scores = evaluate([scorable(recording, settings)]).overall
     assert scores["note_f1"] == 1 and scores["note_offset_f1"] == 1
@@ -44,13 +43,13 @@ def test_tuning_finds_a_threshold_between_the_true_and_the_false_notes() -> None
 
 def test_several_processes_tune_alike() -> None:
     recordings = [heard(peak=0.24), heard(peak=0.3), heard(peak=0.5)]
-    alone = tune_decoding(recordings, WindowDecodeSettings(), rounds=1)
-    assert tune_decoding(recordings, WindowDecodeSettings(), rounds=1, workers=2) == alone
+    alone = tune_decoding(recordings, WindowDecodeSettings(), WINDOW_TUNING, rounds=1)
+    assert tune_decoding(recordings, WindowDecodeSettings(), WINDOW_TUNING, rounds=1, workers=2) == alone
 
 
 def test_tuning_keeps_what_it_cannot_better() -> None:
     start = WindowDecodeSettings(threshold=0.37)
-    settings, figure = tune_decoding([heard(peak=0.9)], start)
+    settings, figure = tune_decoding([heard(peak=0.9)], start, WINDOW_TUNING)
     assert settings.threshold == 0.37 and figure > 0.95
 
 

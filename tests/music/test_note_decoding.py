@@ -7,7 +7,6 @@ import itertools
 import json
 import time
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import pytest
@@ -16,9 +15,9 @@ import torch
 from audiocx.config import from_dict, to_dict
 from audiocx.data import segments
 from audiocx.errors import ConfigError
-from audiocx.music.evaluation import LabelledOutputs, tune_decoding
+from audiocx.music.evaluation import NOTE_TUNING, LabelledOutputs, tune_decoding
 from audiocx.music.note_decoding import NoteDecodeSettings, NoteOutputs, decode_notes
-from audiocx.music.transcriber import ModelOutputs
+from audiocx.music.note_transcriber import NoteModelOutputs
 from audiocx.notes import Note
 
 RATE = 11025 / 128
@@ -258,7 +257,7 @@ def test_broken_evidence_is_refused() -> None:
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(NoteDecodeSettings)])
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "0.5", True])
 def test_settings_out_of_range_are_refused(name: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=f"{name} must be a number from 0 to 1"):
+    with pytest.raises(ConfigError, match=rf"{name} must be a number in \[0, 1\]"):
         NoteDecodeSettings(**{name: value})  # type: ignore[arg-type]
 
 
@@ -280,9 +279,9 @@ def test_tuning_finds_a_threshold_between_the_true_and_the_false_notes() -> None
         true, false = targets(notes, 400), targets(others, 400)
         onsets = np.maximum(0.3 * true.onsets, 0.1 * false.onsets)
         curves = true._replace(onsets=onsets)
-        evidence = ModelOutputs(curves.frames, RATE, 21, partial(decode_notes, curves, RATE), curves.onsets)
+        evidence = NoteModelOutputs(curves.frames, RATE, 21, curves.onsets, curves.offsets, curves.velocities)
         pieces.append(LabelledOutputs("made up", evidence, notes))
-    assert tune_decoding(pieces, NoteDecodeSettings(), rounds=0) == (NoteDecodeSettings(), 0.0)
-    settings, figure = tune_decoding(pieces, NoteDecodeSettings(), rounds=1)
+    assert tune_decoding(pieces, NoteDecodeSettings(), NOTE_TUNING, rounds=0) == (NoteDecodeSettings(), 0.0)
+    settings, figure = tune_decoding(pieces, NoteDecodeSettings(), NOTE_TUNING, rounds=1)
     assert 0.1 < settings.onset_threshold <= 0.3 and figure == pytest.approx(1.5)
-    assert tune_decoding(pieces, settings, workers=2, rounds=0) == (settings, figure)
+    assert tune_decoding(pieces, settings, NOTE_TUNING, workers=2, rounds=0) == (settings, figure)

@@ -108,7 +108,7 @@ def test_times_are_the_recordings_whatever_its_tuning(transcriber: NoteTranscrib
 
 def test_there_is_one_hop(transcriber: NoteTranscriber) -> None:
     samples = recording(LENGTH)
-    with pytest.raises(ConfigError, match="tiny-notes hears a frame every 64 samples, not 32; leave out the hop"):
+    with pytest.raises(ConfigError, match="tiny-notes has a frame every 64 samples, not 32; leave out the hop"):
         transcriber.transcribe(samples, RATE, hop_samples=32)
     assert transcriber.transcribe(samples, RATE, hop_samples=HOP).notes == transcriber.transcribe(samples, RATE).notes
 

@@ -20,7 +20,8 @@ from audiocx.data.corpora import musicnet
 from audiocx.data.frame_grids import paper_frames
 from audiocx.data.store import prepare
 from audiocx.errors import ConfigError
-from audiocx.models import NoteConfig, build
+from audiocx.kinds import build
+from audiocx.models import NoteConfig
 from audiocx.models.note_blocks import infer_notes, probabilities_at
 from audiocx.music.evaluation import infer_labelled, scorable
 from audiocx.music.metrics import average_precision, evaluate
@@ -65,7 +66,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 def assert_whole(run: Path, folder: Path, printed: str, names: list[str]) -> str:
     """Sees that a checkpoint is its run's and scored under the names given; gives its model card."""
     opened, experiment = checkpoints.load_checkpoint(folder), read_experiment(run)
-    assert isinstance(opened, checkpoints.NoteCheckpoint) and opened.network.config == experiment.model
+    assert opened.kind.name == "notes" and opened.network.config == experiment.model
     theirs, ours = load_network(run / "best.ckpt", experiment.model), checkpoints.load_network(folder)
     # Rounded to 16 bits.
     torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=1e-3, atol=1e-4)

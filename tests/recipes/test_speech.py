@@ -19,7 +19,8 @@ from audiocx.config import to_dict
 from audiocx.data.corpora import librispeech, timit
 from audiocx.data.corpora.speech import Utterance
 from audiocx.io import audio
-from audiocx.models import PredictorConfig, build
+from audiocx.kinds import build
+from audiocx.models import PredictorConfig
 from audiocx.plots import piano_roll
 from audiocx.recipe import speech_score, speech_table
 from audiocx.speech.metrics import resynthesize, segmental_snr_db

@@ -13,7 +13,7 @@ from recipe_runs import RECIPES, TRAINING, refusal, run_script
 from speech_lookalike import write_librispeech
 
 from audiocx import checkpoints
-from audiocx.speech.predictor import load_predictor
+from audiocx.api import load_predictor
 from audiocx.train.runs import load_network, read_experiment
 
 SIZES: dict[str, Any] = {

@@ -14,7 +14,8 @@ import torch
 from matplotlib.axes import Axes
 from recipe_runs import RECIPES, refusal, run_script
 
-from audiocx.models import SequenceConfig, build
+from audiocx.kinds import build
+from audiocx.models.sequence_network import SequenceConfig
 from audiocx.plots import piano_roll
 from audiocx.recipe.sequence_table import Group, picture, table
 from audiocx.train.experiments import ProblemConfig, SequenceExperiment, read_experiment_toml

@@ -13,18 +13,20 @@ from torch import Tensor
 
 import audiocx
 from audiocx import checkpoints
+from audiocx.api import load_predictor
 from audiocx.errors import AudioError, CheckpointError, ConfigError
-from audiocx.models import PredictorConfig, PredictorNetwork, build
+from audiocx.kinds import build
+from audiocx.models import PredictorConfig, PredictorNetwork
 from audiocx.speech.concealment import Forecast, conceal, fill, forecast_by, partway, plot, turning
 from audiocx.speech.gaps import spans, touched_frames
-from audiocx.speech.predictor import Predictor, load_predictor
+from audiocx.speech.predictor import Predictor
 from audiocx.stft import stft
 
 Gaps = list[tuple[float, float]]
 
 
-def repeating(front_end: Any = "advance", ahead: int = 5, weight: float = 1.0) -> PredictorNetwork:
-    """A network that gives level and advance of the last frame again, the level raised to the power of the weight."""
+def repeating(front_end: Any = "increment", ahead: int = 5, weight: float = 1.0) -> PredictorNetwork:
+    """A network that repeats the last frame's level, raised to the power of the weight, and its phase increment."""
     network = build(PredictorConfig(hidden=2, front_end=front_end, skip=True, ahead=ahead)).eval()
     with torch.no_grad():
         for parameter in network.parameters():
@@ -36,7 +38,7 @@ def repeating(front_end: Any = "advance", ahead: int = 5, weight: float = 1.0) -
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints") / "repeating"
-    return checkpoints.export_predictor(repeating(), folder, "repeats", {})
+    return checkpoints.save_checkpoint(repeating(), folder, description="repeats")
 
 
 def tones(rate: int = 8000, duration_s: float = 1.0) -> np.ndarray:
@@ -130,13 +132,13 @@ def test_the_network_goes_on_from_the_frames_it_made_to_the_intact_ones() -> Non
 # What networks make of it.
 
 
-@pytest.mark.parametrize("front_end", ["advance", "compressed", "linear"])
+@pytest.mark.parametrize("front_end", ["increment", "compressed", "linear"])
 @pytest.mark.parametrize("gaps", [pytest.param(gaps, id=name) for name, gaps in CASES.items()])
 def test_steady_tones_go_on(gaps: Gaps, front_end: str) -> None:
     """A network without phases of its own has every bin go on turning."""
     true = tones()
     lost = without(true, gaps)
-    concealed = fill(lost, 8000, gaps, forecast_by(repeating(front_end, 5 if front_end == "advance" else 1)))
+    concealed = fill(lost, 8000, gaps, forecast_by(repeating(front_end, 5 if front_end == "increment" else 1)))
     assert_untouched(concealed, lost, gaps, 8000)
     assert error_in(concealed, true, gaps) < 0.05
     assert np.abs(concealed - true).max() < 0.1  # fades do no harm
@@ -231,7 +233,7 @@ def test_no_frame_is_louder_than_the_last_intact_one() -> None:
     assert np.linalg.norm(heard) < 1.2 * np.linalg.norm(tones()[3200:3968])
 
 
-@pytest.mark.parametrize("front_end", ["advance", "linear"])
+@pytest.mark.parametrize("front_end", ["increment", "linear"])
 def test_an_untrained_network_does_no_harm_elsewhere(front_end: Any) -> None:
     torch.manual_seed(0)
     network = build(PredictorConfig(hidden=3, front_end=front_end, ahead=2)).eval()

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 import audiocx
 from audiocx import checkpoints
-from audiocx.api import Transcriber, load_transcriber
+from audiocx.api import Transcriber, load_predictor, load_transcriber
 from audiocx.errors import AudioError, CheckpointError, ConfigError, OutputError
 from audiocx.io import audio
 from audiocx.speech import predictor
-from audiocx.speech.predictor import Predictor, load_predictor
+from audiocx.speech.predictor import Predictor
 from audiocx.stft import BINS, SPEECH_RATE, frame_count, log_power_db, stft
 
 ROOT = Path(audiocx.__file__).parents[1]

@@ -29,10 +29,9 @@ from audiocx.data.augment import AugmentConfig
 from audiocx.data.datasets import StoreFrames
 from audiocx.data.windows import mixed
 from audiocx.errors import ConfigError
-from audiocx.models import build
+from audiocx.kinds import build
 from audiocx.models.window_blocks import BATCH_FRAMES
 from audiocx.music.metrics import average_precision
-from audiocx.music.window_decoding import WindowDecodeSettings
 from audiocx.train.experiments import Experiment
 from audiocx.train.runs import load_network, windows_seen
 from audiocx.train.windows import TranscriberTask
@@ -83,7 +82,7 @@ def started_from(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     torch.manual_seed(7)
     network = build(MODEL)
     folder = tmp_path_factory.mktemp("checkpoints") / "begin"
-    checkpoints.export(network, folder, WindowDecodeSettings(), 64, "", half=False)
+    checkpoints.save_checkpoint(network, folder, half=False)
     return SimpleNamespace(network=network, folder=folder)
 
 

@@ -30,10 +30,10 @@ from training_runs import (
 from audiocx import checkpoints
 from audiocx.data.segments import StoreRecordings
 from audiocx.errors import ConfigError, DataError
-from audiocx.models import NoteNetwork, PredictorNetwork, TranscriberNetwork, build
+from audiocx.kinds import build
+from audiocx.models import NoteNetwork, PredictorNetwork, TranscriberNetwork
 from audiocx.models.note_blocks import infer_notes
 from audiocx.music.metrics import average_precision
-from audiocx.music.note_decoding import NoteDecodeSettings
 from audiocx.train.experiments import Experiment, NoteExperiment
 from audiocx.train.notes import NoteTask
 from audiocx.train.runs import frames_seen, load_network, open_trained, read_experiment
@@ -96,7 +96,7 @@ def test_another_experiment_is_kept_out_of_the_folder(stores: Stores, whole_run:
 
 def test_training_starts_from_a_checkpoints_weights(stores: Stores, tmp_path: Path) -> None:
     network = build(NOTE_MODEL)
-    folder = checkpoints.export_notes(network, tmp_path / "begin", NoteDecodeSettings(), "", half=False)
+    folder = checkpoints.save_checkpoint(network, tmp_path / "begin", half=False)
     begun: list[dict[str, torch.Tensor]] = []
 
     def record(task: NoteTask, *_: object) -> None:
@@ -118,7 +118,7 @@ def test_a_run_and_a_checkpoint_open_as_what_they_are(whole_run: SimpleNamespace
     trained, full = open_trained(str(whole_run.folder), NoteNetwork), load_network(whole_run.best, NOTE_MODEL)
     assert (trained.name, trained.windows, trained.frames) == ("whole", None, 3 * EPOCH_STEPS * 4 * 32)
     assert trained.parameters == sum(p.numel() for p in full.parameters())
-    shipped = checkpoints.export_notes(full, tmp_path / "shipped", NoteDecodeSettings(), "", {"frames": 7}, half=False)
+    shipped = checkpoints.save_checkpoint(full, tmp_path / "shipped", figures={"frames": 7}, half=False)
     again = open_trained(str(shipped), TranscriberNetwork, NoteNetwork)
     assert (again.name, again.frames, again.parameters) == ("shipped", 7, trained.parameters)
     samples = 0.1 * torch.randn(1, 40 * 64 + 512)

@@ -30,7 +30,8 @@ from training_runs import (
 from audiocx import checkpoints
 from audiocx.data.utterances import SegmentSampler, UtteranceSampler
 from audiocx.errors import ConfigError, DataError
-from audiocx.models import PredictorConfig, PredictorNetwork, TranscriberNetwork, build
+from audiocx.kinds import build
+from audiocx.models import PredictorConfig, PredictorNetwork, TranscriberNetwork
 from audiocx.speech.metrics import SpectralError
 from audiocx.stft import log_power_db, stft
 from audiocx.train.experiments import Experiment, PredictorExperiment
@@ -112,7 +113,7 @@ def test_a_phase_is_off_by_a_quarter_or_half_a_turn() -> None:
 
 
 def test_phases_are_learnt_where_they_count() -> None:
-    model = PredictorConfig(hidden=4, front_end="advance", skip=True, ahead=3)
+    model = PredictorConfig(hidden=4, front_end="increment", skip=True, ahead=3)
     task, batch, errors = task_of(model, phase_weight=50.0, learning_rate=1e-2), tones(), []
     optimizer = torch.optim.Adam(task.network.parameters(), 1e-2)
     for _ in range(40):
@@ -288,7 +289,7 @@ def test_gradients_are_clipped(stores: Stores, tmp_path: Path, monkeypatch: pyte
 
 def test_training_starts_from_a_checkpoints_weights(stores: Stores, tmp_path: Path) -> None:
     network = build(MODEL)
-    folder = checkpoints.export_predictor(network, tmp_path / "begin", "")
+    folder = checkpoints.save_checkpoint(network, tmp_path / "begin")
     begun: list[dict[str, torch.Tensor]] = []
 
     def record(task: PredictorTask, *_: Any) -> None:
@@ -316,7 +317,7 @@ def test_a_run_and_a_checkpoint_open_as_what_they_are(
     trained = open_trained(str(whole_run.folder), PredictorNetwork)
     assert (trained.name, trained.windows, trained.frames) == ("whole", None, 3 * EPOCH_STEPS * 4 * 16)
     assert not trained.network.training and trained.parameters == sum(p.numel() for p in trained.network.parameters())
-    shipped = checkpoints.export_predictor(trained.network, tmp_path / "shipped", "", {"frames": 7})
+    shipped = checkpoints.save_checkpoint(trained.network, tmp_path / "shipped", figures={"frames": 7})
     again = open_trained(str(shipped))
     assert (again.name, again.frames, again.parameters) == ("shipped", 7, trained.parameters)
     assert_same(dict(again.network.state_dict()), dict(trained.network.state_dict()))

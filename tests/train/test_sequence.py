@@ -13,12 +13,13 @@ from training_runs import QUICK, assert_same, checkpoint, killed_at, logged
 from audiocx.config import to_dict
 from audiocx.data.sequences import VALIDATION_BATCHES, AddingProblem, ProblemSampler, validation_sampler
 from audiocx.errors import ConfigError, TrainingError
-from audiocx.models import SequenceConfig
+from audiocx.models.sequence_network import SequenceConfig
 from audiocx.optim import StiefelAdamW, StiefelRMSprop
 from audiocx.plots.learning_curves import read_curves
+from audiocx.train import loop
 from audiocx.train.experiments import ProblemConfig, SequenceExperiment, experiment_of
 from audiocx.train.runs import load_network, open_trained, read_experiment
-from audiocx.train.sequence import SequenceTask, fit_sequences
+from audiocx.train.sequence import SequenceTask
 from audiocx.train.settings import SequenceTraining
 
 EPOCH_STEPS = 5
@@ -33,7 +34,7 @@ def with_training(**changes: Any) -> SequenceExperiment:
 
 
 def fit(folder: Path, experiment: SequenceExperiment = EXPERIMENT, **options: Any) -> Path:
-    return fit_sequences(experiment, folder, **{**QUICK, **options})
+    return loop.fit(experiment, (), (), folder, **{**QUICK, **options})
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +138,8 @@ def test_optimisers() -> None:
         ("problem", {"length": 1}, "length must be 2 or more, not 1"),
         ("problem", {"name": "memory"}, "the memory problem takes inputs = 10 and outputs = 9"),
         ("model", {"layer": "lstm"}, "layer is one of 'cgrnn', 'urnn', 'gru', not 'lstm'"),
-        ("train", {"solved": 1.0}, "smoothing and solved lie in"),
-        ("train", {"smoothing": 1.0}, "smoothing and solved lie in"),
+        ("train", {"solved": 1.0}, "solved must be a number in"),
+        ("train", {"smoothing": 1.0}, "smoothing must be a number in"),
         ("train", {"weight_decay": 0.1}, "weight_decay belongs to optimizer = 'adamw'"),
     ],
 )

@@ -17,7 +17,7 @@ LABEL_ENDINGS = (".tsv", ".txt", ".csv", ".mid", ".midi")
 
 
 def find_audio(folder: str | Path) -> list[Path]:
-    """Lists the recordings in any folder.
+    """List the recordings in any folder.
 
     Args:
         folder: Searched with its subfolders.
@@ -37,7 +37,7 @@ def find_audio(folder: str | Path) -> list[Path]:
 
 
 def find_labels(audio: Path) -> Path | None:
-    """Finds the label file that belongs to a recording.
+    """Find the label file that belongs to a recording.
 
     Args:
         audio: The recording.
@@ -53,7 +53,7 @@ def find_labels(audio: Path) -> Path | None:
 
 
 def find_labelled(folder: str | Path) -> list[tuple[Path, Path]]:
-    """Lists the recordings of any folder that have labels beside them.
+    """List the recordings of any folder that have labels beside them.
 
     Args:
         folder: Searched with its subfolders.
@@ -74,7 +74,7 @@ def find_labelled(folder: str | Path) -> list[tuple[Path, Path]]:
 
 
 def read_labels(path: str | Path) -> list[Note]:
-    """Reads the notes of a recording.
+    """Read the notes of a recording.
 
     Args:
         path: A .tsv or .txt table (times in seconds; headings, which begin with a letter, may stand above it, and

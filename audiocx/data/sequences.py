@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .windows import draw_seed
+from .windows import batch_seed
 
 __all__ = ["PROBLEMS", "AddingProblem", "MemoryProblem", "Problem", "ProblemSampler", "validation_sampler"]
 
@@ -182,7 +182,7 @@ class ProblemSampler:
         Returns:
             What :meth:`Problem.draw` gives, of this process.
         """
-        generator = torch.Generator(self.device).manual_seed(draw_seed(self.seed, 0, batch))
+        generator = torch.Generator(self.device).manual_seed(batch_seed(self.seed, 0, batch))
         sequences, targets = self.problem.draw(self._whole, generator)
         return sequences[self._mine], targets[self._mine]
 

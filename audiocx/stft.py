@@ -1,9 +1,10 @@
-"""The short-time Fourier transform of speech, and its log magnitude.
+"""The short-time Fourier transform of speech, its inverse, and log power spectra.
 
-Frames of 256 samples under a periodic Hann window, every 128 samples; 256 zeros stand before the first sample and
-after the last, and nothing is centred: frame t covers samples 128 (t - 2) to 128 (t - 2) + 255. Frame 0 is silence.
+Frames of 256 samples with a periodic Hann window and a hop of 128 samples. The signal is padded with 256 zeros on
+either side: frame t covers samples 128 (t - 2) to 128 (t - 2) + 255, and frame 0 is silent.
 
-Source: Wisdom et al., "Full-Capacity Unitary Recurrent Neural Networks", 2016, section 5.3; DCN, section 4.3.
+Source: S. Wisdom et al., "Full-Capacity Unitary Recurrent Neural Networks", 2016, section 5.3; C. Trabelsi et al.,
+"Deep complex networks", ICLR 2018, section 4.3.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ SPEECH_RATE = 8000  # Hz
 FRAME_SAMPLES = 256
 HOP_SAMPLES = FRAME_SAMPLES // 2
 BINS = FRAME_SAMPLES // 2 + 1
-# The power under which everything counts as silence: -50 dB, where a sinusoid of amplitude 1 has 36 dB.
+# Power floor of log spectra: -50 dB, where a sinusoid of amplitude 1 has 36 dB.
 FLOOR_POWER = 1e-5
 SILENCE_DB = 10 * math.log10(FLOOR_POWER)
 
 
 def frame_count(samples: int) -> int:
-    """Tells how many frames a signal has.
+    """Return the number of frames of a signal.
 
     Args:
-        samples: Its length.
+        samples: Length of the signal in samples.
 
     Returns:
         T = samples // 128 + 3.
@@ -50,10 +51,10 @@ def frame_count(samples: int) -> int:
 
 
 def stft(samples: Tensor) -> Tensor:
-    """Transforms a signal.
+    """Compute the short-time Fourier transform.
 
     Args:
-        samples: Float [*, N], in +-1.
+        samples: Signal, float [*, N], in +-1.
 
     Returns:
         Spectra, complex64 [*, T, F], not normalised, T = N // 128 + 3, F = 129.
@@ -64,17 +65,17 @@ def stft(samples: Tensor) -> Tensor:
 
 
 def istft(spectra: Tensor, length: int) -> Tensor:
-    """Makes a signal of spectra, the one whose transform comes closest to them.
+    """Compute the inverse transform: the signal whose spectra are closest in the least-squares sense.
 
     Args:
         spectra: Complex [*, T, F].
-        length: N, of the signal.
+        length: Length N of the signal.
 
     Returns:
         Samples, float32 [*, N].
 
     Raises:
-        ValueError: That many samples do not have T frames.
+        ValueError: A signal of this length does not have T frames.
 
     Source: Griffin & Lim, "Signal estimation from modified short-time Fourier transform", 1984, equation 6.
     """
@@ -82,17 +83,17 @@ def istft(spectra: Tensor, length: int) -> Tensor:
         raise ValueError(f"{length} samples have {frame_count(length)} frames, not {spectra.shape[-2]}.")
     hann = _hann(spectra.device)
     frames = torch.fft.irfft(spectra, FRAME_SAMPLES) * hann
-    # Frames overlap by half: each stretch of 128 samples is the second half of one and the first of the next.
+    # Frames overlap by half: each hop of 128 samples is the second half of one frame and the first half of the next.
     first, second = frames.unflatten(-1, (2, HOP_SAMPLES)).unbind(-2)
     weight = hann[:HOP_SAMPLES] ** 2 + hann[HOP_SAMPLES:] ** 2
     samples = ((first[..., 1:, :] + second[..., :-1, :]) / weight).flatten(-2)
-    # The first stretch was left out above.
+    # The first half of frame 0 is left out above.
     start = FRAME_SAMPLES - HOP_SAMPLES
     return samples[..., start : start + length].float()
 
 
 def log_power_db(spectra: Tensor) -> Tensor:
-    """Gives the levels that predictions are scored by.
+    """Return log power spectra, by which predictions are scored.
 
     Args:
         spectra: Complex, any shape.
@@ -108,7 +109,7 @@ def _hann(device: torch.device) -> Tensor:
 
 
 def stft_frames(samples: NDArray[np.float32], start: int, stop: int) -> Tensor:
-    """Transforms a part of a recording: some frames of what :func:`stft` makes of the whole.
+    """Compute some frames of the short-time Fourier transform of a recording.
 
     Args:
         samples: The recording, float32 [N].
@@ -116,11 +117,11 @@ def stft_frames(samples: NDArray[np.float32], start: int, stop: int) -> Tensor:
         stop: Frame after the last, at most T = N // 128 + 3.
 
     Returns:
-        Spectra, complex64 [stop - start, F].
+        The frames from start to stop of :func:`stft`, complex64 [stop - start, F].
     """
     first, after = (start - 2) * HOP_SAMPLES, (stop - 1) * HOP_SAMPLES
     inside = samples[max(0, first) : after]
     before = max(0, -first)
-    stretch = np.pad(inside, (before, after - first - before - len(inside)))
-    # The transform adds two frames on either side, of its own zeros.
-    return stft(torch.from_numpy(stretch))[2:-2]
+    padded = np.pad(inside, (before, after - first - before - len(inside)))
+    # stft adds two frames of padding on either side.
+    return stft(torch.from_numpy(padded))[2:-2]

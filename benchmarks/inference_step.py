@@ -16,8 +16,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from steps import flops
 
 from audiocx.kinds import build
 from audiocx.models import TranscriberConfig, folded
@@ -37,13 +36,6 @@ def took_s(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
             if round_:
                 least[name] = min(least[name], time.perf_counter() - began_s)
     return least
-
-
-def flops(network: nn.Module, windows: torch.Tensor) -> int:
-    """Counts multiplications and additions."""
-    with FlopCounterMode(display=False) as counter:
-        network(windows)
-    return counter.get_total_flops()
 
 
 @torch.inference_mode()
@@ -89,7 +81,7 @@ def main() -> None:
             "limit": product,
         }
         took = took_s(calls, arguments.rounds)
-        rate = flops(light, windows) / took["folded"]
+        rate = flops(lambda windows=windows: light(windows)) / took["folded"]
         share = rate / (2 * MATRIX**3 / took["limit"])
         trained, in_bfloat16 = took["folded"] / took["trained"], took["folded"] / took["half"]
         figures = f"{batch / took['folded']:.0f} | {rate / 1e9:.0f} | {share:.0%} | {trained:.2f} | {in_bfloat16:.2f}"

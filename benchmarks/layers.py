@@ -15,7 +15,7 @@ import argparse
 import datetime
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -31,7 +31,7 @@ from audiocx.io.atomic_write import atomic_write
 from audiocx.kinds import build
 from audiocx.models import NoteConfig, TranscriberConfig
 from audiocx.nn.functional import to_channels
-from audiocx.plots.piano_roll import INK, LINE_COLOURS, new_figure, save
+from audiocx.plots.figure import INK, LINE_COLOURS, new_figure, save_figure
 
 OURS, LIMIT, NATIVE = "audiocx", "real layer", "PyTorch complex64"
 PEERS = {
@@ -212,15 +212,21 @@ def _call_ms(call: Callable[[], Any], device: torch.device) -> float:
     return 1000 * (time.perf_counter() - began_s) / calls
 
 
+def rows(took: dict[str, tuple[float, float]], names: Iterable[str]) -> Iterator[list[Any]]:
+    """Gives, for each pass, its name, our milliseconds, and how many times as long the others take; None: have not."""
+    for index, which in enumerate(PASSES):
+        own = took[OURS][index]
+        yield [which, own, *(took[name][index] / own if name in took else None for name in names)]
+
+
 def table(results: dict[Case, dict[str, tuple[float, float]]], names: Iterable[str]) -> str:
     """Writes the results as Markdown: times of ours, and how many times as long the others take."""
     names = list(names)
     lines = [f"| layer | pass | {OURS}, ms | {' | '.join(names)} |", f"|---|---|---:|{'---:|' * len(names)}"]
     for case, took in results.items():
-        for index, which in enumerate(PASSES):
-            own = took[OURS][index]
-            ratios = [f"{took[name][index] / own:.2f}" if name in took else "" for name in names]
-            lines.append(f"| {case} | {which} | {own:.3g} | {' | '.join(ratios)} |")
+        for which, own, *ratios in rows(took, names):
+            cells = ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+            lines.append(f"| {case} | {which} | {own:.3g} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -240,7 +246,7 @@ def picture(results: dict[Case, dict[str, tuple[float, float]]], names: Iterable
         axes.set_xticks(range(len(results)), [str(case) for case in results], rotation=45, ha="right", fontsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(shown), frameon=False)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def main() -> None:

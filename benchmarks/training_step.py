@@ -21,8 +21,7 @@ STEPS, WARM_UP = 8, 3
 
 def step(complex: bool, compiled: bool, keep: bool) -> float:
     """Measures training: windows a second."""
-    import torch
-    import torch.nn.functional as F
+    from steps import windows_step
 
     from audiocx.kinds import build
     from audiocx.models import TranscriberConfig
@@ -33,15 +32,8 @@ def step(complex: bool, compiled: bool, keep: bool) -> float:
     network = build(TranscriberConfig(complex=complex))
     if compiled:
         network.body.compile(fullgraph=True, dynamic=False)
-    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
-    windows, labels = torch.randn(BATCH, 4096), (torch.rand(BATCH, 88) < 0.05).float()
-
-    def once(_: int) -> None:
-        F.binary_cross_entropy_with_logits(network(windows), labels).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return _rate(once)
+    once = windows_step(network, BATCH)
+    return _rate(lambda _: once())
 
 
 def sampler(augmented: bool, pieces: int = 1) -> float:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import runpy
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from audiocx.io.midi import write_csv
+from audiocx.io.note_tables import write_csv
 from audiocx.notes import Note
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -113,8 +116,9 @@ def test_the_least_of_the_rounds_but_the_first_counts(layers: dict[str, Any], mo
 def test_inference_is_measured_against_the_limit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
     space = runpy.run_path(str(FOLDER / "inference_step.py"))
-    own = space["flops"].__globals__
+    own = space["took_s"].__globals__
     monkeypatch.setitem(own, "BATCHES", (2,))
     times = {"folded": 0.01, "trained": 0.02, "half": 0.005, "limit": 2 * space["MATRIX"] ** 3 / 1e11}
     monkeypatch.setitem(own, "took_s", lambda calls, _: {name: times[name] for name in calls})
@@ -130,3 +134,69 @@ def test_the_sampler_is_measured(arguments: tuple[Any, ...], monkeypatch: pytest
     for name in ("STEPS", "WARM_UP"):
         monkeypatch.setitem(space["sampler"].__globals__, name, 1)
     assert space["sampler"](*arguments) > 100
+
+
+@pytest.fixture
+def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("gpu")
+
+
+def _within(gpu: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> tuple[dict[str, Any], str]:
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(folder), "--device", "cpu", "--quick", *options])
+    gpu.main()
+    record = json.loads((folder / "gpu.json").read_text(encoding="utf-8"))
+    return {part["title"]: part for part in record["sections"]}, (folder / "gpu.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_all_that_a_gpu_is_for_is_measured_on_the_processor_too(
+    on_gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sections, text = _within(on_gpu, tmp_path, monkeypatch, "--compiles", "0", "--budget-s", "10000")
+    assert len(sections) == 9 and "Not measured: needs CUDA." in text
+    assert not [note for part in sections.values() for note in part["notes"] if "rest not measured" in note]
+    deep = sections["Training the deep networks"]["rows"]
+    assert deep[0][:2] == ["deep complex, eager, float32", 2] and deep[0][3] == 1
+    # What is extrapolated is windows, and a rate of them.
+    assert deep[0][6] == pytest.approx(64.2e6 / deep[0][2] / 60)
+    assert all(row[-1] == "yes" for row in sections["Every layer against float64 on the processor"]["rows"])
+
+
+def test_what_there_is_no_time_for_says_so(
+    on_gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sections, text = _within(on_gpu, tmp_path, monkeypatch, "--budget-s", "1")
+    assert all(part["notes"] == ["not measured: out of time."] for part in sections.values())
+    assert capsys.readouterr().out.endswith(text + "\n")
+
+
+def test_every_layer_is_compared_with_the_processors(on_gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from audiocx import nn
+
+    compared, space = importlib.import_module("agreement"), vars(nn)
+    kinds = {name for name in nn.__all__ if isinstance(space[name], type)} - {"StateMatrix"}  # part of others
+    assert {name.split(",")[0] for name in compared.LAYERS} == kinds
+    right = compared.error_of("ComplexLinear", torch.device("cpu"))
+    assert 0 < max(right) < 1e-5
+    make = (compared.LAYERS["ComplexLinear"][0], lambda: torch.nn.Sequential(torch.nn.Linear(64, 96), _Rounding()))
+    monkeypatch.setitem(compared.LAYERS, "rounding", make)
+    assert compared.error_of("rounding", torch.device("cpu")).forward > 1e-4
+
+
+class _Rounding(torch.nn.Module):
+    """As a device would be that computes in half precision where it should in single."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.dtype == torch.float64 else x.half().float()
+
+
+def test_a_limit_within_another_ends_what_is_in_it(on_gpu: Any) -> None:
+    reporting = importlib.import_module("reporting")
+    began_s = time.monotonic()
+    with pytest.raises(reporting.OutOfTime), reporting.limited(0.2):
+        with pytest.raises(reporting.OutOfTime), reporting.limited(0.05):
+            time.sleep(5)
+        time.sleep(5)
+    assert 0.2 <= time.monotonic() - began_s < 2
+    time.sleep(0.01)  # no alarm is left

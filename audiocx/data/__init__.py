@@ -1,1 +1,1 @@
-"""Corpora: pieces, their prepared store, and the windows drawn from it."""
+"""Training data: corpora, prepared stores, samplers and augmentation."""

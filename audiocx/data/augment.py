@@ -1,6 +1,6 @@
-"""Variations of a window that leave its notes right: gain, pitch, vibrato, room, equalisation, noise.
+"""Data augmentation that keeps labels valid: gain, transposition, vibrato, room, equalisation and noise.
 
-All of it runs in batches on the device of the windows.
+It runs on batches of windows, on their device.
 """
 
 from __future__ import annotations
@@ -18,26 +18,34 @@ from torch import Tensor
 
 from ..config import check_fields
 from .random_streams import RandomStreams
-from .rooms import in_rooms
+from .rooms import apply_rooms
 
-__all__ = ["AugmentConfig", "augment", "degraded", "draw_shift", "draw_steps", "reach_samples", "resample_windows"]
+__all__ = [
+    "AugmentConfig",
+    "augment",
+    "degraded",
+    "draw_shift",
+    "draw_steps",
+    "half_window_samples",
+    "resample_windows",
+]
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How far to vary.
+    """Kinds and strengths of augmentation.
 
     Attributes:
-        gain_db: Level, uniform in +-gain_db.
+        gain_db: Level change, uniform in +-gain_db.
         shift_semitones: Transposition by resampling, uniform over whole semitones in +-shift_semitones.
-        detune_cents: Tuning, uniform in +-detune_cents, with the same resampling.
-        shift_probability: Share of the windows that are shifted or detuned.
-        vibrato_cents: Deepest vibrato; its depth is uniform from 0, its rate what players of strings and winds have.
-        vibrato_probability: Share of the windows that have one.
-        room_probability: Share of the windows that are heard in a random room; see :mod:`audiocx.data.rooms`.
-        room_s: The longest reverberation time of these, in seconds.
+        detune_cents: Detuning by the same resampling, uniform in +-detune_cents.
+        shift_probability: Fraction of windows that are transposed or detuned.
+        vibrato_cents: Largest vibrato depth; the depth is uniform from 0, the rate that of string and wind players.
+        vibrato_probability: Fraction of windows with vibrato.
+        room_probability: Fraction of windows with a random room; see :mod:`audiocx.data.rooms`.
+        room_s: Longest reverberation time (T60), in seconds.
         equalizer_db: Standard deviation of a smooth random frequency response.
-        noise_db: Loudest noise against full scale; its level is uniform in the 40 dB below. None for no noise.
+        noise_db: Highest noise level relative to full scale; levels are uniform in the 40 dB below. None for no noise.
     """
 
     gain_db: float = 0.0
@@ -59,87 +67,86 @@ class AugmentConfig:
         check_fields(self, **ranges, room_s="(0, inf)")
 
     @property
-    def most_semitones(self) -> float:
-        """How far a window may be shifted and detuned at most, together."""
+    def max_semitones(self) -> float:
+        """Largest transposition and detuning together."""
         return self.shift_semitones + self.detune_cents / 100
 
     def echo_samples(self, sample_rate: int) -> int:
-        """Tells how much of what came before a window still sounds in it.
+        """Return the length of the reverberation that an earlier sound leaves in a window.
 
         Args:
-            sample_rate: Hz.
+            sample_rate: Sample rate in Hz.
 
         Returns:
-            Samples; 0 where there are no rooms.
+            Length in samples; 0 without rooms.
         """
         return round(self.room_s * sample_rate) if self.room_probability else 0
 
 
 _NOISE_RANGE_DB = 40.0
-# Rates at which players of strings and winds, and singers, let a note waver.
+# Vibrato rates of string and wind players and of singers.
 # Source: Desain & Honing, "Modeling continuous aspects of music performance: vibrato and portamento", 1996.
 _VIBRATO_HZ = (4.0, 8.0)
-# Six minutes at 11025 Hz: no network will learn them by heart.
+# Six minutes at 11025 Hz, too long for a network to memorize.
 _NOISE_SAMPLES = 2**22
-# Of windows that are resampled at a time: 64 of 4096 samples.
+# Samples that are resampled at a time: 64 windows of 4096.
 _BLOCK_SAMPLES = 2**18
-# The random frequency response bends once an octave, from 50 Hz up to the Nyquist frequency of 11025 Hz and beyond.
+# The random frequency response has one point per octave, from 50 Hz to above the Nyquist frequency of 11025 Hz.
 _EQUALIZER_LOWEST_HZ = 50.0
 _EQUALIZER_POINTS = 8
 
 
-def draw_steps(labels: Tensor, config: AugmentConfig, draws: RandomStreams) -> tuple[Tensor, Tensor]:
-    """Draws by how much each window is transposed and detuned.
+def draw_steps(labels: Tensor, config: AugmentConfig, streams: RandomStreams) -> tuple[Tensor, Tensor]:
+    """Draw the transposition and detuning of each window.
 
     Args:
-        labels: The notes that must stay in range, bool [B, P].
-        config: How far.
-        draws: Source of randomness for the B windows, on the labels' device.
+        labels: Notes that must stay within the range of pitches, bool [B, P].
+        config: Strengths.
+        streams: Random numbers for the B windows, on the device of the labels.
 
     Returns:
-        Whole semitones, int64 [B], and the same with the detuning, float32 [B]. A window whose notes would leave the
-        range is detuned but not transposed.
+        Whole semitones, int64 [B], and semitones with detuning, float32 [B]. A window whose notes would leave the range
+        of pitches is detuned but not transposed.
     """
-    pitches, most = labels.shape[1], config.shift_semitones
-    chosen = draws.uniform() < config.shift_probability
-    steps = draws.integers(-most, most + 1) * chosen
-    moved = torch.arange(pitches, device=labels.device) + steps[:, None]
-    lost = (labels & ((moved < 0) | (moved >= pitches))).any(1)
-    steps = torch.where(lost, 0, steps)
-    cents = (2 * draws.uniform() - 1) * config.detune_cents
+    pitches, limit = labels.shape[1], config.shift_semitones
+    chosen = streams.uniform() < config.shift_probability
+    steps = streams.integers(-limit, limit + 1) * chosen
+    shifted = torch.arange(pitches, device=labels.device) + steps[:, None]
+    out_of_range = (labels & ((shifted < 0) | (shifted >= pitches))).any(1)
+    steps = torch.where(out_of_range, 0, steps)
+    cents = (2 * streams.uniform() - 1) * config.detune_cents
     return steps, steps + cents / 100 * chosen
 
 
-def draw_shift(labels: Tensor, config: AugmentConfig, draws: RandomStreams) -> tuple[Tensor | None, Tensor]:
-    """Draws by how much each window is transposed, and transposes its labels.
+def draw_shift(labels: Tensor, config: AugmentConfig, streams: RandomStreams) -> tuple[Tensor | None, Tensor]:
+    """Draw the transposition of each window, and transpose its labels.
 
     Args:
         labels: bool [B, P].
-        config: How far.
-        draws: Source of randomness for the B windows, on the labels' device.
+        config: Strengths.
+        streams: Random numbers for the B windows, on the device of the labels.
 
     Returns:
-        Semitones, float32 [B] (None when nothing is to be shifted), and the labels moved with them, bool [B, P]; see
+        Semitones, float32 [B] (None without transposition and detuning), and the transposed labels, bool [B, P]; see
         :func:`draw_steps`.
     """
-    if not config.most_semitones:
+    if not config.max_semitones:
         return None, labels
-    steps, semitones = draw_steps(labels, config, draws)
+    steps, semitones = draw_steps(labels, config, streams)
     pitches = labels.shape[1]
     source = torch.arange(pitches, device=labels.device) - steps[:, None]
     return semitones, labels.gather(1, source.clamp(0, pitches - 1)) & (source >= 0) & (source < pitches)
 
 
-def reach_samples(window_samples: int, ratio: float) -> int:
-    """Tells how far from its centre a window is read when it is transposed.
+def half_window_samples(window_samples: int, ratio: float) -> int:
+    """Return the samples needed on either side of the centre of a window to transpose it.
 
     Args:
         window_samples: N.
-        ratio: The largest ratio of frequencies in the batch.
+        ratio: Largest frequency ratio in the batch; ratios below 1 count as 1.
 
     Returns:
-        Samples before the centre, and as many from it on: half a window, longer by the ratio (one transposed down
-        needs less, which is not made use of), and the neighbours of the cubic interpolation.
+        Half a window, stretched by the ratio, plus the neighbours that the cubic interpolation needs.
     """
     return int(window_samples * max(ratio, 1.0)) // 2 + 4
 
@@ -147,16 +154,16 @@ def reach_samples(window_samples: int, ratio: float) -> int:
 def resample_windows(
     cut: Callable[[Tensor, int], Tensor], centres: Tensor, window_samples: int, semitones: Tensor
 ) -> Tensor:
-    """Cuts windows and transposes them by reading them faster or slower, with cubic interpolation.
+    """Cut windows and transpose them by resampling with cubic interpolation.
 
     Args:
-        cut: Cuts [B, length] around given centres, which then lie at length // 2.
-        centres: Sample numbers, int64 [B].
+        cut: Cuts windows [B, length] around given centres, which then lie at length // 2.
+        centres: Sample indices, int64 [B].
         window_samples: N.
-        semitones: Up or down, float32 [B].
+        semitones: Transposition upwards, float32 [B].
 
     Returns:
-        float32 [B, N], on the scale of the samples; the centre stays at N // 2.
+        float32 [B, N], on the scale of the samples; the centre lies at N // 2.
 
     Source: Catmull & Rom 1974, the cubic through four neighbours. At 11025 Hz its error for a partial at 1 kHz is
     -51 dB, at 2 kHz -31 dB; one at 3 kHz is damped by 0.8 dB, at 4 kHz by 2.1 dB, at 5 kHz by 4.5 dB.
@@ -164,7 +171,7 @@ def resample_windows(
     windows = cut(centres, window_samples).float()
     ratio = torch.exp2(semitones / 12)
     shifted = semitones.nonzero().squeeze(1)
-    # A block's intermediate results stay in the processor's cache: a fifth faster than all at once.
+    # Intermediate results of a block fit into the CPU cache, which is a fifth faster than all windows at once.
     size = max(_BLOCK_SAMPLES // window_samples, 1)
     for first in range(0, len(shifted), size):
         block = shifted[first : first + size]
@@ -173,98 +180,98 @@ def resample_windows(
 
 
 def _read_at(ratio: Tensor, cut: Callable[[Tensor, int], Tensor], centres: Tensor, window_samples: int) -> Tensor:
-    reach = reach_samples(window_samples, float(ratio.max()))
-    wide = cut(centres, 2 * reach).float()
+    half = half_window_samples(window_samples, float(ratio.max()))
+    wide = cut(centres, 2 * half).float()
     offset = torch.arange(window_samples, device=wide.device) - window_samples // 2
-    return _between_samples(wide, offset * ratio[:, None] + reach)
+    return _interpolate(wide, offset * ratio[:, None] + half)
 
 
-def _between_samples(samples: Tensor, places: Tensor) -> Tensor:
-    """Reads [B, L] at places [B, N], from 1 to L - 3, by a cubic through four neighbours."""
-    left = places.floor()
-    t = places - left
+def _interpolate(samples: Tensor, positions: Tensor) -> Tensor:
+    """Interpolate [B, L] at positions [B, N] in [1, L - 3], by a cubic through four neighbours."""
+    left = positions.floor()
+    t = positions - left
     first = left.long() - 1
     a, b, c, d = (samples.gather(1, first + tap) for tap in range(4))
     return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
 
 
-def _wavering(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: RandomStreams) -> Tensor:
-    """Gives some windows a vibrato, by reading them now faster, now slower: no moment is 2 ms from where it was."""
-    chosen, depth, rate, phase = draws.uniform(4).T[..., None]
+def _apply_vibrato(windows: Tensor, sample_rate: int, config: AugmentConfig, streams: RandomStreams) -> Tensor:
+    """Add vibrato to some windows by periodic resampling, which displaces no sample by more than 2 ms."""
+    chosen, depth, rate, phase = streams.uniform(4).T[..., None]
     length = windows.shape[1]
     cents = config.vibrato_cents * depth * (chosen < config.vibrato_probability)
-    turn = 2 * torch.pi * (_VIBRATO_HZ[0] + (_VIBRATO_HZ[1] - _VIBRATO_HZ[0]) * rate) / sample_rate
-    # The speed of reading is 1 + swing * cos(...): by so many cents at its fastest.
+    phase_increment = 2 * torch.pi * (_VIBRATO_HZ[0] + (_VIBRATO_HZ[1] - _VIBRATO_HZ[0]) * rate) / sample_rate
+    # The local frequency ratio is 1 + swing * cos(...), whose maximum is the vibrato depth.
     swing = torch.exp2(cents / 1200) - 1
     times = torch.arange(length, device=windows.device)
-    places = times + swing / turn * torch.sin(turn * times + 2 * torch.pi * phase)
-    return torch.where(cents > 0, _between_samples(windows, places.clamp(1, length - 3)), windows)
+    positions = times + swing / phase_increment * torch.sin(phase_increment * times + 2 * torch.pi * phase)
+    return torch.where(cents > 0, _interpolate(windows, positions.clamp(1, length - 3)), windows)
 
 
-def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: RandomStreams) -> Tensor:
-    """Varies vibrato, room, level, frequency response and noise.
+def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, streams: RandomStreams) -> Tensor:
+    """Apply vibrato, rooms, equalisation, gain and noise.
 
     Args:
-        windows: float32 [B, N]; where there are rooms, with ``config.echo_samples`` more in front.
-        sample_rate: Hz.
-        config: How far.
-        draws: Source of randomness for the B windows, on their device.
+        windows: float32 [B, N]; with rooms, preceded by ``config.echo_samples`` more samples.
+        sample_rate: Sample rate in Hz.
+        config: Strengths.
+        streams: Random numbers for the B windows, on their device.
 
     Returns:
         float32 [B, N].
     """
     if config.vibrato_cents:
-        windows = _wavering(windows, sample_rate, config, draws)
+        windows = _apply_vibrato(windows, sample_rate, config, streams)
     if config.room_probability:
         echo = config.echo_samples(sample_rate)
-        chosen = draws.uniform() < config.room_probability
-        windows = in_rooms(windows, chosen, sample_rate, config.room_s, draws)[:, echo:]
+        chosen = streams.uniform() < config.room_probability
+        windows = apply_rooms(windows, chosen, sample_rate, config.room_s, streams)[:, echo:]
     length, device = windows.shape[1], windows.device
     if config.equalizer_db:
-        points = draws.normal(_EQUALIZER_POINTS) * config.equalizer_db
+        points = streams.normal(_EQUALIZER_POINTS) * config.equalizer_db
         response = torch.exp2(points @ _octave_interpolation(length, sample_rate, device) / (20 * math.log10(2)))
         windows = torch.fft.irfft(torch.fft.rfft(windows) * response, length)
     if config.gain_db:
-        gain_db = (2 * draws.uniform(1) - 1) * config.gain_db
+        gain_db = (2 * streams.uniform(1) - 1) * config.gain_db
         windows = windows * 10 ** (gain_db / 20)
     if config.noise_db is not None:
-        level_db = config.noise_db - _NOISE_RANGE_DB * draws.uniform(1)
+        level_db = config.noise_db - _NOISE_RANGE_DB * streams.uniform(1)
         table = _white_noise(device)
-        starts = draws.integers(0, max(len(table) - length, 0) + 1)
-        # Of a recording longer than the table the noise comes again.
-        places = starts[:, None] + torch.arange(length, device=device)
-        noise = table.unfold(0, length, 1)[starts] if length <= len(table) else table[places % len(table)]
+        starts = streams.integers(0, max(len(table) - length, 0) + 1)
+        # In windows longer than the table, the noise repeats.
+        indices = starts[:, None] + torch.arange(length, device=device)
+        noise = table.unfold(0, length, 1)[starts] if length <= len(table) else table[indices % len(table)]
         windows = torch.addcmul(windows, noise, 10 ** (level_db / 20))
     return windows
 
 
 def degraded(samples: NDArray[np.floating], sample_rate: int, config: AugmentConfig, name: str) -> NDArray[np.float32]:
-    """Varies a whole recording; pitch stays, for the notes to stay where they are.
+    """Degrade a whole recording by rooms, equalisation, gain and noise; its pitch is kept.
 
     Args:
         samples: float [N].
-        sample_rate: Hz.
-        config: How far.
-        name: Of the recording: the same name is varied in the same way.
+        sample_rate: Sample rate in Hz.
+        config: Strengths.
+        name: Name of the recording, which seeds the random numbers.
 
     Returns:
         float32 [N].
     """
-    draws = RandomStreams(torch.Generator().manual_seed(zlib.crc32(name.encode())), 1)
+    streams = RandomStreams(torch.Generator().manual_seed(zlib.crc32(name.encode())), 1)
     silence = np.zeros(config.echo_samples(sample_rate))
     window = torch.from_numpy(np.concatenate([silence, samples]).astype(np.float32))
-    return augment(window[None], sample_rate, config, draws)[0].numpy()
+    return augment(window[None], sample_rate, config, streams)[0].numpy()
 
 
 @lru_cache
 def _white_noise(device: torch.device) -> Tensor:
-    """Gives noise to cut pieces from, which costs a tenth of drawing it afresh."""
+    """Return a table of white noise to cut from, which takes a tenth of the time of drawing new noise."""
     return torch.randn(_NOISE_SAMPLES, generator=torch.Generator().manual_seed(0)).to(device)
 
 
 @lru_cache
 def _octave_interpolation(length: int, sample_rate: int, device: torch.device) -> Tensor:
-    """Gives [points, bins]: a value at each bin, linear in log frequency between points an octave apart."""
+    """Return weights [points, bins] that interpolate linearly in log frequency between points an octave apart."""
     freq_hz = torch.fft.rfftfreq(length, 1 / sample_rate, device=device)
     octave = torch.log2(freq_hz.clamp(min=_EQUALIZER_LOWEST_HZ) / _EQUALIZER_LOWEST_HZ)
     distance = octave.clamp(max=_EQUALIZER_POINTS - 1) - torch.arange(_EQUALIZER_POINTS, device=device)[:, None]

@@ -1,4 +1,4 @@
-"""What every corpus gives: recordings, and of music pieces, each a recording and the notes played in it."""
+"""Recordings of a corpus, pieces of music with their notes, and helpers that all corpora share."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ __all__ = ["Piece", "Recording", "Split", "file_stamp", "interval_tree", "parall
 
 T = TypeVar("T")
 R = TypeVar("R")
-# Labels that lie on a sample come back from seconds a hair off it: by 1e-9 of a sample in an hour of music. Those that
-# do not lie on one are further from it than this: the closest, at 44.1 kHz resampled to 11 kHz, are 1/441 apart.
-_HAIR_SAMPLES = 1e-6
+# Tolerance of rounding. Times that are whole samples come back from seconds with an error of up to 1e-9 of a sample in
+# an hour of music. Others are further from a sample than this: at least 1/441, for 44.1 kHz resampled to 11 kHz.
+_TOLERANCE_SAMPLES = 1e-6
 
 
 class Recording(Protocol):
-    """What a prepared store is made of: any sound with a name, and the notes played in it, if any are known."""
+    """A named recording, with the notes played in it if they are known; prepared stores are made of these."""
 
     @property
     def name(self) -> str:
-        """Unique in the corpus."""
+        """Name, unique in the corpus."""
 
     def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
-        """Gives the samples at that rate, float32 [N] in about +-1, and the notes, sorted."""
+        """Return the samples at a sample rate, float32 [N] in about +-1, and the notes, sorted."""
 
     def stamps(self) -> list[Any]:
-        """Tells, by what JSON can hold, what changes when the files do."""
+        """Return values for JSON that change when the files change."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A recording and its labels, each a file.
+    """A recorded piece of music: an audio file and a label file.
 
     Attributes:
-        name: Unique in the corpus.
-        audio: File that soundfile reads.
+        name: Name, unique in the corpus.
+        audio: Audio file.
         labels: Label file.
-        source: What made the sound: a piano, an ensemble, a soundfont.
-        title: The piece of music, the same for all its recordings.
+        source: Source of the sound: a piano, an ensemble, a soundfont.
+        title: Title of the piece of music, the same for all its recordings.
     """
 
     name: str
@@ -59,13 +59,13 @@ class Piece:
     title: str
 
     def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
-        """Reads samples and notes.
+        """Read samples and notes.
 
         Args:
-            sample_rate: Hz, to which the recording is resampled.
+            sample_rate: Output sample rate in Hz.
 
         Returns:
-            The samples, float32 [N] in about +-1; the notes, sorted.
+            Samples, float32 [N] in about +-1; and the notes, sorted.
 
         Raises:
             AudioError: The recording cannot be read.
@@ -74,10 +74,10 @@ class Piece:
         return read(self.audio, sample_rate)[0], read_labels(self.labels)
 
     def stamps(self) -> list[Any]:
-        """Tells what changes when the files do: their names, sizes and times of change.
+        """Return names, sizes and modification times of the files.
 
         Returns:
-            What JSON can hold.
+            Values for JSON.
 
         Raises:
             DataError: A file is missing.
@@ -86,7 +86,7 @@ class Piece:
 
 
 class Split(NamedTuple):
-    """A corpus, parted."""
+    """A corpus of music, split for training, validation and test."""
 
     train: list[Piece]
     validation: list[Piece]
@@ -94,16 +94,16 @@ class Split(NamedTuple):
 
 
 def file_stamp(path: Path) -> list[Any]:
-    """Tells what changes when a file does.
+    """Return values that change when a file changes.
 
     Args:
         path: The file.
 
     Returns:
-        Its name, size in bytes and time of change in nanoseconds.
+        Name, size in bytes and modification time in nanoseconds.
 
     Raises:
-        DataError: It is missing.
+        DataError: The file is missing.
     """
     try:
         status = path.stat()
@@ -113,31 +113,31 @@ def file_stamp(path: Path) -> list[Any]:
 
 
 def sample_of(time_s: float, sample_rate: float) -> int:
-    """Tells in which sample a moment lies, exactly for times that are whole samples at the rate of the labels.
+    """Return the sample index of a time, free of rounding errors for times that are whole samples.
 
     Args:
-        time_s: In seconds.
-        sample_rate: Hz.
+        time_s: Time in seconds.
+        sample_rate: Sample rate in Hz.
 
     Returns:
-        The number of the sample.
+        Index of the sample.
 
     >>> [sample_of(start / 44100, 11025) for start in (3, 4, 44100 * 49)]
     [0, 1, 540225]
     """
-    return math.floor(time_s * sample_rate + _HAIR_SAMPLES)
+    return math.floor(time_s * sample_rate + _TOLERANCE_SAMPLES)
 
 
 def interval_tree(notes: Iterable[Note], sample_rate: float) -> IntervalTree:
-    """Lays notes out in a tree to ask which of them sound at a sample.
+    """Return an interval tree of notes, to find those that sound at a sample.
 
     Args:
-        notes: Notes, times in seconds.
-        sample_rate: Hz.
+        notes: The notes.
+        sample_rate: Sample rate in Hz.
 
     Returns:
-        A tree over samples; ``tree[t]`` gives the intervals sounding at sample t, the note as ``data``. A note shorter
-        than one sample is left out.
+        Tree over sample indices; ``tree[t]`` returns the intervals sounding at sample t, with the note as ``data``.
+        Notes shorter than one sample are left out.
     """
     tree = IntervalTree()
     for note in notes:
@@ -148,15 +148,15 @@ def interval_tree(notes: Iterable[Note], sample_rate: float) -> IntervalTree:
 
 
 def parallel(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """Maps a function over items in threads, in order, with no more results waiting than there are workers.
+    """Map a function over items in threads, in order, with a bounded number of pending results.
 
     Args:
-        function: Called with one item; must release the interpreter lock to gain anything.
-        items: Its arguments.
-        workers: Threads.
+        function: Called with one item; threads help only if it releases the interpreter lock.
+        items: The items.
+        workers: Number of threads, and of pending results at most.
 
     Yields:
-        The results in the order of the items.
+        The results, in the order of the items.
     """
     with ThreadPoolExecutor(workers) as pool:
         waiting: list[Future[R]] = []
@@ -168,6 +168,6 @@ def parallel(function: Callable[[T], R], items: Iterable[T], workers: int) -> It
             while waiting:
                 yield waiting.pop(0).result()
         finally:
-            # Broken off, by an error or by Ctrl-C: what has not begun need not.
+            # After an error or Ctrl-C, cancel what has not begun.
             for future in waiting:
                 future.cancel()

@@ -1,4 +1,4 @@
-"""What a trainer iterates over: the batches of an epoch, and the frames it is validated on."""
+"""Datasets for training and validation: the batches of an epoch, and the frames of a store."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class EpochBatches(IterableDataset):
     """The batches of one epoch, numbered through the whole run.
 
     Args:
-        sampler: Draws them.
-        first: Gives the number of the epoch's first batch when the epoch begins.
-        count: Batches an epoch.
+        sampler: Returns a batch for its number.
+        first: Returns the number of the first batch; called when the epoch begins.
+        count: Batches per epoch.
     """
 
     def __init__(self, sampler: Sampler, first: Callable[[], int], count: int) -> None:
@@ -37,31 +37,31 @@ class EpochBatches(IterableDataset):
 
 
 class StoreFrames(IterableDataset):
-    """The frames of a store at a fixed hop, in batches of one size; every rank takes every so many.
+    """The frames of a store at a fixed hop, in batches of equal size, dealt out to the ranks round-robin.
 
-    Yields windows, float32 [batch_frames, N], and the labels of the first of them, float32 [up to batch_frames, P]: the
-    last batch is filled up with windows that do not count, for every size of batch is compiled anew. Every rank has as
-    many batches.
+    Yields windows, float32 [batch_frames, N], and labels, float32 [up to batch_frames, P]. The last batch is padded
+    with windows without labels, because a compiled network is compiled anew for every batch size. All ranks have
+    equally many batches.
 
     Args:
         store: The corpus.
         window_samples: N.
-        hop_samples: Distance of the frames; each piece's first is centred at its first sample.
-        batch_frames: Frames a batch; fewer where there are not as many.
-        rank: Number of this process.
-        ranks: Number of processes.
+        hop_samples: Hop from frame to frame; the first frame of each piece is centred at its first sample.
+        batch_frames: Frames per batch; fewer if the store has fewer.
+        rank: Rank of this process.
+        world_size: Number of processes.
     """
 
     def __init__(
-        self, store: Store, window_samples: int, hop_samples: int, batch_frames: int, rank: int = 0, ranks: int = 1
+        self, store: Store, window_samples: int, hop_samples: int, batch_frames: int, rank: int = 0, world_size: int = 1
     ) -> None:
         self.store, self.window_samples = store, window_samples
         starts = zip(store.starts, store.lengths, strict=True)
         grid = np.concatenate([start + np.arange(0, length, hop_samples) for start, length in starts])
-        most = math.ceil(len(grid) / ranks)
+        most = math.ceil(len(grid) / world_size)
         self.batch_frames = min(batch_frames, most)
         self._batches = math.ceil(most / self.batch_frames)
-        self._centres, self._any = grid[rank::ranks], grid[:1]
+        self._centres, self._padding = grid[rank::world_size], grid[:1]
 
     def __len__(self) -> int:
         return self._batches
@@ -71,7 +71,7 @@ class StoreFrames(IterableDataset):
         audio, starts, lengths = (torch.from_numpy(part) for part in (store.audio, store.starts, store.lengths))
         for first in range(0, self._batches * size, size):
             centres = self._centres[first : first + size]
-            filled = np.concatenate([centres, self._any.repeat(size - len(centres))])
-            windows = cut_windows(audio, starts, lengths, torch.from_numpy(filled), self.window_samples)
+            padded = np.concatenate([centres, self._padding.repeat(size - len(centres))])
+            windows = cut_windows(audio, starts, lengths, torch.from_numpy(padded), self.window_samples)
             labels = store.masks[np.searchsorted(store.events, centres, side="right")]
             yield windows.float() / 32768, torch.from_numpy(labels).float()

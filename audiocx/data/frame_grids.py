@@ -1,4 +1,4 @@
-"""Which moments of a recording are scored: the papers' grids, and whole recordings."""
+"""Frames that are scored: the grids of the published evaluations, and whole recordings."""
 
 from __future__ import annotations
 
@@ -8,63 +8,63 @@ import numpy as np
 
 __all__ = ["GRIDS", "HOP_SAMPLES", "paper_frames", "thickstun_frames", "whole_frames"]
 
-# Distance of the frames in the paper's evaluation, at 11 kHz.
+# Hop of the evaluation in "Deep Complex Networks", at 11 kHz.
 HOP_SAMPLES = 128
-_MOST_FRAMES = 7500
+_MAX_FRAMES = 7500
 _PAPER_FIRST_SAMPLE = 11000
 _THICKSTUN_RATE = 44100
-_THICKSTUN_STRIDE = 512
+_THICKSTUN_HOP_SAMPLES = 512
 
 
 def paper_frames(length: int, window_samples: int, sample_rate: int, hop_samples: int = HOP_SAMPLES) -> np.ndarray:
-    """Lays out the frames that "Deep Complex Networks" scores.
+    """Return the frames that "Deep Complex Networks" scores.
 
     Args:
-        length: Samples of the recording.
+        length: Length of the recording in samples.
         window_samples: N.
-        sample_rate: Hz; does not matter here.
-        hop_samples: Does not matter here.
+        sample_rate: Sample rate in Hz; unused.
+        hop_samples: Unused.
 
     Returns:
-        Centres of up to 7500 windows, int64 [T]: the first begins at sample 11000, the others 128 samples apart; only
-        windows that lie within the recording.
+        Centres of up to 7500 windows, int64 [T], in samples. The first window begins at sample 11000, the others
+        follow 128 samples apart; only windows within the recording are kept.
 
-    Source: DCN, section 4.2, and its authors' code.
+    Source: C. Trabelsi et al., "Deep complex networks", ICLR 2018, section 4.2, and its authors' code.
     """
-    starts = _PAPER_FIRST_SAMPLE + HOP_SAMPLES * np.arange(_MOST_FRAMES)
+    starts = _PAPER_FIRST_SAMPLE + HOP_SAMPLES * np.arange(_MAX_FRAMES)
     return _within(starts, length, window_samples)
 
 
 def thickstun_frames(length: int, window_samples: int, sample_rate: int, hop_samples: int = HOP_SAMPLES) -> np.ndarray:
-    """Lays out the frames that Thickstun et al. 2018 score.
+    """Return the frames that Thickstun et al. 2018 score.
 
     Args:
-        length: Samples of the recording.
+        length: Length of the recording in samples.
         window_samples: N.
-        sample_rate: Hz.
-        hop_samples: Does not matter here.
+        sample_rate: Sample rate in Hz.
+        hop_samples: Unused.
 
     Returns:
-        Centres of up to 7500 windows, int64 [T]: the first begins after one second, the others are 512 samples of
-        44.1 kHz apart; only windows that lie within the recording.
+        Centres of up to 7500 windows, int64 [T], in samples. The first window begins after one second, the others
+        follow 512 samples at 44.1 kHz apart; only windows within the recording are kept.
 
     Source: Thickstun et al., "Invariances and data augmentation for supervised music transcription", ICASSP 2018.
     """
-    starts = (_THICKSTUN_RATE + _THICKSTUN_STRIDE * np.arange(_MOST_FRAMES)) * sample_rate // _THICKSTUN_RATE
+    starts = (_THICKSTUN_RATE + _THICKSTUN_HOP_SAMPLES * np.arange(_MAX_FRAMES)) * sample_rate // _THICKSTUN_RATE
     return _within(starts, length, window_samples)
 
 
 def whole_frames(length: int, window_samples: int, sample_rate: int, hop_samples: int = HOP_SAMPLES) -> np.ndarray:
-    """Lays frames over a whole recording.
+    """Return the frames of a whole recording.
 
     Args:
-        length: Samples of the recording.
-        window_samples: N; does not matter here.
-        sample_rate: Hz; does not matter here.
-        hop_samples: Distance of the frames.
+        length: Length of the recording in samples.
+        window_samples: N; unused.
+        sample_rate: Sample rate in Hz; unused.
+        hop_samples: Hop from frame to frame.
 
     Returns:
-        Centres, int64 [T], from sample 0 on; windows reach beyond both ends.
+        Centres, int64 [T], in samples from sample 0 on; windows extend beyond both ends.
     """
     return np.arange(0, length, hop_samples)
 

@@ -1,4 +1,4 @@
-"""Random numbers for a batch that several processes share."""
+"""Random numbers for batches that distributed processes share."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ __all__ = ["RandomStreams"]
 
 
 class RandomStreams:
-    """RandomStreams for every row of a batch, and gives those of its own.
+    """Random numbers for every row of a batch, of which each process keeps its own rows.
 
-    So all processes together draw what one alone would, and no two of them draw the same.
+    All processes together draw the same numbers as one process alone, and no two of them use the same ones.
 
     Args:
-        generator: Source of randomness; the draws are made on its device.
-        rows: In the whole batch.
-        mine: Those that are this process's.
+        generator: Random generator; numbers are drawn on its device.
+        rows: Rows of the whole batch, of all processes.
+        rank_slice: Rows of this process.
 
     >>> whole = RandomStreams(torch.Generator().manual_seed(0), 5).uniform()
     >>> torch.equal(RandomStreams(torch.Generator().manual_seed(0), 5, slice(1, None, 2)).uniform(), whole[1::2])
     True
     """
 
-    def __init__(self, generator: torch.Generator, rows: int, mine: slice = slice(None)) -> None:
-        self.rows, self.mine = rows, mine
+    def __init__(self, generator: torch.Generator, rows: int, rank_slice: slice = slice(None)) -> None:
+        self.rows, self.rank_slice = rows, rank_slice
         self._source: dict[str, Any] = {"generator": generator, "device": generator.device}
 
     def uniform(self, *columns: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """RandomStreams numbers from 0 to 1.
+        """Draw uniform numbers in [0, 1).
 
         Args:
-            columns: Shape of what is drawn for a row; one number when left out.
-            dtype: Of the numbers.
+            columns: Shape of the numbers of a row; left out for one number.
+            dtype: Data type of the numbers.
 
         Returns:
-            [own rows, *columns].
+            [rows of this process, *columns].
         """
-        return torch.rand(self.rows, *columns, dtype=dtype, **self._source)[self.mine].contiguous()
+        return torch.rand(self.rows, *columns, dtype=dtype, **self._source)[self.rank_slice].contiguous()
 
     def normal(self, *columns: int) -> Tensor:
-        """RandomStreams normal numbers of standard deviation 1.
+        """Draw standard normal numbers.
 
         Args:
-            columns: Shape of what is drawn for a row; one number when left out.
+            columns: Shape of the numbers of a row; left out for one number.
 
         Returns:
-            float32 [own rows, *columns].
+            float32 [rows of this process, *columns].
         """
-        return torch.randn(self.rows, *columns, **self._source)[self.mine].contiguous()
+        return torch.randn(self.rows, *columns, **self._source)[self.rank_slice].contiguous()
 
     def integers(self, low: int, high: int) -> Tensor:
-        """RandomStreams whole numbers.
+        """Draw integers, one for each row.
 
         Args:
-            low: The lowest.
-            high: One more than the highest.
+            low: Lowest integer.
+            high: Highest integer plus one.
 
         Returns:
-            int64 [own rows].
+            int64 [rows of this process].
         """
-        return torch.randint(low, high, (self.rows,), **self._source)[self.mine].contiguous()
+        return torch.randint(low, high, (self.rows,), **self._source)[self.rank_slice].contiguous()

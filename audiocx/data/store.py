@@ -1,11 +1,11 @@
-"""The prepared store: a corpus as one memory-mapped array of samples, with its labels, made once and used again.
+"""Prepared stores: a corpus as one memory-mapped array of samples, with its labels.
 
-A store is a folder named by a hash of all that determines its contents: the recordings (name, size, time of change)
-and the parameters. While it is made, its pieces gather in a folder of their own, so that a preparation that was cut off
-goes on where it stopped; one process at a time makes it, others wait. It holds
+A store is a folder named by a hash of everything that determines its contents: the recordings (name, size, modification
+time) and the parameters. Its pieces are first written to a temporary folder, so that an interrupted preparation resumes
+where it stopped; one process at a time prepares a store, others wait. It holds
 
 * ``audio.npy``: int16 [N], the pieces one after the other, with ``MARGIN_SAMPLES`` zeros before each and after the
-  last, so that a window around any sample of a piece sees that piece or silence;
+  last, so that a window around any sample of a piece contains this piece and silence only;
 * ``events.npy``: int64 [E], samples at which the set of sounding notes changes, ascending;
 * ``masks.npy``: bool [E + 1, P], the notes sounding from each event to the next (row 0: before the first);
 * ``notes.npy``: float64 [M, 6], rows of piece index, onset_s, offset_s, midi_note, velocity, program;
@@ -36,24 +36,24 @@ from .corpus import Recording, interval_tree, parallel
 
 __all__ = ["MARGIN_SAMPLES", "Store", "prepare"]
 
-# Half of most networks' window (4096), read at up to twice its length when it is shifted down in pitch. Longer ones are
-# cut with a look at where their piece ends.
+# Half the usual window (4096 samples), at up to twice its length for transposition. Longer windows are clipped to their
+# piece by :func:`audiocx.data.windows.cut_windows`.
 MARGIN_SAMPLES = 4096
 _FORMAT = 2
-_NAMED_FAILURES = 5
+_MAX_REPORTED = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Store:
-    """A prepared corpus, opened.
+    """A prepared corpus.
 
     Attributes:
-        folder: Where it lies.
-        sample_rate: Hz.
-        lowest_note: MIDI number of mask column 0.
-        names: Pieces.
-        starts: Sample of ``audio`` at which each piece begins, int64 [pieces].
-        lengths: Samples of each piece, int64 [pieces].
+        folder: Folder of the store.
+        sample_rate: Sample rate in Hz.
+        lowest_note: MIDI number of the first column of ``masks``.
+        names: Names of the pieces.
+        starts: First sample of each piece in ``audio``, int64 [pieces].
+        lengths: Length of each piece in samples, int64 [pieces].
     """
 
     folder: Path
@@ -70,12 +70,12 @@ class Store:
 
     @cached_property
     def events(self) -> np.ndarray:
-        """Samples at which the sounding notes change, int64 [E]."""
+        """Sample indices at which the set of sounding notes changes, int64 [E]."""
         return np.load(self.folder / "events.npy")
 
     @cached_property
     def masks(self) -> np.ndarray:
-        """Sounding notes from event to event, bool [E + 1, P]."""
+        """Notes that sound from each event to the next, bool [E + 1, P]."""
         return np.load(self.folder / "masks.npy")
 
     @cached_property
@@ -84,10 +84,10 @@ class Store:
         return np.load(self.folder / "notes.npy")
 
     def samples(self, piece: int) -> np.ndarray:
-        """Gives one piece's samples.
+        """Return the samples of a piece.
 
         Args:
-            piece: Its index.
+            piece: Index of the piece.
 
         Returns:
             float32 [N], in +-1.
@@ -96,23 +96,26 @@ class Store:
         return self.audio[start : start + self.lengths[piece]].astype(np.float32) / 32768
 
     def notes(self, piece: int) -> list[Note]:
-        """Gives one piece's notes.
+        """Return the notes of a piece.
 
         Args:
-            piece: Its index.
+            piece: Index of the piece.
 
         Returns:
-            Notes, sorted.
+            The notes, sorted.
         """
         rows = self.note_rows[self.note_rows[:, 0] == piece]
-        return [Note(on, int(note), off, int(velo), int(program)) for _, on, off, note, velo, program in rows.tolist()]
+        return [
+            Note(on, int(note), off, int(velocity), int(program))
+            for _, on, off, note, velocity, program in rows.tolist()
+        ]
 
     def sounding(self, piece: int, samples: np.ndarray) -> np.ndarray:
-        """Tells which notes sound at given samples of a piece.
+        """Return the notes that sound at given samples of a piece.
 
         Args:
-            piece: Its index.
-            samples: Integer [T], counted from the piece's beginning.
+            piece: Index of the piece.
+            samples: Sample indices from the beginning of the piece, integer [T].
 
         Returns:
             bool [T, P].
@@ -120,11 +123,11 @@ class Store:
         return self.masks[np.searchsorted(self.events, self.starts[piece] + samples, side="right")]
 
     def sounding_by_program(self, piece: int, samples: np.ndarray) -> dict[int, np.ndarray]:
-        """Tells which notes each instrument plays at given samples of a piece.
+        """Return the notes of each instrument that sound at given samples of a piece.
 
         Args:
-            piece: Its index.
-            samples: Integer [T], counted from the piece's beginning.
+            piece: Index of the piece.
+            samples: Sample indices from the beginning of the piece, integer [T].
 
         Returns:
             bool [T, P] for each General MIDI program, counted from 0, ascending.
@@ -147,22 +150,22 @@ def prepare(
     outputs: int = 88,
     progress: bool = True,
 ) -> Store:
-    """Makes the store of a corpus, or opens it when it was made before.
+    """Prepare the store of a corpus, or open it if it exists.
 
     Args:
-        pieces: What goes in.
-        cache: Folder of stores; made when missing.
-        sample_rate: Hz, to which every recording is resampled.
-        lowest_note: MIDI number of label 0.
-        outputs: Number of labels; notes outside are left out. 0 for speech.
-        progress: Shows a bar while making.
+        pieces: The recordings.
+        cache: Folder of stores; created if missing.
+        sample_rate: Output sample rate in Hz.
+        lowest_note: MIDI number of the first label.
+        outputs: Number of labels P; notes outside of this range are left out. 0 for speech.
+        progress: Show a progress bar.
 
     Returns:
-        The opened store.
+        The store.
 
     Raises:
-        DataError: A recording or its labels cannot be used (all of them are tried, and the first few failures named),
-            or the store cannot be written.
+        DataError: Recordings or labels cannot be used (all are tried, and the first few failures reported), or the
+            store cannot be written.
     """
     parameters = {"format": _FORMAT, "sample_rate": sample_rate, "lowest_note": lowest_note, "outputs": outputs}
     folder = Path(cache) / _key(pieces, parameters)
@@ -171,8 +174,8 @@ def prepare(
     work = folder.with_name(f".unfinished-{folder.name}")
     try:
         work.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
-            # It may have been made while we waited.
+        with _lock(folder):
+            # Another process may have prepared it meanwhile.
             if not folder.is_dir():
                 work.mkdir(exist_ok=True)
                 _load_all(pieces, work, sample_rate, progress)
@@ -181,7 +184,7 @@ def prepare(
                 shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         where, why = error.filename or folder, error.strerror or error
-        raise DataError(f"{where}: cannot be written ({why}); make room there, or name another folder.") from None
+        raise DataError(f"{where}: cannot be written ({why}); free some space, or choose another folder.") from None
     return _open(folder)
 
 
@@ -190,19 +193,19 @@ def _key(pieces: Sequence[Recording], parameters: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps([parameters, stamps]).encode()).hexdigest()[:16]
 
 
-def _alone(folder: Path) -> FileLock:
-    """The lock on the making of a store, held; the system lifts it when a process ends, however it ends."""
+def _lock(folder: Path) -> FileLock:
+    """Acquire the lock on the preparation of a store, which the system releases when the process ends."""
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print(f"{folder}: another process is preparing this store; waiting until it has done.", file=sys.stderr)
+        print(f"{folder}: another process is preparing this store; waiting for it.", file=sys.stderr)
         lock.acquire()
     return lock
 
 
 def _load_all(pieces: Sequence[Recording], work: Path, sample_rate: int, progress: bool) -> None:
-    """Puts every piece into a file of its own; what is there stays."""
+    """Write every piece to a file of its own, unless it exists."""
 
     def load(index: int) -> AudiocxError | None:
         path = _part(work, index)
@@ -211,17 +214,17 @@ def _load_all(pieces: Sequence[Recording], work: Path, sample_rate: int, progres
                 samples, notes = pieces[index].load(sample_rate)
             except AudiocxError as error:
                 return error
-            whole = np.round(np.clip(samples * 32768, -32768, 32767)).astype(np.int16)
+            quantized = np.round(np.clip(samples * 32768, -32768, 32767)).astype(np.int16)
             rows = [(n.onset_s, n.offset_s, n.midi_note, n.velocity, n.program) for n in notes]
             with atomic_write(path) as temporary:
-                np.savez(temporary, samples=whole, notes=np.array(rows, np.float64).reshape(-1, 5))
+                np.savez(temporary, samples=quantized, notes=np.array(rows, np.float64).reshape(-1, 5))
         return None
 
-    done = parallel(load, range(len(pieces)), os.cpu_count() or 1)
-    failures = [error for error in tqdm(done, "preparing", len(pieces), disable=None if progress else True) if error]
+    results = parallel(load, range(len(pieces)), os.cpu_count() or 1)
+    failures = [error for error in tqdm(results, "preparing", len(pieces), disable=None if progress else True) if error]
     if failures:
-        sentences = " ".join(map(str, failures[:_NAMED_FAILURES]))
-        more = f" (and {len(failures) - _NAMED_FAILURES} more)" if len(failures) > _NAMED_FAILURES else ""
+        sentences = " ".join(map(str, failures[:_MAX_REPORTED]))
+        more = f" (and {len(failures) - _MAX_REPORTED} more)" if len(failures) > _MAX_REPORTED else ""
         raise DataError(sentences + more) from failures[0]
 
 
@@ -230,14 +233,14 @@ def _part(work: Path, index: int) -> Path:
 
 
 def _join(work: Path, pieces: Sequence[Recording], parameters: dict[str, Any]) -> None:
-    """Makes the store, in ``work / "store"``, of the pieces."""
+    """Join the pieces to a store, in ``work / "store"``."""
     rate, lowest, outputs = (parameters[name] for name in ("sample_rate", "lowest_note", "outputs"))
     store = work / "store"
     store.mkdir(exist_ok=True)
     lengths = np.array([len(_samples_and_notes(work, index)[0]) for index in range(len(pieces))], np.int64)
     starts = MARGIN_SAMPLES + np.cumsum(lengths + MARGIN_SAMPLES) - (lengths + MARGIN_SAMPLES)
     size = int(MARGIN_SAMPLES + np.sum(lengths + MARGIN_SAMPLES))
-    # A new file reads as zeros: the margins are there. One piece after the other, they were never in memory together.
+    # A new file reads as zeros, which are the margins. Pieces are copied one by one to bound the memory.
     audio = np.lib.format.open_memmap(store / "audio.npy", mode="w+", dtype=np.int16, shape=(size,))
     events, masks, rows = [np.zeros(0, np.int64)], [np.zeros((1, outputs), bool)], [np.zeros((0, 6))]
     for index, start in enumerate(starts.tolist()):
@@ -265,9 +268,9 @@ def _samples_and_notes(work: Path, index: int) -> tuple[np.ndarray, np.ndarray]:
 def _events(
     notes: list[Note], sample_rate: int, length: int, lowest: int, outputs: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gives the samples at which the sounding notes change, and the notes sounding from each on."""
+    """Return the samples at which the set of sounding notes changes, and the notes that sound from each on."""
     tree = interval_tree((n for n in notes if lowest <= n.midi_note < lowest + outputs), sample_rate)
-    # Labels may run past the recording's end, and must not reach into the next piece.
+    # Labels may extend past the end of the recording, but not into the next piece.
     tree.chop(length, max(tree.end(), length) + 1)
     times = sorted(tree.boundary_table) or [0]
     masks = np.zeros((len(times), outputs), bool)
@@ -280,6 +283,6 @@ def _open(folder: Path) -> Store:
     try:
         index = json.loads((folder / "index.json").read_text())
     except (OSError, ValueError):
-        raise DataError(f"{folder} is no finished store; delete it and run the command again.") from None
+        raise DataError(f"{folder}: is not a complete store; delete it and run the command again.") from None
     starts, lengths = np.array(index["starts"], np.int64), np.array(index["lengths"], np.int64)
     return Store(folder, index["sample_rate"], index["lowest_note"], index["names"], starts, lengths)

@@ -1,4 +1,4 @@
-"""Random windows with the notes at their centres, cut on the device that holds the corpus."""
+"""Samplers of random windows and the notes at their centres, cut on the device that holds the corpus."""
 
 from __future__ import annotations
 
@@ -15,65 +15,65 @@ from .augment import AugmentConfig, augment, draw_shift, resample_windows
 from .random_streams import RandomStreams
 from .store import MARGIN_SAMPLES, Store
 
-__all__ = ["Labels", "MixedSampler", "Sampler", "StoreSampler", "WindowSampler", "cut_windows", "draw_seed", "mixed"]
+__all__ = ["Labels", "MixedSampler", "Sampler", "StoreSampler", "WindowSampler", "cut_windows", "batch_seed", "mixed"]
 
-# One tensor, or a named tuple of several.
+# A tensor, or a named tuple of tensors.
 Labels = Tensor | tuple[Tensor, ...]
-# Number of a batch in, windows and labels out.
+# Returns windows and labels for the number of a batch.
 Sampler = Callable[[int], tuple[Tensor, Labels]]
 
 
-def draw_seed(seed: int, rank: int, batch: int) -> int:
-    """Gives each batch of each rank a seed of its own.
+def batch_seed(seed: int, stream: int, batch: int) -> int:
+    """Return the seed of a batch.
 
     Args:
-        seed: Of the run.
-        rank: Number of the process.
-        batch: That of the batch.
+        seed: Seed of the run.
+        stream: Number of the sampler.
+        batch: Number of the batch.
 
     Returns:
-        What a generator takes.
+        Seed for a random generator, different for each combination.
     """
-    digest = hashlib.sha256(f"{seed}/{rank}/{batch}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{stream}/{batch}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 def cut_windows(audio: Tensor, starts: Tensor, lengths: Tensor, centres: Tensor, length: int) -> Tensor:
-    """Cuts windows out of the pieces of a store; what lies beyond its piece is silent, however long a window is.
+    """Cut windows of any length out of the pieces of a store, padded with silence beyond the ends of their piece.
 
     Args:
-        audio: The store's samples, int16 [N].
-        starts: Where its pieces begin, int64 [pieces].
-        lengths: How long they are, int64 [pieces].
-        centres: Samples of ``audio`` within a piece each, int64 [B].
-        length: Of a window; the centre comes to lie at ``length // 2``.
+        audio: Samples of the store, int16 [N].
+        starts: First sample of each piece, int64 [pieces].
+        lengths: Length of each piece in samples, int64 [pieces].
+        centres: Sample indices in ``audio``, each within a piece, int64 [B].
+        length: Length of a window; its centre lies at ``length // 2``.
 
     Returns:
         int16 [B, length].
     """
     pieces = torch.bucketize(centres, starts, right=True)[:, None] - 1
-    places = centres[:, None] - length // 2 + torch.arange(length, device=centres.device)
-    inside = (places >= starts[pieces]) & (places < starts[pieces] + lengths[pieces])
-    return torch.where(inside, audio[places.clamp(0, len(audio) - 1)], 0)
+    indices = centres[:, None] - length // 2 + torch.arange(length, device=centres.device)
+    inside = (indices >= starts[pieces]) & (indices < starts[pieces] + lengths[pieces])
+    return torch.where(inside, audio[indices.clamp(0, len(audio) - 1)], 0)
 
 
 class StoreSampler(ABC):
-    """Draws batches of windows from a store; a subclass knows their labels.
+    """Base class of samplers that draw batches of windows from a store; subclasses add the labels.
 
-    Batch number i depends on the seed, the stream and i alone: a run that is resumed draws what it would have drawn.
-    Several processes share the batches that one alone would draw; no two of them have the same window.
+    Batch number i depends on the seed, the stream and i alone, so that a resumed run continues with the same batches.
+    Distributed processes share the batches that one process alone would draw; no two of them get the same window.
 
     Args:
         store: The corpus.
         window_samples: N.
-        batch_size: Windows a batch, of all processes together; with ``order="pieces"`` windows a piece instead.
-        order: "time": every moment of the corpus is equally likely; "pieces": every batch has ``batch_size`` windows
-            of each piece, as the paper draws them.
-        augmentation: What to vary; None for the recordings as they are.
-        seed: Of the draws.
-        stream: Number of this sampler among those that draw with the same seed.
-        mine: The windows of a batch that are this process's.
-        device: Where the samples are kept and the windows are cut; on "cpu" they stay memory-mapped.
+        batch_size: Windows per batch, of all processes together; with ``order="pieces"`` windows per piece.
+        order: "time": all sample positions of the corpus are equally likely; "pieces": every batch has ``batch_size``
+            windows of each piece, as in "Deep Complex Networks".
+        augmentation: Data augmentation; None for the original recordings.
+        seed: Seed of the random numbers.
+        stream: Number of this sampler among those with the same seed.
+        rank_slice: Windows of a batch that belong to this process.
+        device: Device that holds the samples and cuts the windows; on "cpu" the samples stay memory-mapped.
     """
 
     def __init__(
@@ -85,35 +85,34 @@ class StoreSampler(ABC):
         augmentation: AugmentConfig | None = None,
         seed: int = 0,
         stream: int = 0,
-        mine: slice = slice(None),
+        rank_slice: slice = slice(None),
         device: torch.device | str = "cpu",
     ) -> None:
         self.window_samples, self.batch_size, self.order = window_samples, batch_size, order
-        self.augmentation, self.seed, self.stream, self.mine = augmentation, seed, stream, mine
+        self.augmentation, self.seed, self.stream, self.rank_slice = augmentation, seed, stream, rank_slice
         self.device = torch.device(device)
         self.sample_rate = store.sample_rate
         self._audio = torch.from_numpy(store.audio).to(self.device)
         self._starts = torch.from_numpy(store.starts).to(self.device)
         self._lengths = torch.from_numpy(store.lengths).to(self.device)
         self._ends = self._lengths.cumsum(0)
-        self._open(store)
+        self._read_labels(store)
 
     def __call__(self, batch: int) -> tuple[Tensor, Labels]:
-        """Draws a batch.
+        """Draw a batch.
 
         Args:
-            batch: Its number, from 0.
+            batch: Number of the batch, from 0.
 
         Returns:
-            This process's windows, float32 [B, N] in about +-1, the moments that were drawn at sample N // 2, and
-            their labels.
+            Windows of this process, float32 [B, N] in about +-1, and the labels at their centres, sample N // 2.
         """
-        generator = torch.Generator(self.device).manual_seed(draw_seed(self.seed, self.stream, batch))
+        generator = torch.Generator(self.device).manual_seed(batch_seed(self.seed, self.stream, batch))
         rows = self.batch_size * (len(self._starts) if self.order == "pieces" else 1)
-        draws = RandomStreams(generator, rows, self.mine)
-        centres = self._centres(draws)
-        semitones, labels = self._labelled(centres, draws)
-        # As much on either side, for the moment drawn to stay in the middle.
+        streams = RandomStreams(generator, rows, self.rank_slice)
+        centres = self._centres(streams)
+        semitones, labels = self._draw_labels(centres, streams)
+        # The same length on either side, so that the centre stays in the middle.
         echo = 0 if self.augmentation is None else self.augmentation.echo_samples(self.sample_rate)
         length = self.window_samples + 2 * echo
         if semitones is None:
@@ -122,63 +121,63 @@ class StoreSampler(ABC):
             windows = resample_windows(self._cut, centres, length, semitones) / 32768
         if self.augmentation is not None:
             windows = windows[:, : length - echo]
-            windows = augment(windows, self.sample_rate, self.augmentation, draws)
+            windows = augment(windows, self.sample_rate, self.augmentation, streams)
         return windows, labels
 
     @abstractmethod
-    def _open(self, store: Store) -> None:
-        """Checks that the store serves, and keeps its labels."""
+    def _read_labels(self, store: Store) -> None:
+        """Check that the store fits, and keep its labels."""
 
     @abstractmethod
-    def _labelled(self, centres: Tensor, draws: RandomStreams) -> tuple[Tensor | None, Labels]:
-        """Draws the semitones by which windows are shifted, float32 [B] or None, and gives the labels moved by them."""
+    def _draw_labels(self, centres: Tensor, streams: RandomStreams) -> tuple[Tensor | None, Labels]:
+        """Draw transpositions in semitones, float32 [B] or None, and return them with the transposed labels."""
 
     def _cut(self, centres: Tensor, length: int) -> Tensor:
-        """Cuts int16 [B, length] around the centres, which lie at ``length // 2``."""
+        """Cut int16 [B, length] around the centres, which lie at ``length // 2``."""
         return cut_windows(self._audio, self._starts, self._lengths, centres, length)
 
-    def _centres(self, draws: RandomStreams) -> Tensor:
+    def _centres(self, streams: RandomStreams) -> Tensor:
         if self.order == "pieces":
-            pieces = torch.arange(len(self._starts), device=self.device).repeat(self.batch_size)[self.mine]
-            return self._starts[pieces] + (draws.uniform(dtype=torch.float64) * self._lengths[pieces]).long()
-        moment = draws.integers(0, int(self._ends[-1]))
-        pieces = torch.bucketize(moment, self._ends, right=True)
-        return self._starts[pieces] + self._lengths[pieces] - (self._ends[pieces] - moment)
+            pieces = torch.arange(len(self._starts), device=self.device).repeat(self.batch_size)[self.rank_slice]
+            return self._starts[pieces] + (streams.uniform(dtype=torch.float64) * self._lengths[pieces]).long()
+        position = streams.integers(0, int(self._ends[-1]))
+        pieces = torch.bucketize(position, self._ends, right=True)
+        return self._starts[pieces] + self._lengths[pieces] - (self._ends[pieces] - position)
 
 
 class WindowSampler(StoreSampler):
-    """Windows, and the notes at their centres (sample N / 2), float32 [B, P]; see :class:`StoreSampler`."""
+    """Sampler of windows and the notes at their centres (sample N // 2), float32 [B, P]; see :class:`StoreSampler`."""
 
-    def _open(self, store: Store) -> None:
+    def _read_labels(self, store: Store) -> None:
         self._events = torch.from_numpy(store.events).to(self.device)
         self._masks = torch.from_numpy(store.masks).to(self.device)
 
-    def _labelled(self, centres: Tensor, draws: RandomStreams) -> tuple[Tensor | None, Tensor]:
+    def _draw_labels(self, centres: Tensor, streams: RandomStreams) -> tuple[Tensor | None, Tensor]:
         labels, semitones = self._masks[torch.bucketize(centres, self._events, right=True)], None
         if self.augmentation is not None:
-            semitones, labels = draw_shift(labels, self.augmentation, draws)
+            semitones, labels = draw_shift(labels, self.augmentation, streams)
         return semitones, labels.float()
 
     def _cut(self, centres: Tensor, length: int) -> Tensor:
         if length // 2 > MARGIN_SAMPLES:
             return super()._cut(centres, length)
-        # There is silence enough around each piece, and no need to look where it ends.
+        # The margins of the store are long enough, so that windows need not be clipped to their piece.
         rows = self._audio.as_strided((len(self._audio) - length + 1, length), (1, 1))
         return rows[centres - length // 2]
 
 
 class MixedSampler:
-    """Draws every batch from several samplers, in fixed parts.
+    """Sampler that concatenates the batches of several samplers.
 
     Args:
-        samplers: Each gives its part.
+        samplers: The samplers.
     """
 
     def __init__(self, samplers: Sequence[Sampler]) -> None:
         self.samplers = samplers
 
     def __call__(self, batch: int) -> tuple[Tensor, Labels]:
-        """Draws a batch; see :class:`StoreSampler`."""
+        """Draw a batch; see :class:`StoreSampler`."""
         windows, labels = zip(*(sampler(batch) for sampler in self.samplers), strict=True)
         if isinstance(labels[0], Tensor):
             return torch.cat(windows), torch.cat(labels)
@@ -190,45 +189,45 @@ def mixed(
     shares: Sequence[float],
     batch_size: int,
     rank: int,
-    ranks: int,
+    world_size: int,
     kind: type[StoreSampler] = WindowSampler,
     **options: Any,
 ) -> Sampler:
-    """Makes the sampler over one corpus or several.
+    """Make the sampler of one corpus or several.
 
-    The processes together draw what one alone, with a batch of all of theirs, would draw.
+    All processes together draw the same windows as one process with a batch of ``batch_size * world_size``.
 
     Args:
         stores: The corpora.
-        shares: Part of a batch that each gives; as each is long when empty.
-        batch_size: B, all corpora together, of this process.
-        rank: Number of this process.
-        ranks: Number of processes.
-        kind: What draws from each corpus.
-        options: Of every one of these.
+        shares: Fraction of a batch from each corpus; if empty, in proportion to their durations.
+        batch_size: Batch size B of this process, all corpora together.
+        rank: Rank of this process.
+        world_size: Number of processes.
+        kind: Class of the sampler of each corpus.
+        options: Further arguments of these samplers.
 
     Returns:
         The sampler.
 
     Raises:
-        ConfigError: There are not as many shares as corpora, or a share is less than a window.
+        ConfigError: The numbers of shares and corpora differ, or a share is less than one window.
     """
-    whole = batch_size * ranks
+    total = batch_size * world_size
     if options.get("order") == "pieces":
-        sizes, rows = [whole] * len(stores), [whole * len(store.starts) for store in stores]
+        sizes, rows = [total] * len(stores), [total * len(store.starts) for store in stores]
     else:
         seconds = [float(store.lengths.sum()) / store.sample_rate for store in stores]
         parts = list(shares) or [second / sum(seconds) for second in seconds]
         if len(parts) != len(stores):
             raise ConfigError(f"shares={list(shares)} do not fit {len(stores)} corpora; give one for each.")
-        ends = [round(whole * sum(parts[: count + 1])) for count in range(len(parts))]
+        ends = [round(total * sum(parts[: count + 1])) for count in range(len(parts))]
         sizes = rows = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
     if min(sizes) < 1:
-        raise ConfigError(f"shares={list(shares)} leave a corpus no window of {whole}; take a larger batch_size.")
-    # Dealt out in turn through the whole batch, so that all processes have as many, of every corpus about as many.
-    firsts = [(rank - sum(rows[:index])) % ranks for index in range(len(rows))]
+        raise ConfigError(f"shares={list(shares)} leave a corpus no window of {total}; take a larger batch_size.")
+    # Rows go to the processes round-robin, through all corpora, so that all get equally many.
+    firsts = [(rank - sum(rows[:index])) % world_size for index in range(len(rows))]
     samplers = [
-        kind(store, batch_size=size, stream=index, mine=slice(first, None, ranks), **options)
+        kind(store, batch_size=size, stream=index, rank_slice=slice(first, None, world_size), **options)
         for index, (store, size, first) in enumerate(zip(stores, sizes, firsts, strict=True))
         if first < rows[index]
     ]

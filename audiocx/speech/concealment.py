@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..io.audio import resample
+from ..io.resampling import resample
 from ..stft import FLOOR_POWER, HOP_SAMPLES, SPEECH_RATE, frame_count, istft, log_power_db, stft_frames
 from .gaps import join, spans, touched_frames
 

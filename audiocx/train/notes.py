@@ -8,12 +8,12 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data.segments import NoteOutputs, NoteSegmentSampler, StoreRecordings
+from ..data.segments import NoteSegmentSampler, StoreRecordings
 from ..data.windows import Sampler, mixed
 from ..models import NoteNetwork
 from ..models.note_blocks import infer_notes
 from ..music.metrics import PooledPrecision
-from ..notes import HALF_WIDTH_FRAMES
+from ..notes import HALF_WIDTH_FRAMES, NoteOutputs
 from .distributed import averaged, pooled_score
 from .experiments import NoteExperiment
 from .loop import Corpora, RankInfo, Task

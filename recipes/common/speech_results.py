@@ -19,7 +19,7 @@ from audiocx.data.store import Store
 from audiocx.data.training_data import open_speech_stores, require
 from audiocx.io.atomic_write import atomic_write
 from audiocx.models import PredictorNetwork
-from audiocx.plots import piano_roll
+from audiocx.plots.figure import save_figure
 from audiocx.plots.spectrograms import plot_spectrograms
 from audiocx.speech.baselines import BASELINES
 from audiocx.speech.evaluation import LevelForecast, baseline_forecast, network_forecast, score_store
@@ -115,7 +115,7 @@ def evaluate(arguments: argparse.Namespace, corpus: str, split: Split, training:
         output.mkdir(parents=True, exist_ok=True)
     with atomic_write(output / "scores.json") as temporary:
         temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    piano_roll.save(_picture(subject, stores[-1]), output / "prediction.png")
+    save_figure(_picture(subject, stores[-1]), output / "prediction.png")
     print(f"written to {output}")
 
 

@@ -17,9 +17,8 @@ from audiocx.config import to_dict
 from audiocx.errors import DataError
 from audiocx.io.atomic_write import atomic_write
 from audiocx.models import PredictorConfig
-from audiocx.plots import piano_roll
-from audiocx.plots.learning_curves import read_curves
-from audiocx.plots.spectrograms import Curve, plot_learning_curves
+from audiocx.plots.figure import save_figure
+from audiocx.plots.learning_curves import Curve, plot_learning_curves, read_curves
 from audiocx.speech.evaluation import SOUND_SCORES
 
 # Mean squared error on TIMIT, validation and test, in the paper's table 4, by architecture and complex or not. It has
@@ -91,7 +90,7 @@ def main(description: str) -> None:
     print(text)
     validation, training = _curves(groups)
     if validation:
-        piano_roll.save(plot_learning_curves(validation, training), arguments.output / "learning_curves.png")
+        save_figure(plot_learning_curves(validation, training), arguments.output / "learning_curves.png")
     else:
         print("No learning curves: the logs of these runs are not there.")
 

@@ -26,7 +26,9 @@ from audiocx.models import NoteNetwork, TranscriberNetwork
 from audiocx.music.frame_evaluation import grid_hop_samples, infer_store, score_frames
 from audiocx.music.group_scores import ScoredFrames, format_breakdown
 from audiocx.music.metrics import precision_recall_curve
-from audiocx.plots import piano_roll
+from audiocx.plots.figure import save_figure
+from audiocx.plots.piano_roll import plot_prediction
+from audiocx.plots.precision_recall import plot_precision_recall
 from audiocx.train.runs import open_trained
 
 # A0 to G#7; a network of 88 notes has four more above.
@@ -57,12 +59,10 @@ def write(
     with atomic_write(folder / "curve.npz") as temporary:
         np.savez(temporary, precision=precision, recall=recall)
     curve = {scores["name"]: (precision, recall, scores["average_precision"])}
-    piano_roll.save(piano_roll.plot_precision_recall(curve), folder / "precision_recall.png")
+    save_figure(plot_precision_recall(curve), folder / "precision_recall.png")
     first, passage = recordings[0], slice(0, PASSAGE_FRAMES)
-    figure = piano_roll.plot_prediction(
-        first.probabilities[passage], frame_rate, first.roll[passage], lowest_note=lowest_note
-    )
-    piano_roll.save(figure, folder / "prediction.png")
+    figure = plot_prediction(first.probabilities[passage], frame_rate, first.roll[passage], lowest_note=lowest_note)
+    save_figure(figure, folder / "prediction.png")
 
 
 def print_scores(scores: dict[str, Any]) -> None:

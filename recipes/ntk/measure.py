@@ -30,7 +30,7 @@ from audiocx.io.atomic_write import atomic_write
 from audiocx.models.running import choose_device
 from audiocx.nn import ComplexLinear
 from audiocx.nn.functional import crelu, modrelu, zrelu
-from audiocx.plots import piano_roll
+from audiocx.plots.figure import LINE_COLOURS, new_figure, save_figure
 
 # Twelve inputs of eight complex numbers, real and imaginary parts normal: the same for all networks.
 INPUTS, FEATURES, INPUT_SEED = 12, 8, 0
@@ -145,17 +145,17 @@ def table(distances: Distances) -> str:
 
 def plot(distances: Distances) -> Figure:
     """Plot each distance against the width, with error bars of one standard deviation."""
-    figure = piano_roll.new_figure(9.6, 4.4)
+    figure = new_figure(9.6, 4.4)
     panels = figure.subplots(1, len(distances), sharex=True, sharey=True)
     for axes, (title, networks) in zip(panels, distances.items(), strict=True):
-        for colour, (name, drawn) in zip(piano_roll.LINE_COLOURS, networks.items(), strict=False):
+        for colour, (name, drawn) in zip(LINE_COLOURS, networks.items(), strict=False):
             mean, std = ([summary(values) for values in drawn.values()] for summary in (np.mean, spread))
             style = {"linestyle": "-" if KINDS[name].complex else "--", "marker": "o", "markersize": 3, "capsize": 3}
             axes.errorbar(list(drawn), mean, std, color=colour, linewidth=1.6, label=name, **style)
         axes.set(xscale="log", yscale="log", xlabel="width", title=f"distance {title}")
         axes.set_xticks(list(drawn), map(str, drawn))
         axes.minorticks_off()
-        axes.grid(color=piano_roll.FAINT, linewidth=0.6)
+        axes.grid(color=FAINT, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False)
     return figure
@@ -187,7 +187,7 @@ def main() -> None:
         temporary.write_text(json.dumps({**settings, "distances": distances}, indent=1), encoding="utf-8")
     with atomic_write(arguments.output / "table.md") as temporary:
         temporary.write_text(table(distances), encoding="utf-8")
-    piano_roll.save(plot(distances), arguments.output / "kernels.png")
+    save_figure(plot(distances), arguments.output / "kernels.png")
     print(table(distances))
 
 

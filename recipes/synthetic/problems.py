@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from audiocx.data.windows import draw_seed
+from audiocx.data.windows import batch_seed
 
 # All runs are validated with the same sequences, whatever their seeds and batch sizes, so that their curves can be
 # compared. The seeds of runs are not negative.
@@ -180,7 +180,7 @@ class ProblemSampler:
         Returns:
             This process's sequences and targets, as from :meth:`Problem.draw`.
         """
-        generator = torch.Generator(self.device).manual_seed(draw_seed(self.seed, 0, batch))
+        generator = torch.Generator(self.device).manual_seed(batch_seed(self.seed, 0, batch))
         sequences, targets = self.problem.draw(self._total, generator)
         return sequences[self._rank_slice], targets[self._rank_slice]
 

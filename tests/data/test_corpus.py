@@ -1,4 +1,4 @@
-"""What corpora share: which notes sound at a sample, and work in parallel."""
+"""Helpers that corpora share: sample indices, interval trees, parallel maps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_label_times_are_scaled_exactly(start: int, rate: int) -> None:
     assert sample_of(start / 44100, rate) == exact.numerator // exact.denominator
 
 
-def test_the_tree_knows_what_sounds_at_a_sample() -> None:
+def test_the_interval_tree_returns_the_notes_at_a_sample() -> None:
     tree = interval_tree([*NOTES, Note(0.5001, 72, 0.5001), Note(0.50001, 73, 0.50002)], 100)
     assert {i.data.midi_note for i in tree[49]} == set()
     assert {i.data.midi_note for i in tree[50]} == {60, 64}
@@ -28,7 +28,7 @@ def test_the_tree_knows_what_sounds_at_a_sample() -> None:
     assert {i.data.midi_note for i in tree[125]} == set()
 
 
-def test_parallel_keeps_the_order_and_passes_errors_on() -> None:
+def test_parallel_keeps_the_order_and_raises_errors() -> None:
     assert list(parallel(lambda x: x * x, list(range(20)), 3)) == [x * x for x in range(20)]
     results = parallel(lambda x: 1 // x, [1, 1, 0, 1], 2)
     assert [next(results), next(results)] == [1, 1]
@@ -36,7 +36,7 @@ def test_parallel_keeps_the_order_and_passes_errors_on() -> None:
         next(results)
 
 
-def test_parallel_works_ahead_by_no_more_than_its_workers() -> None:
+def test_parallel_has_a_bounded_number_of_pending_results() -> None:
     started: list[int] = []
     results = parallel(started.append, list(range(50)), 2)
     for done in range(5):

@@ -1,4 +1,4 @@
-"""Label files: which belongs to a recording, and the notes in it."""
+"""Label files: finding them, and reading their notes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import pytest
 
 from audiocx.data import labels
 from audiocx.errors import DataError
-from audiocx.io.midi import write_csv, write_midi
+from audiocx.io.midi import write_midi
+from audiocx.io.note_tables import write_csv
 from audiocx.notes import Note
 
 NOTES = [Note(0.5, 60, 1.25, 70), Note(0.5, 64, 0.75, 80), Note(1.5, 60, 2.0, 90)]
 
 
-def test_the_first_kind_of_labels_counts(tmp_path: Path) -> None:
+def test_the_first_suffix_takes_precedence(tmp_path: Path) -> None:
     audio = tmp_path / "MAPS_MUS-a_X.wav"
     assert labels.find_labels(audio) is None
-    for ending in reversed(labels.LABEL_ENDINGS):
-        audio.with_suffix(ending).touch()
-        assert labels.find_labels(audio) == audio.with_suffix(ending)
+    for suffix in reversed(labels.LABEL_SUFFIXES):
+        audio.with_suffix(suffix).touch()
+        assert labels.find_labels(audio) == audio.with_suffix(suffix)
 
 
 def test_tables_are_read_with_headings_comments_and_in_any_order(tmp_path: Path) -> None:
@@ -41,14 +42,14 @@ def test_midi_and_csv_give_the_notes_written(tmp_path: Path) -> None:
         assert (got.onset_s, got.offset_s) == pytest.approx((want.onset_s, want.offset_s), abs=2e-3)
 
 
-def test_a_table_of_musicnet_is_told_by_its_heading(tmp_path: Path) -> None:
+def test_a_table_of_musicnet_is_recognised_by_its_header(tmp_path: Path) -> None:
     path = tmp_path / "1727.csv"
     heading = "start_time,end_time,instrument,note,start_beat,end_beat,note_value"
     path.write_text(f"{heading}\n44100,66150,43,60,0.0,1.0,Quarter\n11025,22050,1,72,0.0,1.0,Quarter\n")
     assert labels.read_labels(path) == [Note(0.25, 72, 0.5, program=0), Note(1.0, 60, 1.5, program=42)]
 
 
-def test_a_table_without_notes_is_a_piece_of_silence(tmp_path: Path) -> None:
+def test_a_table_may_have_no_notes(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("# onset_s\n")
     assert labels.read_labels(tmp_path / "a.tsv") == []
 

@@ -269,7 +269,7 @@ def test_a_malformed_label_file_is_named(pieces: list[Piece], tmp_path: Path) ->
 
 def test_a_damaged_store_says_what_to_do(store: Store, pieces: list[Piece], tmp_path: Path) -> None:
     (store.folder / "index.json").write_text("{")
-    with pytest.raises(DataError, match=rf"{store.folder.name} is no finished store; delete it"):
+    with pytest.raises(DataError, match=rf"{store.folder.name}: is not a complete store; delete it"):
         prepare(pieces, tmp_path / "cache", progress=False)
 
 

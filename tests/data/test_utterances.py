@@ -160,7 +160,7 @@ def test_every_utterance_comes_once_before_any_comes_again(
 def test_validation_goes_through_every_utterance_once(
     stores: list[Store], ranks: int, batch_frames: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(utterances, "BATCH_FRAMES", batch_frames)
+    monkeypatch.setattr(utterances, "VALIDATION_BATCH_FRAMES", batch_frames)
     shares = [StoreUtterances(stores, rank, ranks) for rank in range(ranks)]
     assert len({len(share) for share in shares}) == 1  # as many batches for all
     found = []
@@ -184,7 +184,7 @@ def test_utterances_of_about_the_same_length_are_validated_together(tmp_path: Pa
 
 
 def test_a_store_for_music_and_one_without_utterances_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has 11025 samples a second; prepare it anew at 8000"):
+    with pytest.raises(DataError, match="its sample rate is 11025 Hz; prepare it again at 8000"):
         Utterances([store_of(SOUNDS, tmp_path, 11025)])
-    with pytest.raises(DataError, match="no utterance to train on or to validate with"):
+    with pytest.raises(DataError, match="no utterances for training or validation"):
         Utterances([])

@@ -1,4 +1,4 @@
-"""The sampler: which windows it draws, that they are what the corpus holds there, and that a batch is its number's."""
+"""Samplers of windows: positions, samples, labels, and dependence on seed, stream and batch number alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LENGTHS = (20000, 12000)
 
 @pytest.fixture(scope="module")
 def ramp(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Two pieces whose samples count from 1 on, through both: a value tells its place."""
+    """Two pieces whose samples count up from 1, so that a value identifies its position."""
     folder, rng = tmp_path_factory.mktemp("ramp"), np.random.default_rng(2)
     values = np.split(np.arange(1, sum(LENGTHS) + 1, dtype=np.int16), [LENGTHS[0]])
     pieces = [
@@ -40,7 +40,7 @@ def constant_store(folder: Path, *parts: tuple[int, int], notes: list[Note] | No
 
 
 def place_of(centre_value: int) -> tuple[int, int]:
-    """Piece and sample within it, by the value at the centre."""
+    """Return piece and sample index of a value."""
     return (0, centre_value - 1) if centre_value <= LENGTHS[0] else (1, centre_value - 1 - LENGTHS[0])
 
 
@@ -75,7 +75,7 @@ def test_a_batch_depends_on_seed_stream_and_number_alone(ramp: Store) -> None:
         assert not torch.equal(other[0], reference[0])
 
 
-def test_no_two_batches_of_a_run_share_their_draws(ramp: Store) -> None:
+def test_no_two_batches_share_their_random_numbers(ramp: Store) -> None:
     centres = [
         tuple(WindowSampler(ramp, 2, 8, seed=seed, stream=stream)(batch)[0][:, 1].tolist())
         for seed in range(3)
@@ -85,13 +85,13 @@ def test_no_two_batches_of_a_run_share_their_draws(ramp: Store) -> None:
     assert len(set(centres)) == 27
 
 
-def test_order_pieces_gives_every_piece_the_same_share(ramp: Store) -> None:
+def test_order_pieces_draws_equally_from_all_pieces(ramp: Store) -> None:
     windows, _ = WindowSampler(ramp, 2, 7, "pieces")(0)
     pieces = [place_of(round(value * 32768))[0] for value in windows[:, 1].tolist()]
     assert sorted(pieces) == [0] * 7 + [1] * 7
 
 
-def test_order_time_gives_every_moment_the_same_share(ramp: Store) -> None:
+def test_order_time_draws_all_positions_equally(ramp: Store) -> None:
     windows, _ = WindowSampler(ramp, 2, 8192)(0)
     values = windows[:, 1].double().numpy() * 32768
     counts, _ = np.histogram(values, bins=16, range=(1, sum(LENGTHS) + 1))
@@ -100,7 +100,7 @@ def test_order_time_gives_every_moment_the_same_share(ramp: Store) -> None:
 
 
 @pytest.mark.parametrize("order", ["time", "pieces"])
-def test_first_and_last_samples_are_drawn_and_nothing_beyond(tmp_path: Path, order: str) -> None:
+def test_centres_include_the_first_and_last_samples(tmp_path: Path, order: str) -> None:
     folder = tmp_path / "short"
     pieces = [
         write_piece(folder, "a", "P", np.array([11, 12, 13], np.int16), []),
@@ -117,13 +117,13 @@ def test_first_and_last_samples_are_drawn_and_nothing_beyond(tmp_path: Path, ord
 
 
 def test_a_note_sounds_from_its_first_sample_until_before_its_last(tmp_path: Path) -> None:
-    # Sample k, of value k + 1, has note 30 + k // 2 alone: every other centre is one where labels change.
+    # Sample k, with the value k + 1, has only the note 30 + k // 2: the labels change at every other sample.
     notes = [Note((k + 0.5) / RATE, 30 + k // 2, (k + 2.5) / RATE) for k in range(0, 60, 2)]
     piece = write_piece(tmp_path, "a", "P", np.arange(1, 61, dtype=np.int16), notes)
     store = prepare([piece], tmp_path / "cache", progress=False)
-    drawn = WindowSampler(store, 2, 400)(0)
-    framed = next(iter(StoreFrames(store, 2, 1, 60)))
-    for windows, labels in (drawn, framed):
+    sampled = WindowSampler(store, 2, 400)(0)
+    frames = next(iter(StoreFrames(store, 2, 1, 60)))
+    for windows, labels in (sampled, frames):
         centres = (windows[:, 1] * 32768).int() - 1
         assert len(set(centres.tolist())) > 50 and (labels.sum(1) == 1).all()
         assert torch.equal(labels.argmax(1) + 21, 30 + centres // 2)
@@ -131,21 +131,23 @@ def test_a_note_sounds_from_its_first_sample_until_before_its_last(tmp_path: Pat
 
 @pytest.mark.parametrize("window_samples", [4096, 16384])
 @pytest.mark.parametrize("silent", [0, 1])
-def test_the_widest_shift_reads_silence_beyond_a_piece(tmp_path: Path, silent: int, window_samples: int) -> None:
+def test_the_largest_transposition_reads_silence_beyond_a_piece(
+    tmp_path: Path, silent: int, window_samples: int
+) -> None:
     levels = [0 if index == silent else 20000 for index in range(2)]
     store = constant_store(tmp_path, (levels[0], 10), (levels[1], 10))
     config = AugmentConfig(shift_semitones=11, detune_cents=90.0)
-    windows, _ = WindowSampler(store, window_samples, 50, "pieces", config)(0)
+    windows, _ = WindowSampler(store, window_samples, 12, "pieces", config)(0)
     assert not windows[silent::2].any()
     assert windows[1 - silent :: 2].any(1).all()
 
 
-def test_augmentation_that_does_nothing_changes_nothing(ramp: Store) -> None:
-    plain, varied = WindowSampler(ramp, 64, 8), WindowSampler(ramp, 64, 8, augmentation=AugmentConfig())
-    assert all(torch.equal(a, b) for a, b in zip(plain(2), varied(2), strict=True))
+def test_augmentation_of_zero_strength_changes_nothing(ramp: Store) -> None:
+    plain, augmented = WindowSampler(ramp, 64, 8), WindowSampler(ramp, 64, 8, augmentation=AugmentConfig())
+    assert all(torch.equal(a, b) for a, b in zip(plain(2), augmented(2), strict=True))
 
 
-def test_a_tone_and_its_label_move_together(tmp_path: Path) -> None:
+def test_a_tone_and_its_label_are_transposed_together(tmp_path: Path) -> None:
     tone = np.round(10000 * np.sin(2 * np.pi * 440 * np.arange(3 * RATE) / RATE)).astype(np.int16)
     store = prepare([write_piece(tmp_path, "a", "P", tone, [Note(0.0, 69, 3.0)])], tmp_path / "cache", progress=False)
     config = AugmentConfig(gain_db=6.0, shift_semitones=3, equalizer_db=1.0, noise_db=-60.0)
@@ -167,7 +169,7 @@ def fall(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def parts_of(windows: torch.Tensor) -> tuple[int, int]:
-    """How many windows of two samples are of ``ramp``, and of ``fall``."""
+    """Return the number of windows from ``ramp`` and from ``fall``."""
     return int((windows[:, 1] > 0).sum()), int((windows[:, 1] < 0).sum())
 
 
@@ -182,33 +184,33 @@ def test_every_corpus_has_its_share_of_every_batch(
     for batch in range(3):
         windows, labels = sampler(batch)
         assert windows.shape == (size, 2) and parts_of(windows) == parts
-        # Labels go with their windows: throughout the second corpus middle C sounds, alone.
+        # Labels belong to their windows: in the second corpus only middle C sounds, all the time.
         of_fall = labels[windows[:, 1] < 0]
         assert (of_fall.sum(1) == 1).all() and (of_fall[:, 60 - 21] == 1).all()
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 7])
-def test_equal_shares_are_equal_to_a_window_and_fill_the_batch(fall: Store, count: int) -> None:
+def test_equal_shares_differ_by_at_most_one_window(fall: Store, count: int) -> None:
     sampler = mixed([fall] * count, [1 / count] * count, 16, 0, 1, window_samples=2)
     sizes = [part.batch_size for part in sampler.samplers]  # type: ignore[attr-defined]
     assert sum(sizes) == 16 and max(sizes) - min(sizes) <= 1
 
 
-def test_by_pieces_every_piece_of_every_corpus_has_its_windows(ramp: Store, fall: Store) -> None:
+def test_order_pieces_draws_equally_from_all_pieces_of_all_corpora(ramp: Store, fall: Store) -> None:
     windows, _ = mixed([ramp, fall], [], 5, 0, 1, window_samples=2, order="pieces")(0)
     assert parts_of(windows) == (10, 5)
     pieces = [place_of(round(value * 32768))[0] for value in windows[:, 1].tolist() if value > 0]
     assert sorted(pieces) == [0] * 5 + [1] * 5
 
 
-def test_no_corpus_and_no_rank_draws_as_another_does(fall: Store) -> None:
+def test_corpora_and_ranks_have_different_random_numbers(fall: Store) -> None:
     samplers = [mixed([fall, fall], [0.5, 0.5], 16, rank, 2, window_samples=2) for rank in range(2)]
-    draws = [part.numpy().tobytes() for sampler in samplers for part in sampler(0)[0].split(8)]
-    assert len(set(draws)) == 4
+    batches = [part.numpy().tobytes() for sampler in samplers for part in sampler(0)[0].split(8)]
+    assert len(set(batches)) == 4
     assert torch.equal(samplers[0](3)[0], samplers[0](3)[0])
 
 
-def test_one_corpus_is_drawn_from_as_it_is(ramp: Store) -> None:
+def test_one_corpus_needs_no_mixing(ramp: Store) -> None:
     alone = WindowSampler(ramp, 2, 8, seed=3)
     assert torch.equal(mixed([ramp], [], 8, 0, 1, window_samples=2, seed=3)(5)[0], alone(5)[0])
     assert torch.equal(mixed([ramp], [1.0], 8, 0, 1, window_samples=2, seed=3)(5)[0], alone(5)[0])
@@ -227,24 +229,24 @@ def test_shares_that_do_not_fit_are_refused(ramp: Store, fall: Store, shares: li
         mixed([ramp, fall], shares, 16, 0, 1, window_samples=2)
 
 
-def test_an_epoch_goes_on_where_the_last_one_ended(ramp: Store) -> None:
-    sampler, done = WindowSampler(ramp, 64, 4), [0]
-    batches = EpochBatches(sampler, lambda: done[0], 3)
+def test_an_epoch_continues_after_the_last_batch(ramp: Store) -> None:
+    sampler, first_batch = WindowSampler(ramp, 64, 4), [0]
+    batches = EpochBatches(sampler, lambda: first_batch[0], 3)
     assert len(batches) == 3
     first = list(batches)
-    done[0] = 3
+    first_batch[0] = 3
     drawn = [windows for windows, _ in [*first, *batches]]
     assert len(drawn) == 6
     assert all(torch.equal(windows, sampler(index)[0]) for index, windows in enumerate(drawn))
 
 
 @pytest.mark.parametrize("hop", [777, 20000])
-@pytest.mark.parametrize("ranks", [1, 2, 3, 7])
-def test_validation_frames_are_a_grid_shared_by_the_ranks(ramp: Store, ranks: int, hop: int) -> None:
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+def test_validation_frames_are_a_grid_shared_by_the_ranks(ramp: Store, world_size: int, hop: int) -> None:
     size = 8
     grid = [(piece, t) for piece, length in enumerate(LENGTHS) for t in range(0, length, hop)]
-    heard = []
-    parts = [StoreFrames(ramp, 256, hop, size, rank, ranks) for rank in range(ranks)]
+    frames = []
+    parts = [StoreFrames(ramp, 256, hop, size, rank, world_size) for rank in range(world_size)]
     assert len({len(part) for part in parts}) == 1
     for part in parts:
         batches = list(part)
@@ -253,17 +255,17 @@ def test_validation_frames_are_a_grid_shared_by_the_ranks(ramp: Store, ranks: in
             assert len(labels) <= len(windows) <= size and labels.shape[1] == 88
             for window, label in zip(windows.numpy(), labels.numpy(), strict=False):
                 piece, centre = place_of(round(float(window[128]) * 32768))
-                heard.append((piece, centre))
+                frames.append((piece, centre))
                 np.testing.assert_array_equal(window, np.pad(ramp.samples(piece), 128)[centre : centre + 256])
                 np.testing.assert_array_equal(label, ramp.sounding(piece, np.array([centre]))[0])
-    assert sorted(heard) == grid  # every frame counts once
+    assert sorted(frames) == grid  # every frame counts once
 
 
 @pytest.mark.parametrize("window_samples", [8192, 16384, 40000])
 def test_validation_windows_are_silent_beyond_their_piece(ramp: Store, window_samples: int) -> None:
-    (heard,) = (windows for windows, _ in StoreFrames(ramp, window_samples, 4000, 64))
+    (padded,) = (windows for windows, _ in StoreFrames(ramp, window_samples, 4000, 64))
     centres = [(piece, t) for piece, length in enumerate(LENGTHS) for t in range(0, length, 4000)]
-    for window, (piece, centre) in zip(heard.numpy(), centres, strict=True):
+    for window, (piece, centre) in zip(padded.numpy(), centres, strict=True):
         alone = np.pad(ramp.samples(piece), window_samples // 2)
         np.testing.assert_array_equal(window, alone[centre : centre + window_samples])
 

@@ -31,7 +31,7 @@ def targets(notes: Sequence[Note], frames: int, pitches: int = 88, lowest_note: 
     )
     onsets, offsets, midi_notes, velocities = torch.from_numpy(columns)
     rows, indices = torch.zeros(len(notes), dtype=torch.long), midi_notes.long() - lowest_note
-    taught = segments.targets(rows, onsets * RATE, offsets * RATE, indices, velocities / 127, (1, frames, pitches))
+    taught = segments.note_targets(rows, onsets * RATE, offsets * RATE, indices, velocities / 127, (1, frames, pitches))
     return NoteOutputs(*(part[0].numpy() for part in taught))
 
 

@@ -17,7 +17,7 @@ from sequence_experiment import ProblemConfig, SequenceExperiment
 from sequence_network import SequenceConfig, SequenceNetwork
 from table import Group, picture, table
 
-from audiocx.plots import piano_roll
+from audiocx.plots import figure
 from audiocx.train.experiments import read_experiment_toml
 
 CONF = RECIPES / "synthetic" / "conf"
@@ -32,7 +32,7 @@ TINY = {"problem.length": 5, "model.hidden": 3, "train.steps": 4, "train.epoch_s
 @pytest.fixture(scope="module", autouse=True)
 def small_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(piano_roll, "DOTS_PER_INCH", 20)
+        patch.setattr(figure, "DOTS_PER_INCH", 20)
         yield
 
 

@@ -1,1 +1,1 @@
-"""Corpora: recordings and labels of MAPS, MusicNet, TIMIT and LibriSpeech."""
+"""Corpora of music (MAPS, MusicNet) and speech (TIMIT, LibriSpeech): finding their files, and their splits."""

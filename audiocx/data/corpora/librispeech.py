@@ -1,6 +1,10 @@
-"""LibriSpeech, read English audiobooks (Panayotov et al. 2015), and folders laid out as it is.
+"""LibriSpeech: 1000 hours of read English audiobooks at 16 kHz.
 
-Its recordings lie under ``SPEAKER/CHAPTER/SPEAKER-CHAPTER-NUMBER.flac``, or directly under ``SPEAKER``; names decide.
+Source: V. Panayotov et al., "LibriSpeech: an ASR corpus based on public domain audio books", ICASSP 2015;
+https://www.openslr.org/12.
+Licence: CC BY 4.0.
+Layout: ``SPEAKER/CHAPTER/SPEAKER-CHAPTER-NUMBER.flac``, or directly under ``SPEAKER``; only the file names count.
+Split: validation on held-out speakers, chosen by a hash of their ids; LibriSpeech has test sets of its own.
 """
 
 from __future__ import annotations
@@ -17,54 +21,54 @@ from .speech import Split, Utterance
 __all__ = ["check_apart", "find_utterances", "split"]
 
 _NAME = re.compile(r"(?P<speaker>\d+)-\d+-\d+")
-# No more than every tenth speaker is held out, however few there are: 25 of the 251 of train-clean-100.
-_HELD_OUT_SHARE = 10
+# At most every tenth speaker is held out: 25 of the 251 of train-clean-100.
+_SPEAKERS_PER_HELD_OUT = 10
 
 
 def find_utterances(folder: str | Path) -> list[Utterance]:
-    """Lists the recordings of LibriSpeech, whole or in part.
+    """List the recordings of LibriSpeech, complete or in part.
 
     Args:
-        folder: A split such as train-clean-100, or any above; all that lies in it is taken.
+        folder: A set such as train-clean-100, or a folder above; searched with its subfolders.
 
     Returns:
         Utterances sorted by name, such as ``103-1240-0000``, each once.
 
     Raises:
-        DataError: The folder is missing or holds nothing of the kind.
+        DataError: The folder is missing, or holds no such recording.
     """
-    # Backwards, so that of several files of one name the first stays.
-    found = {path.stem: path for path in reversed(find_audio(folder)) if _speaker(path)}
-    if not found:
+    # Reversed, so that of several files of one name the first is kept.
+    paths = {path.stem: path for path in reversed(find_audio(folder)) if _speaker(path)}
+    if not paths:
         raise DataError(
             f"{folder}: holds no recording named as in LibriSpeech, 103/1240/103-1240-0000.flac; name the folder of a "
             "split, such as train-clean-100."
         )
-    return [Utterance(name, found[name], _speaker(found[name])) for name in sorted(found)]
+    return [Utterance(name, paths[name], _speaker(paths[name])) for name in sorted(paths)]
 
 
 def split(utterances: Iterable[Utterance], held_out: int = 25) -> Split:
-    """Holds speakers out for validation: always the same, chosen by their ids, whatever the order of the files.
+    """Hold out speakers for validation, chosen by a hash of their ids.
 
     Args:
-        utterances: LibriSpeech, whole or in part.
-        held_out: Speakers to hold out; of fewer than ten times as many, every tenth, and at least one.
+        utterances: LibriSpeech, complete or in part.
+        held_out: Number of speakers to hold out; at most every tenth, and at least one.
 
     Returns:
-        Training: all other speakers. Validation: those held out. Test: none; LibriSpeech has splits for that.
+        Training: all other speakers. Validation: the held-out speakers. Test: empty; LibriSpeech has test sets.
 
     Raises:
-        DataError: There are not two speakers.
+        DataError: There are fewer than two speakers.
     """
     utterances = list(utterances)
     speakers = {utterance.speaker for utterance in utterances}
     if len(speakers) < 2:
         raise DataError(
             f"Holding out speakers for validation takes two or more, and there are recordings of {len(speakers)}; add "
-            "another speaker's folder."
+            "the folder of another speaker."
         )
-    count = max(1, min(held_out, len(speakers) // _HELD_OUT_SHARE))
-    # By hash: in no relation to anything, and a speaker more or less hardly changes who else is held out.
+    count = max(1, min(held_out, len(speakers) // _SPEAKERS_PER_HELD_OUT))
+    # A hash is unrelated to voices and chapters, and is hardly affected by adding or removing a speaker.
     chosen = set(sorted(speakers, key=lambda speaker: hashlib.sha256(speaker.encode()).hexdigest())[:count])
     return Split(
         [utterance for utterance in utterances if utterance.speaker not in chosen],
@@ -74,14 +78,14 @@ def split(utterances: Iterable[Utterance], held_out: int = 25) -> Split:
 
 
 def check_apart(extra: Iterable[Utterance], validation: Iterable[Utterance]) -> None:
-    """Sees that recordings to train on are of no speaker held out, as far as file names tell.
+    """Check by file names that additional training recordings are not of held-out speakers.
 
     Args:
-        extra: Recordings of any source.
-        validation: Those held out.
+        extra: Recordings from any source.
+        validation: The held-out recordings.
 
     Raises:
-        DataError: One is of a speaker held out.
+        DataError: A recording is of a held-out speaker.
     """
     held_out = {utterance.speaker for utterance in validation}
     for utterance in extra:
@@ -92,6 +96,6 @@ def check_apart(extra: Iterable[Utterance], validation: Iterable[Utterance]) -> 
 
 
 def _speaker(path: Path) -> str:
-    """The speaker's id; "" of a file that is not named as in LibriSpeech."""
+    """Return the id of the speaker; "" for a file that is not named as in LibriSpeech."""
     match = _NAME.fullmatch(path.stem)
     return match["speaker"] if match else ""

@@ -1,8 +1,11 @@
-"""MusicNet, recordings of chamber music with aligned notes (Thickstun, Harchaoui & Kakade 2017).
+"""MusicNet: 330 recordings of chamber music with aligned notes, at 44.1 kHz.
 
-It is read in both published forms: the folder of 2021 (``train_data/ID.wav``, ``train_labels/ID.csv``, ``test_data``,
-``test_labels`` and perhaps ``musicnet_metadata.csv``), which renders share, and the older ``musicnet.npz``. Who trains
-and who tests is decided by id, never by folder: of the ten recordings in ``test_data``, the paper trains on seven.
+Source: J. Thickstun, Z. Harchaoui and S. Kakade, "Learning features of music from scratch", ICLR 2017;
+https://doi.org/10.5281/zenodo.5120004.
+Licence: CC BY 4.0 for the labels; the recordings are in the public domain or under Creative Commons licences.
+Layout: the folder published in 2021 (``train_data/ID.wav``, ``train_labels/ID.csv``, ``test_data``, ``test_labels`` and
+optionally ``musicnet_metadata.csv``), which rendered corpora share, or the older ``musicnet.npz``.
+Split: by id, never by folder: "Deep Complex Networks" trains on seven of the ten recordings in ``test_data``.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from ...io.audio import info, read, resample
+from ...io.audio import info, read
+from ...io.resampling import resample
 from ...notes import Note
 from ..corpus import Piece, Split
 from .musicnet_labels import LABEL_RATE, Label, read_table, to_note
@@ -24,12 +28,12 @@ from .musicnet_npz import list_members, read_member
 
 __all__ = ["EXTENDED_TEST_IDS", "IDS", "LABEL_RATE", "TEST_IDS", "VALIDATION_IDS", "find_pieces", "split"]
 
-# Trabelsi et al. 2018, after Thickstun et al. 2017 for the test.
+# The splits of C. Trabelsi et al., "Deep complex networks", 2018; its test set is that of Thickstun et al. 2017.
 TEST_IDS = (2303, 2382, 1819)
 VALIDATION_IDS = (2131, 2384, 1792, 2514, 2567, 1876)
-# Those in test_data of the 2021 archive.
+# The recordings in test_data of the archive published in 2021.
 EXTENDED_TEST_IDS = (1759, 1819, 2106, 2191, 2298, 2303, 2382, 2416, 2556, 2628)
-# All 330 recordings, as musicnet_metadata.csv lists them.
+# All 330 recordings, from musicnet_metadata.csv.
 IDS = (
     1727, 1728, 1729, 1730, 1733, 1734, 1735, 1739, 1742, 1749, 1750, 1751, 1752, 1755, 1756, 1757, 1758, 1759,
     1760, 1763, 1764, 1765, 1766, 1768, 1771, 1772, 1773, 1775, 1776, 1777, 1788, 1789, 1790, 1791, 1792, 1793,
@@ -51,29 +55,29 @@ IDS = (
     2591, 2593, 2594, 2595, 2596, 2603, 2607, 2608, 2611, 2614, 2618, 2619, 2620, 2621, 2622, 2626, 2627, 2628,
     2629, 2632, 2633, 2659, 2677, 2678,
 )  # fmt: skip
-AUDIO_ENDINGS = (".wav", ".flac")
 METADATA = "musicnet_metadata.csv"
 ARCHIVE = "musicnet.npz"
-# Labels are aligned to the recording by dynamic time warping, and the last notes may outlast its end a little. More
-# than this is the wrong recording, a wrong rate or a cut file.
+# The labels were aligned by dynamic time warping, and the last notes may end slightly after the recording. A larger
+# difference means a wrong recording, a wrong sample rate or a truncated file.
 LABEL_OVERRUN_S = 1.0
 
 
 class _MusicNetPiece(Piece):
-    """A recording and its table."""
+    """A recording and its label table."""
 
     def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
-        """Reads samples and notes, and sees that they fit.
+        """Read samples and notes, and check that they fit.
 
         Args:
-            sample_rate: Hz, to which the recording is resampled.
+            sample_rate: Output sample rate in Hz.
 
         Returns:
-            The samples, float32 [N] in +-1; the notes, sorted.
+            Samples, float32 [N] in +-1; and the notes, sorted.
 
         Raises:
-            AudioError: The recording cannot be read, or is cut short.
-            DataError: The labels cannot be read, or run past the recording's end; its rate is below the one asked for.
+            AudioError: The recording cannot be read, or is truncated.
+            DataError: The labels cannot be read, or extend past the end of the recording; or its sample rate is below
+                ``sample_rate``.
         """
         described = info(self.audio)
         _check_rate(self.audio, described.sample_rate, sample_rate)
@@ -84,22 +88,23 @@ class _MusicNetPiece(Piece):
 
 @dataclass(frozen=True)
 class _NpzPiece(Piece):
-    """A recording in musicnet.npz, which is both its audio and its labels."""
+    """A recording in musicnet.npz, which holds audio and labels."""
 
     crc: int = field(kw_only=True)
     size_bytes: int = field(kw_only=True)
 
     def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
-        """Reads samples and notes, and sees that they fit.
+        """Read samples and notes, and check that they fit.
 
         Args:
-            sample_rate: Hz, to which the recording is resampled.
+            sample_rate: Output sample rate in Hz.
 
         Returns:
-            The samples, float32 [N] in +-1; the notes, sorted.
+            Samples, float32 [N] in +-1; and the notes, sorted.
 
         Raises:
-            DataError: The archive is damaged, the labels run past the recording's end, or the rate is above 44.1 kHz.
+            DataError: The archive is damaged, the labels extend past the end of the recording, or ``sample_rate`` is
+                above 44.1 kHz.
         """
         _check_rate(self.audio, LABEL_RATE, sample_rate)
         samples, labels = read_member(self.audio, self.name)
@@ -109,28 +114,28 @@ class _NpzPiece(Piece):
         return resample(samples, LABEL_RATE, sample_rate), sorted(map(to_note, labels))
 
     def stamps(self) -> list[Any]:
-        """Tells what changes when the recording does: the archive's name, the member's checksum and size.
+        """Return the name of the archive, and name, checksum and size of the member.
 
         Returns:
-            What JSON can hold.
+            Values for JSON.
         """
         return [self.audio.name, self.name, self.crc, self.size_bytes]
 
 
 def find_pieces(path: str | Path) -> list[Piece]:
-    """Lists the recordings of MusicNet, whole or in part.
+    """List the recordings of MusicNet, complete or in part.
 
     Args:
-        path: A folder with train_data, train_labels, test_data and test_labels (any of them may be missing), one that
-            holds musicnet.npz, that file itself, or the folder around a folder ``musicnet`` of either kind.
+        path: A folder with train_data, train_labels, test_data and test_labels (any of them may be missing), a folder
+            with musicnet.npz, this file itself, or the parent of a folder ``musicnet`` of either kind.
 
     Returns:
-        The pieces, sorted by id: the id as name, the ensemble as source; the title from musicnet_metadata.csv, where
-        that lies in the folder or beside it.
+        The pieces, sorted by id: the id as name, the ensemble as source, and the title from musicnet_metadata.csv, if
+        it is in the folder or next to it.
 
     Raises:
-        DataError: There is nothing of the kind, a recording has no labels or labels no recording, or an id is unknown
-            or there twice.
+        DataError: There are no such files, a recording has no labels or labels have no recording, or an id is unknown
+            or occurs twice.
     """
     path = Path(path)
     if path.is_file() and path.suffix == ".npz":
@@ -147,37 +152,40 @@ def find_pieces(path: str | Path) -> list[Piece]:
 
 
 def split(pieces: Iterable[Piece], extended: bool = False) -> Split:
-    """Splits by id, so that no recording is both trained and tested on, wherever its file lies.
+    """Split by id, whatever the folder of a recording.
 
     Args:
-        pieces: MusicNet, whole or in part, or renders of it.
-        extended: Tests on the ten recordings of the 2021 archive's test_data instead of the paper's three.
+        pieces: MusicNet or a rendered version of it, complete or in part.
+        extended: Test on the ten recordings of test_data in the 2021 archive instead of the three of "Deep Complex
+            Networks".
 
     Returns:
-        Training: all that are in neither of the others. Validation: the paper's six. Test: three or ten. A side is
-        empty where none of its recordings are among the pieces.
+        Training: all other recordings. Validation: the six of "Deep Complex Networks". Test: three or ten.
     """
-    parted = Split([], [], [])
+    result = Split([], [], [])
     for piece in pieces:
         number = int(piece.name)
         if number in (EXTENDED_TEST_IDS if extended else TEST_IDS):
-            parted.test.append(piece)
+            result.test.append(piece)
         elif number in VALIDATION_IDS:
-            parted.validation.append(piece)
+            result.validation.append(piece)
         else:
-            parted.train.append(piece)
-    return parted
+            result.train.append(piece)
+    return result
 
 
 def _of_folder(folder: Path) -> list[Piece]:
-    audio, labels = _numbered(folder, "data", AUDIO_ENDINGS), _numbered(folder, "labels", (".csv",))
+    audio, labels = _numbered(folder, "data", (".wav", ".flac")), _numbered(folder, "labels", (".csv",))
     if not audio and not labels:
         raise DataError(f"{folder}: holds no recordings; unpack MusicNet's archive into it, or name another folder.")
     described = _check_ids(folder, audio.keys() | labels.keys())
-    for found, other, missing in ((audio, labels, "labels (ID.csv)"), (labels, audio, "recording (ID.wav or ID.flac)")):
-        if alone := sorted(found.keys() - other.keys()):
+    for present, other, missing in (
+        (audio, labels, "labels (ID.csv)"),
+        (labels, audio, "recording (ID.wav or ID.flac)"),
+    ):
+        if unpaired := sorted(present.keys() - other.keys()):
             raise DataError(
-                f"{folder}: no {missing} for {_listed(alone)}; copy or unpack what is missing, or remove these."
+                f"{folder}: no {missing} for {_listed(unpaired)}; copy or unpack what is missing, or remove these."
             )
     return [
         _MusicNetPiece(str(number), audio[number], labels[number], *described.get(number, ("unknown", str(number))))
@@ -204,29 +212,29 @@ def _of_archive(path: Path) -> list[Piece]:
 
 
 def _numbered(folder: Path, kind: str, endings: tuple[str, ...]) -> dict[int, Path]:
-    """Gives the files of both sides by id; hidden ones are other programs'."""
-    found: dict[int, Path] = {}
+    """Return the files of train and test folders by id, without hidden files."""
+    files: dict[int, Path] = {}
     for side in (folder / f"train_{kind}", folder / f"test_{kind}"):
         for path in sorted(side.iterdir()) if side.is_dir() else []:
             if path.suffix.lower() in endings and not path.name.startswith("."):
                 number = _id(path.stem, path)
-                if number in found:
-                    raise DataError(f"{path}: {found[number]} has the same id; remove one of them.")
-                found[number] = path
-    return found
+                if number in files:
+                    raise DataError(f"{path}: {files[number]} has the same id; remove one of them.")
+                files[number] = path
+    return files
 
 
 def _id(stem: str, path: Path) -> int:
     if not (stem.isascii() and stem.isdecimal()):
-        raise DataError(f"{path}: {stem!r} is no MusicNet id, a number such as {IDS[0]}; rename or remove it.")
+        raise DataError(f"{path}: {stem!r} is not a MusicNet id, a number such as {IDS[0]}; rename or remove it.")
     return int(stem)
 
 
 def _check_ids(place: Path, ids: Iterable[int]) -> dict[int, tuple[str, str]]:
-    """Refuses unknown ids; gives ensemble and title of those the metadata lists."""
+    """Refuse unknown ids; return ensemble and title of those in the metadata."""
     folder = place if place.is_dir() else place.parent
-    found = (near / METADATA for near in (folder, folder.resolve().parent))
-    metadata = next((path for path in found if path.is_file()), None)
+    candidates = (near / METADATA for near in (folder, folder.resolve().parent))
+    metadata = next((path for path in candidates if path.is_file()), None)
     described = _read_metadata(metadata) if metadata else {}
     if unknown := sorted(set(ids) - set(IDS) - described.keys()):
         raise DataError(
@@ -250,14 +258,14 @@ def _read_metadata(path: Path) -> dict[int, tuple[str, str]]:
 
 
 def _listed(ids: list[int]) -> str:
-    most = 5  # enough to see what is wrong
+    most = 5
     return ", ".join(map(str, ids[:most])) + (f" and {len(ids) - most} more" if len(ids) > most else "")
 
 
 def _check_rate(audio: Path, own_rate: int, sample_rate: int) -> None:
     if own_rate < sample_rate:
         raise DataError(
-            f"{audio}: has {own_rate} samples a second, fewer than the {sample_rate} asked for; ask for a lower rate, "
+            f"{audio}: has a sample rate of {own_rate} Hz, below the requested {sample_rate} Hz; choose a lower rate, "
             "or get or render the recording at a higher one."
         )
 
@@ -268,5 +276,5 @@ def _check_end(piece: Piece, labels: list[Label], length_s: float) -> None:
         if start_s >= length_s or end_s > length_s + LABEL_OVERRUN_S:
             raise DataError(
                 f"{piece.labels}: a label of recording {piece.name}, from {start_s:.3f} to {end_s:.3f} s, lies past "
-                f"the end of its audio, which lasts {length_s:.3f} s; get both files anew, from one place."
+                f"the end of its audio, which lasts {length_s:.3f} s; get both files again, from one source."
             )

@@ -1,4 +1,4 @@
-"""MusicNet's label tables: one row a note, times in samples at 44.1 kHz (Thickstun, Harchaoui & Kakade 2017)."""
+"""Label tables of MusicNet: one row per note, times in samples at 44.1 kHz."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ...notes import Note
 
 __all__ = ["LABEL_RATE", "Label", "check_label", "is_table", "read_table", "to_note", "write_table"]
 
-# Hz: label times are samples of the original recordings, whatever rate the audio beside them has.
+# Hz. Label times are samples of the original recordings, whatever the sample rate of the audio files.
 LABEL_RATE = 44_100
-# Where samples can no longer be told apart in seconds, which are floats.
+# From here on, floats in seconds cannot represent single samples.
 _LATEST = 2**53
 
 
 class Label(NamedTuple):
-    """A row of a table, as published.
+    """A row of a label table, as published.
 
     Attributes:
         start_time: First sample of the note, at 44.1 kHz.
         end_time: First sample after it, at 44.1 kHz.
         instrument: General MIDI program counted from 1: 1 is the grand piano, 41 the violin.
         note: MIDI number.
-        start_beat: Place in the score, in beats.
-        end_beat: Length in the score, in beats, despite its name.
-        note_value: Name of the length, such as ``Dotted Quarter``.
+        start_beat: Position in the score, in beats.
+        end_beat: Duration in the score, in beats, despite its name.
+        note_value: Note value, such as ``Dotted Quarter``.
     """
 
     start_time: int
@@ -42,23 +42,23 @@ class Label(NamedTuple):
 
 
 def is_table(path: str | Path) -> bool:
-    """Tells whether a file begins with the heading of a MusicNet table.
+    """Return whether a file begins with the header of a MusicNet label table.
 
     Args:
         path: Any file.
 
     Returns:
-        Whether it does; False where it cannot be read.
+        True if it does; False if not, or if it cannot be read.
     """
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            return _is_heading(file.readline().split(","))
+            return _is_header(file.readline().split(","))
     except (OSError, UnicodeDecodeError):
         return False
 
 
 def read_table(path: str | Path) -> list[Label]:
-    """Reads a label table.
+    """Read a label table.
 
     Args:
         path: The .csv file.
@@ -67,14 +67,14 @@ def read_table(path: str | Path) -> list[Label]:
         Its rows, in their order.
 
     Raises:
-        DataError: The file is missing or malformed; names the line.
+        DataError: The file is missing or malformed; the message names the line.
     """
     labels = []
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
-            if not _is_heading(next(reader, [])):
-                raise DataError(f"{path}, line 1: the heading must be {','.join(Label._fields)}.")
+            if not _is_header(next(reader, [])):
+                raise DataError(f"{path}, line 1: the header must be {','.join(Label._fields)}.")
             for row in reader:
                 if row:
                     labels.append(_label(row, f"{path}, line {reader.line_num}"))
@@ -87,14 +87,14 @@ def read_table(path: str | Path) -> list[Label]:
 
 
 def write_table(labels: Iterable[Label], path: str | Path) -> None:
-    """Writes a label table as MusicNet publishes them.
+    """Write a label table in the published format.
 
     Args:
         labels: The rows, in their order.
         path: The .csv file to write.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -104,13 +104,13 @@ def write_table(labels: Iterable[Label], path: str | Path) -> None:
 
 
 def to_note(label: Label) -> Note:
-    """Gives the note of a row.
+    """Convert a row to a note.
 
     Args:
         label: The row.
 
     Returns:
-        The note, times in seconds; MusicNet tells no velocity.
+        The note, with the default velocity; MusicNet has none.
 
     >>> to_note(Label(44100, 66150, 41, 69, 4.0, 1.5, "Dotted Quarter"))
     Note(onset_s=1.0, midi_note=69, offset_s=1.5, velocity=80, program=40, confidence=1.0)
@@ -118,12 +118,12 @@ def to_note(label: Label) -> Note:
     return Note(label.start_time / LABEL_RATE, label.note, label.end_time / LABEL_RATE, program=label.instrument - 1)
 
 
-def check_label(label: Label, place: str) -> Label:
-    """Refuses a row that no note can have.
+def check_label(label: Label, where: str) -> Label:
+    """Check the ranges of a row.
 
     Args:
         label: The row.
-        place: Opens the message: the file and the line.
+        where: File and line, with which an error message begins.
 
     Returns:
         The row itself.
@@ -132,22 +132,22 @@ def check_label(label: Label, place: str) -> Label:
         DataError: A time, note or instrument is out of range.
     """
     if not 0 <= label.start_time <= label.end_time < _LATEST:
-        raise DataError(f"{place}: the note must begin at sample 0 or later, and end after it begins.")
+        raise DataError(f"{where}: the note must begin at sample 0 or later, and end after it begins.")
     if not 0 <= label.note <= 127:
-        raise DataError(f"{place}: the note must be a MIDI number, 0 to 127, not {label.note}.")
+        raise DataError(f"{where}: the note must be a MIDI number, 0 to 127, not {label.note}.")
     if not 1 <= label.instrument <= 128:
-        raise DataError(f"{place}: the instrument must be a General MIDI program, 1 to 128, not {label.instrument}.")
+        raise DataError(f"{where}: the instrument must be a General MIDI program, 1 to 128, not {label.instrument}.")
     return label
 
 
-def _is_heading(row: list[str]) -> bool:
+def _is_header(row: list[str]) -> bool:
     return tuple(name.strip() for name in row) == Label._fields
 
 
-def _label(row: list[str], place: str) -> Label:
+def _label(row: list[str], where: str) -> Label:
     try:
         start, end, instrument, note, start_beat, end_beat, value = row
         label = Label(int(start), int(end), int(instrument), int(note), float(start_beat), float(end_beat), value)
     except ValueError:
-        raise DataError(f"{place}: not {','.join(Label._fields)}, the first four whole numbers.") from None
-    return check_label(label, place)
+        raise DataError(f"{where}: not {','.join(Label._fields)}, the first four whole numbers.") from None
+    return check_label(label, where)

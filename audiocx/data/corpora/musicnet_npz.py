@@ -1,7 +1,7 @@
-"""MusicNet's first published form, ``musicnet.npz``: a zip archive with one pickled member a recording.
+"""The older form of MusicNet, ``musicnet.npz``: a zip archive with one pickled member per recording.
 
-A pickle can run any code when it is read. Here it gets nothing to run: every name it may use stands for a few harmless
-lines of this file, and any other name is refused. Neither numpy nor intervaltree is called by the pickle.
+Unpickling can run arbitrary code. Therefore every name that these pickles use is mapped to a harmless substitute in
+this file, and all other names are refused; the pickle calls neither numpy nor intervaltree.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from .musicnet_labels import Label, check_label
 
 __all__ = ["Member", "list_members", "read_member"]
 
-_AGAIN = "download it again"
 _NUMBER = re.compile("[fiu][1248]")
 
 
 class Member(NamedTuple):
-    """What the archive's directory says of a recording.
+    """A recording in the directory of the archive.
 
     Attributes:
-        name: The recording's id.
-        crc: Checksum of its bytes.
-        size_bytes: Their number.
+        name: Id of the recording.
+        crc: Checksum of the member.
+        size_bytes: Size of the member in bytes.
     """
 
     name: str
@@ -41,7 +40,7 @@ class Member(NamedTuple):
 
 
 def list_members(path: Path) -> list[Member]:
-    """Lists the recordings of an archive.
+    """List the recordings of an archive.
 
     Args:
         path: The .npz file.
@@ -50,54 +49,56 @@ def list_members(path: Path) -> list[Member]:
         Its members, in their order.
 
     Raises:
-        DataError: It is missing, cut short or no archive.
+        DataError: The file is missing, truncated or not an archive.
     """
     with _reading(path), zipfile.ZipFile(path) as archive:
         return [Member(i.filename.removesuffix(".npy"), i.CRC, i.file_size) for i in archive.infolist()]
 
 
 def read_member(path: Path, name: str) -> tuple[np.ndarray, list[Label]]:
-    """Reads one recording; nothing in the archive is run.
+    """Read a recording, without running code from the archive.
 
     Args:
         path: The .npz file.
-        name: The recording's id.
+        name: Id of the recording.
 
     Returns:
-        Its samples at 44.1 kHz, float [N] as stored; its labels, sorted. The older form places notes in the score by
-        measures, not beats, and has no lengths there: start_beat and end_beat are 0.
+        Samples at 44.1 kHz, float [N] as stored; and labels, sorted. This form gives score positions in measures, not
+        beats, and no durations: start_beat and end_beat are 0.
 
     Raises:
-        DataError: The archive is damaged, or holds anything but samples and labels there.
+        DataError: The archive is damaged, or the member holds anything but samples and labels.
     """
-    place = f"{path}, member {name}"
-    with _reading(place), zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
+    where = f"{path}, member {name}"
+    with _reading(where), zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
         _skip_header(stream)
-        content = _Unpickler(stream, place).load()
-        while stream.read(1 << 20):  # the checksum is compared at the end
+        content = _Unpickler(stream, where).load()
+        while stream.read(1 << 20):  # the checksum is verified at the end
             pass
         if not isinstance(content, _Array):
             raise ValueError("no array")
         samples, intervals = content.values()
         if not isinstance(samples, _Array):
             raise ValueError("no samples")
-        return samples.numbers(), sorted(_label(interval, place) for interval in intervals)
+        return samples.numbers(), sorted(_label(interval, where) for interval in intervals)
 
 
 @contextmanager
-def _reading(place: str | Path) -> Iterator[None]:
-    """Turns whatever goes wrong into one sentence."""
+def _reading(where: str | Path) -> Iterator[None]:
+    """Turn all errors of reading into a DataError."""
     try:
         yield
     except AudiocxError:
         raise
     except FileNotFoundError:
-        raise DataError(f"{place}: does not exist; check the spelling and the folder.") from None
+        raise DataError(f"{where}: does not exist; check the spelling and the folder.") from None
     except (zipfile.BadZipFile, EOFError) as error:
-        raise DataError(f"{place}: is cut short or damaged ({error or 'it ends too soon'}); {_AGAIN}.") from error
-    except Exception as error:  # a pickle raises whatever its bytes lead to
+        raise DataError(
+            f"{where}: is cut short or damaged ({error or 'it ends too soon'}); download it again."
+        ) from error
+    except Exception as error:  # damaged pickles raise many kinds
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"{place}: is not of MusicNet's form, or damaged ({reason}); {_AGAIN}.") from error
+        raise DataError(f"{where}: is not MusicNet, or damaged ({reason}); download it again.") from error
 
 
 def _skip_header(stream: IO[bytes]) -> None:
@@ -108,13 +109,13 @@ def _skip_header(stream: IO[bytes]) -> None:
         raise ValueError(f"{dtype} {shape} in place of samples and labels")
 
 
-def _label(interval: tuple[Any, Any, Any], place: str) -> Label:
+def _label(interval: tuple[Any, Any, Any], where: str) -> Label:
     begin, end, (instrument, note, _, _, value) = interval
-    return check_label(Label(int(begin), int(end), int(instrument), int(note), 0.0, 0.0, _text(value)), place)
+    return check_label(Label(int(begin), int(end), int(instrument), int(note), 0.0, 0.0, _text(value)), where)
 
 
 class _Dtype:
-    """Stands for numpy.dtype: keeps the name and the byte order."""
+    """Substitute for numpy.dtype, with name and byte order."""
 
     def __init__(self, name: str | bytes, align: bool = False, copy: bool = True) -> None:
         self.name = _text(name)
@@ -130,7 +131,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands for numpy.ndarray: keeps the bytes, or the list of objects."""
+    """Substitute for numpy.ndarray, with its bytes or list of objects."""
 
     shape: tuple[int, ...]
     dtype: _Dtype
@@ -172,11 +173,11 @@ def _text(content: str | bytes) -> str:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Stands for _codecs.encode, by which Python 3 writes bytes in the pickles of Python 2."""
+    """Substitute for _codecs.encode, which Python 3 uses for bytes in pickles of Python 2."""
     return text.encode("latin1")
 
 
-_ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
+_SUBSTITUTES: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _Array,
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
@@ -192,18 +193,18 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads the pickle of Python 2 or 3, and admits no name beyond those above."""
+    """Unpickler for pickles of Python 2 and 3 that maps names to the substitutes above and refuses all others."""
 
-    def __init__(self, stream: IO[bytes], place: str) -> None:
-        # As bytes, the samples of Python 2's pickles are not copied, and no text is decoded wrongly.
+    def __init__(self, stream: IO[bytes], where: str) -> None:
+        # With bytes, samples in pickles of Python 2 are not copied, and no text is decoded wrongly.
         super().__init__(stream, encoding="bytes")
-        self._place = place
+        self._where = where
 
     def find_class(self, module: str, name: str) -> Any:
-        """Gives what stands for a name; refuses it otherwise."""
-        if (module, name) not in _ADMITTED:
+        """Return the substitute for a name, or refuse it."""
+        if (module, name) not in _SUBSTITUTES:
             raise DataError(
-                f"{self._place}: asks to use {module}.{name}, which no MusicNet recording needs, so the file is not to "
-                "be trusted; download MusicNet from where it is published."
+                f"{self._where}: asks to use {module}.{name}, which no MusicNet recording needs, so the file cannot "
+                "be trusted; download MusicNet from its publisher."
             )
-        return _ADMITTED[module, name]
+        return _SUBSTITUTES[module, name]

@@ -1,4 +1,4 @@
-"""Recordings of speech: what the speech corpora give."""
+"""Utterances and splits that the speech corpora share, and recordings in any folder."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import DataError
-from ...io.audio import read
+from ...io.audio import AUDIO_SUFFIXES, read
 from ...notes import Note
 from ..corpus import file_stamp
-from ..labels import AUDIO_ENDINGS, find_audio
+from ..labels import find_audio
 
 __all__ = ["Split", "Utterance", "find_recordings"]
 
@@ -22,9 +22,9 @@ class Utterance:
     """A recording of one speaker.
 
     Attributes:
-        name: Unique in the corpus.
-        audio: File that soundfile reads.
-        speaker: Who speaks; "" where that is not known.
+        name: Name, unique in the corpus.
+        audio: Audio file.
+        speaker: Id of the speaker; "" if unknown.
     """
 
     name: str
@@ -32,13 +32,13 @@ class Utterance:
     speaker: str = ""
 
     def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
-        """Reads the samples.
+        """Read the samples.
 
         Args:
-            sample_rate: Hz, to which the recording is resampled.
+            sample_rate: Output sample rate in Hz.
 
         Returns:
-            The samples, float32 [N] in about +-1; no notes.
+            Samples, float32 [N] in about +-1; and an empty list of notes.
 
         Raises:
             AudioError: The recording cannot be read.
@@ -46,10 +46,10 @@ class Utterance:
         return read(self.audio, sample_rate)[0], []
 
     def stamps(self) -> list[Any]:
-        """Tells what changes when the recording does: its name in the corpus, and its file's name, size and time.
+        """Return the name in the corpus, and name, size and modification time of the file.
 
         Returns:
-            What JSON can hold.
+            Values for JSON.
 
         Raises:
             DataError: The file is missing.
@@ -58,7 +58,7 @@ class Utterance:
 
 
 class Split(NamedTuple):
-    """A corpus of speech, parted by speaker."""
+    """A corpus of speech, split by speakers for training, validation and test."""
 
     train: list[Utterance]
     validation: list[Utterance]
@@ -66,19 +66,19 @@ class Split(NamedTuple):
 
 
 def find_recordings(folder: str | Path) -> list[Utterance]:
-    """Lists the recordings in any folder, whoever speaks in them.
+    """List the recordings in any folder, of unknown speakers.
 
     Args:
-        folder: Searched with its subfolders.
+        folder: Folder, searched with its subfolders.
 
     Returns:
-        Utterances named by their path in the folder, sorted by it, without speakers.
+        Utterances named by their path in the folder, sorted by path.
 
     Raises:
         DataError: The folder is missing or holds no recording.
     """
     folder = Path(folder)
-    found = [Utterance(path.relative_to(folder).as_posix(), path) for path in find_audio(folder)]
-    if not found:
-        raise DataError(f"{folder}: holds no recording; name a folder that does ({', '.join(AUDIO_ENDINGS)}).")
-    return found
+    utterances = [Utterance(path.relative_to(folder).as_posix(), path) for path in find_audio(folder)]
+    if not utterances:
+        raise DataError(f"{folder}: holds no recording; name another folder ({', '.join(AUDIO_SUFFIXES)}).")
+    return utterances

@@ -1,7 +1,10 @@
-"""TIMIT, read American English of 630 speakers (Garofolo et al. 1993, LDC93S1).
+"""TIMIT: read American English of 630 speakers, at 16 kHz.
 
-Its recordings lie under ``TRAIN|TEST/DR1..8/SPEAKER/SENTENCE.WAV``, in either letter case, as NIST SPHERE or converted:
-``SA1.WAV``, ``sa1.wav``, ``SA1.flac``, ``SA1.WAV.wav``.
+Source: J. Garofolo et al., "TIMIT acoustic-phonetic continuous speech corpus", LDC93S1, 1993.
+Licence: of the Linguistic Data Consortium.
+Layout: ``TRAIN|TEST/DR1..8/SPEAKER/SENTENCE.WAV``, upper or lower case, as NIST SPHERE or converted: ``SA1.WAV``,
+``sa1.wav``, ``SA1.flac``, ``SA1.WAV.wav``.
+Split: 462 training speakers, the 50 of the usual development set, and the 24 of the core test set.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from .speech import Split, Utterance
 
 __all__ = ["CORE_TEST_SPEAKERS", "DEV_SPEAKERS", "EXPECTED", "completeness", "find_utterances", "split"]
 
-# Utterances to train on, to validate with and to test on.
+# Number of utterances for training, validation and test.
 EXPECTED = (3696, 400, 192)
 # The development set in common use (Halberstadt 1998), and the core test set of TIMIT's own documentation.
 _DEV = """
@@ -31,73 +34,73 @@ _CORE_TEST = """
 """
 DEV_SPEAKERS = frozenset(_DEV.split())
 CORE_TEST_SPEAKERS = frozenset(_CORE_TEST.split())
-# The two sentences that every speaker reads: what one says in them, the others have said in training.
+# The two sentences that all speakers read would put the same text into training and test.
 _SHARED_SENTENCES = ("sa1", "sa2")
 _PATH = re.compile(r"(?:train|test)/dr[1-8]/(?P<speaker>[a-z]{4}\d)/s[aix]\d+(?=(?:\.wav)?\.\w+$)")
 _PARTS_OF_PATH = 4
 
 
 def find_utterances(folder: str | Path) -> list[Utterance]:
-    """Lists the recordings of TIMIT, whole or in part.
+    """List the recordings of TIMIT, complete or in part.
 
     Args:
-        folder: The one with TRAIN and TEST, one of these two, or any above.
+        folder: The folder with TRAIN and TEST, one of these two, or a folder above.
 
     Returns:
-        Utterances sorted by name, such as ``train/dr1/fcjf0/sa1``. Each is there once: where a file lies beside its
-        converted form, that form is taken.
+        Utterances sorted by name, such as ``train/dr1/fcjf0/sa1``, each once; of a SPHERE file and its converted form,
+        the latter is taken.
 
     Raises:
-        DataError: The folder is missing or holds nothing of the kind.
+        DataError: The folder is missing, or holds no such recording.
     """
-    found: dict[str, list[Path]] = {}
+    paths: dict[str, list[Path]] = {}
     for path in find_audio(Path(folder).absolute()):
         if match := _PATH.match("/".join(path.parts[-_PARTS_OF_PATH:]).lower()):
-            found.setdefault(match[0], []).append(path)
-    if not found:
+            paths.setdefault(match[0], []).append(path)
+    if not paths:
         raise DataError(
-            f"{folder}: is no TIMIT: no recording lies under TRAIN or TEST as in TRAIN/DR1/FCJF0/SA1.WAV; name the "
+            f"{folder}: is not TIMIT: it has no recording such as TRAIN/DR1/FCJF0/SA1.WAV; name the "
             "folder into which TIMIT was unpacked."
         )
-    return [Utterance(name, _converted(found[name]), name.split("/")[-2]) for name in sorted(found)]
+    return [Utterance(name, _converted(paths[name]), name.split("/")[-2]) for name in sorted(paths)]
 
 
 def split(utterances: Iterable[Utterance]) -> Split:
-    """Splits by the lists of speakers, and leaves out the sentences that all speakers share (SA1 and SA2).
+    """Split by speakers, without the sentences that all speakers share (SA1 and SA2).
 
     Args:
-        utterances: TIMIT, whole or in part.
+        utterances: TIMIT, complete or in part.
 
     Returns:
-        Training: the speakers under TRAIN. Validation: the 50 of the development set. Test: the 24 of the core test
-        set. The other speakers under TEST are in none. A side is empty where none of its speakers are there.
+        Training: the speakers under TRAIN. Validation: the 50 speakers of the development set. Test: the 24 speakers of
+        the core test set. The other speakers under TEST are not used.
     """
-    parted = Split([], [], [])
+    result = Split([], [], [])
     for utterance in utterances:
         side, _, speaker, sentence = utterance.name.split("/")
         if sentence in _SHARED_SENTENCES:
             continue
         if speaker in CORE_TEST_SPEAKERS:
-            parted.test.append(utterance)
+            result.test.append(utterance)
         elif speaker in DEV_SPEAKERS:
-            parted.validation.append(utterance)
+            result.validation.append(utterance)
         elif side == "train":
-            parted.train.append(utterance)
-    return parted
+            result.train.append(utterance)
+    return result
 
 
-def completeness(parted: Split) -> str:
-    """Says whether a split holds all of TIMIT.
+def completeness(result: Split) -> str:
+    """Return a sentence on whether a split is complete.
 
     Args:
-        parted: What :func:`split` gave.
+        result: A result of :func:`split`.
 
     Returns:
-        A sentence with the counts.
+        The sentence, with the numbers of utterances.
     """
-    if (found := tuple(map(len, parted))) == EXPECTED:
-        return "TIMIT is complete: {} utterances to train on, {} to validate with, {} to test on.".format(*found)
-    train, validation, test = (f"{have} of {all_}" for have, all_ in zip(found, EXPECTED, strict=True))
+    if (counts := tuple(map(len, result))) == EXPECTED:
+        return "TIMIT is complete: {} utterances for training, {} for validation, {} for test.".format(*counts)
+    train, validation, test = (f"{have} of {all_}" for have, all_ in zip(counts, EXPECTED, strict=True))
     return (
         f"TIMIT is not complete: train has {train} utterances, validation {validation}, test {test}; scores on it are "
         "not comparable with published ones."
@@ -105,7 +108,7 @@ def completeness(parted: Split) -> str:
 
 
 def _converted(paths: list[Path]) -> Path:
-    """Of the forms of one recording, the converted one: the other may be compressed."""
+    """Return the converted form of a recording if there is one; the SPHERE file may be compressed."""
     return min(paths, key=_is_sphere) if len(paths) > 1 else paths[0]
 
 
@@ -114,4 +117,4 @@ def _is_sphere(path: Path) -> bool:
         with open(path, "rb") as file:
             return file.read(len(MAGIC)) == MAGIC
     except OSError:
-        return True  # not the one to take
+        return True  # the other form is preferred

@@ -1,1 +1,1 @@
-"""Rendering of MIDI files to sound with soundfonts."""
+"""Rendering of MIDI files to audio with fluidsynth and soundfonts."""

@@ -1,4 +1,4 @@
-"""What a performance adds to a score: dynamics, balance and tuning, drawn for each piece."""
+"""Performances of scores: random dynamics, balance and tuning for each piece."""
 
 from __future__ import annotations
 
@@ -18,39 +18,38 @@ from ...notes import DEFAULT_VELOCITY
 if TYPE_CHECKING:
     import pretty_midi
 
-__all__ = ["HIGHEST_RATE", "RenderConfig", "read_score", "varied"]
+__all__ = ["MAX_SAMPLE_RATE", "RenderConfig", "perform_score", "read_score"]
 
-HIGHEST_RATE = 44_100  # Hz; MusicNet's, and that of most soundfonts
-# The shape of slow dynamics: a new level every few seconds.
+MAX_SAMPLE_RATE = 44_100  # Hz; that of MusicNet and of most soundfonts
+# Slow dynamics: a new random level once in this time.
 PHRASE_S = 5.0
 TICKS_PER_BEAT = 1000  # at 120 beats a minute, half a millisecond a tick
 VOLUME, EXPRESSION, REVERB_SEND = 7, 11, 91
-# General MIDI's initial volume. The synthesiser's amplitude goes with its square: 40 dB a decade.
+# Initial volume of General MIDI. The amplitude is proportional to its square: 40 dB per decade.
 VOLUME_DEFAULT, VOLUME_DB_PER_DECADE = 100, 40.0
-# With it, the reverberation of the ranges below is 18 dB weaker than the instruments to 3 dB.
+# With this value and the ranges below, the reverberation is 3 to 18 dB weaker than the instruments.
 REVERB_SEND_VALUE = 80
 BEND_RANGE_CENTS = 200.0
 BEND_STEPS = 8192
-MOST_PARTS = 15  # MIDI's 16 channels without the drums'
+MAX_PARTS = 15  # the 16 MIDI channels without the drum channel
 
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """How MIDI files are rendered; what is a range is drawn for each piece, evenly.
+    """Settings of the rendering; values in ranges are drawn uniformly for each piece.
 
     Attributes:
-        sample_rate: Rate of the files written, in Hz, at most 44100.
-        soundfonts: Files, or names of files in the system's folders of soundfonts; each piece gets one of them.
-        part_gain_db: Each part is louder or softer by up to this.
-        tuning_cents: A piece is sharp or flat by up to this.
-        velocity_swing: Velocities rise and fall by up to this over phrases. Files of one velocity only, which tells
-            nothing, are first set to 80.
+        sample_rate: Output sample rate in Hz, at most 44100.
+        soundfonts: Soundfont files, or names of files in the soundfont folders of the system; one is chosen per piece.
+        part_gain_db: Largest gain or attenuation of a part.
+        tuning_cents: Largest detuning of a piece.
+        velocity_swing: Largest change of velocities over phrases. Files with one velocity only are set to 80 first.
         velocity_jitter: Standard deviation of the velocities of single notes.
-        room_size: Range of fluidsynth's reverberation time, 0 to 1: .7 s to many.
-        room_level: Range of fluidsynth's reverberation level, 0 to 1.
-        noise_db: Range of the noise's level against the music's; None adds none.
-        peak_dbfs: Range of the highest sample against full scale.
-        seed: Other draws.
+        room_size: Range of the reverberation time of fluidsynth, 0 to 1: from 0.7 s up.
+        room_level: Range of the reverberation level of fluidsynth, 0 to 1.
+        noise_db: Range of the noise level relative to the music; None for no noise.
+        peak_dbfs: Range of the peak level relative to full scale.
+        seed: Seed of the random numbers.
     """
 
     sample_rate: int = 11_025
@@ -66,16 +65,16 @@ class RenderConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses values out of range.
+        """Refuse values out of range.
 
         Raises:
             ConfigError: A value is out of range.
         """
-        # The lower limit is fluidsynth's, 8000 Hz, at twice the rate.
-        if not 4000 <= self.sample_rate <= HIGHEST_RATE:
-            raise ConfigError(f"sample_rate is 4000 to {HIGHEST_RATE} Hz, not {self.sample_rate}.")
+        # Twice the lower limit is that of fluidsynth, 8000 Hz.
+        if not 4000 <= self.sample_rate <= MAX_SAMPLE_RATE:
+            raise ConfigError(f"sample_rate must be 4000 to {MAX_SAMPLE_RATE} Hz, not {self.sample_rate}.")
         if not self.soundfonts:
-            raise ConfigError("soundfonts names no file; give at least one.")
+            raise ConfigError("soundfonts is empty; give at least one file.")
         for name, most in {
             "part_gain_db": 20,
             "tuning_cents": 100,
@@ -83,7 +82,7 @@ class RenderConfig:
             "velocity_jitter": 30,
         }.items():
             if not 0 <= getattr(self, name) <= most:
-                raise ConfigError(f"{name} is 0 to {most}, not {getattr(self, name)}.")
+                raise ConfigError(f"{name} must be 0 to {most}, not {getattr(self, name)}.")
         limits = {
             "room_size": (0.0, 1.0),
             "room_level": (0.0, 1.0),
@@ -93,22 +92,22 @@ class RenderConfig:
         for name, (least, greatest) in limits.items():
             given = getattr(self, name)
             if given is not None and not least <= given[0] <= given[1] <= greatest:
-                raise ConfigError(f"{name} is a range within {least:g} to {greatest:g}, not {given}.")
+                raise ConfigError(f"{name} must be a range within {least:g} to {greatest:g}, not {given}.")
         if self.seed < 0:
-            raise ConfigError(f"seed is not negative, as {self.seed} is.")
+            raise ConfigError(f"seed must not be negative, unlike {self.seed}.")
 
     def plain(self) -> RenderConfig:
-        """Gives the same without variety: dry, in tune, even and without noise; only the soundfont is drawn.
+        """Return the settings without variation: dry, in tune, with given velocities and without noise.
 
         Returns:
-            The configuration.
+            The settings; only the soundfont is still random.
         """
         even = {"part_gain_db": 0.0, "tuning_cents": 0.0, "velocity_swing": 0.0, "velocity_jitter": 0.0}
         return replace(self, **even, room_level=(0.0, 0.0), noise_db=None, peak_dbfs=(-1.0, -1.0))  # type: ignore[arg-type]
 
 
 def read_score(path: Path) -> pretty_midi.PrettyMIDI:
-    """Reads the parts of a MIDI file, without drums.
+    """Read a MIDI file without its drum parts.
 
     Args:
         path: A file that :func:`audiocx.io.midi.read_midi` has accepted.
@@ -117,7 +116,7 @@ def read_score(path: Path) -> pretty_midi.PrettyMIDI:
         The score.
 
     Raises:
-        DataError: It has more parts than MIDI has channels.
+        DataError: There are more parts than MIDI channels.
     """
     import pretty_midi
 
@@ -125,28 +124,30 @@ def read_score(path: Path) -> pretty_midi.PrettyMIDI:
         warnings.simplefilter("ignore", RuntimeWarning)  # as read_midi does
         score = pretty_midi.PrettyMIDI(os.fspath(path))
     score.instruments = [part for part in score.instruments if part.notes and not part.is_drum]
-    if len(score.instruments) > MOST_PARTS:
-        raise DataError(f"{path}: has {len(score.instruments)} parts, and {MOST_PARTS} are the most; merge some.")
+    if len(score.instruments) > MAX_PARTS:
+        raise DataError(f"{path}: has {len(score.instruments)} parts, more than {MAX_PARTS}; merge some.")
     return score
 
 
-def varied(score: pretty_midi.PrettyMIDI, config: RenderConfig, rng: np.random.Generator) -> pretty_midi.PrettyMIDI:
-    """Gives a score the dynamics, balance and tuning of a performance.
+def perform_score(
+    score: pretty_midi.PrettyMIDI, config: RenderConfig, rng: np.random.Generator
+) -> pretty_midi.PrettyMIDI:
+    """Apply random dynamics, balance and tuning to a score.
 
-    Notes, programs, volume, expression and sustain pedal are kept, and nothing that the labels do not know, such as
-    bends and banks of other sounds.
+    Notes, programs, volume, expression and sustain pedal are kept. Other events, such as pitch bends and bank changes,
+    are dropped, because the labels do not contain them.
 
     Args:
-        score: The parts; their times are kept.
-        config: The ranges to draw from.
-        rng: Drawn from.
+        score: The score; its times are kept.
+        config: The ranges.
+        rng: Random generator.
 
     Returns:
         A new score at 120 beats a minute.
     """
     import pretty_midi
 
-    # The file holds whole microseconds a beat, and pretty_midi cuts fractions off: give it a hair more.
+    # MIDI stores whole microseconds per beat, and pretty_midi truncates: add a little to stay above the integer.
     performed = pretty_midi.PrettyMIDI(resolution=TICKS_PER_BEAT, initial_tempo=6e7 / (500_000 + 1e-4))
     bend = round(rng.uniform(-1, 1) * config.tuning_cents / BEND_RANGE_CENTS * BEND_STEPS)
     flat = len({note.velocity for part in score.instruments for note in part.notes}) == 1
@@ -172,7 +173,7 @@ def varied(score: pretty_midi.PrettyMIDI, config: RenderConfig, rng: np.random.G
 
 
 def _controls(given: Iterable[pretty_midi.ControlChange], gain: float) -> list[pretty_midi.ControlChange]:
-    """Those that shape the sound, with every volume scaled."""
+    """Return volume (scaled), expression and pedal events, with a reverberation send."""
     import pretty_midi
 
     kept = [(c.number, c.value, c.time) for c in given if c.number in (VOLUME, EXPRESSION, SUSTAIN_PEDAL)]

@@ -1,7 +1,7 @@
-"""A corpus that anyone can make: MIDI files rendered by fluidsynth into MusicNet's own layout.
+"""Rendered corpora: MIDI files rendered by fluidsynth into the layout of MusicNet.
 
-A piece's rendering depends on the seed and its id only, not on the order, the others or the number of workers. With
-the same fluidsynth, the same seed gives the same bytes.
+The rendering of a piece depends only on the seed and its id, not on the order, other pieces or the number of workers.
+With the same version of fluidsynth, the same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SOUNDFONT_FOLDERS = (
     "/opt/homebrew/share/soundfonts",
 )
 RECORD = "render.json"
-# Of MusicNet's own table, so that whoever reads that reads this.
+# The columns of the metadata table of MusicNet, so that the same code reads both.
 COLUMNS = ("id", "composer", "composition", "movement", "ensemble", "source", "transcriber", "catalog_name", "seconds")
 # MusicNet's names, and the lengths in beats (quarters).
 NOTE_VALUES = {
@@ -67,7 +67,7 @@ NAMED = 3  # failures told by name at the end; all are told as they happen
 
 
 def find_soundfont(name: str | Path) -> Path:
-    """Finds a soundfont.
+    """Find a soundfont.
 
     Args:
         name: A file, or the name of one in the system's folders of soundfonts.
@@ -96,25 +96,25 @@ def render(
     workers: int | None = None,
     progress: bool = True,
 ) -> list[int]:
-    """Renders MIDI files into train_data/ID.wav and train_labels/ID.csv, or test_data and test_labels.
+    """Render MIDI files into train_data/ID.wav and train_labels/ID.csv, or test_data and test_labels.
 
-    Started again, it goes on: a piece with both files is finished. What fails is reported and the rest is done.
+    An interrupted rendering resumes: pieces with both files are finished. Failures are reported at the end.
 
     Args:
-        midi_folder: Holds ID.mid, or a folder ``midi`` of them, and perhaps musicnet_metadata.csv beside.
-        output: Folder to write, made if missing.
-        config: How to render; the defaults if None.
+        midi_folder: Folder with files ID.mid or a subfolder ``midi`` of them, optionally with musicnet_metadata.csv.
+        output: Folder to write to, created if missing.
+        config: Settings of the rendering; the defaults if None.
         ids: Pieces to render; all if None.
-        test_ids: Those that go to test_data, as in the archive of MusicNet.
-        workers: Pieces rendered at once; as many as there are processors if None.
-        progress: Whether to show a progress bar, and failures as they happen.
+        test_ids: Pieces that go to test_data, as in the archive of MusicNet.
+        workers: Pieces rendered in parallel; the number of CPUs if None.
+        progress: Show a progress bar, and failures as they happen.
 
     Returns:
-        Ids of the pieces rendered now.
+        Ids of the pieces that were rendered in this call.
 
     Raises:
-        DataError: fluidsynth, a soundfont, the MIDI files or an id is missing; the output was rendered otherwise; or
-            some of the MIDI files could not be rendered.
+        DataError: fluidsynth, a soundfont, the MIDI files or an id is missing; the output was rendered with other
+            settings; or some of the MIDI files could not be rendered.
         OutputError: The output cannot be written.
     """
     config, output = config or RenderConfig(), Path(output)
@@ -147,14 +147,14 @@ def render(
 
 
 def label_table(notes: Iterable[Note], score: pretty_midi.PrettyMIDI) -> list[Label]:
-    """Gives notes as MusicNet's labels.
+    """Convert notes to label rows of MusicNet.
 
     Args:
         notes: The notes.
-        score: The score they were read from, which knows its beats.
+        score: The score of these notes, for their positions in beats.
 
     Returns:
-        Rows in order of time.
+        The rows, sorted by time.
     """
     rows = []
     for note in notes:
@@ -166,10 +166,10 @@ def label_table(notes: Iterable[Note], score: pretty_midi.PrettyMIDI) -> list[La
 
 
 def note_value(beats: float) -> str:
-    """Names the note value nearest to a length, as MusicNet names them.
+    """Return MusicNet's name of the nearest note value.
 
     Args:
-        beats: Length in quarters.
+        beats: Duration in quarter notes.
 
     Returns:
         The name.
@@ -182,13 +182,13 @@ def note_value(beats: float) -> str:
 
 
 def _find_midi(folder: Path, ids: Collection[int] | None) -> dict[int, Path]:
-    """MIDI files by id, in order."""
-    places = [place for place in (folder, folder / "midi") if place.is_dir()]
-    found = [path for place in places for path in place.iterdir() if path.suffix.lower() in (".mid", ".midi")]
-    if not found:
+    """Return the MIDI files by id, sorted."""
+    folders = [place for place in (folder, folder / "midi") if place.is_dir()]
+    paths = [path for place in folders for path in place.iterdir() if path.suffix.lower() in (".mid", ".midi")]
+    if not paths:
         raise DataError(f"{folder}: holds no MIDI files; name a folder of files such as 1727.mid.")
     files: dict[int, Path] = {}
-    for path in sorted(found):
+    for path in sorted(paths):
         if not (path.stem.isascii() and path.stem.isdecimal()):
             raise DataError(f"{path}: a MIDI file is named by its id, a number; rename it, for example to 9001.mid.")
         if (other := files.setdefault(int(path.stem), path)) is not path:
@@ -203,7 +203,7 @@ def _find_midi(folder: Path, ids: Collection[int] | None) -> dict[int, Path]:
 
 
 def _open_output(output: Path, config: RenderConfig, soundfonts: list[Path]) -> None:
-    """Make the folders and the record of the settings, or see that the record there is the same."""
+    """Create the folders and the record of the settings, or check that an existing record has the same settings."""
     names = [f"{path.resolve().name}, {path.stat().st_size} bytes" for path in soundfonts]
     settings = json.loads(json.dumps({**asdict(config), "soundfonts": names}))
     record = output / RECORD
@@ -244,7 +244,7 @@ def _render_piece(
     soundfonts: list[Path],
     test_ids: Collection[int],
 ) -> DataError | None:
-    """Render a piece, its labels last: their presence says that all is there. A fault of its file is returned."""
+    """Render a piece, and write its labels last, as they mark it as finished; return an error of its MIDI file."""
     path = files[piece]
     try:
         notes = read_midi(path)
@@ -261,7 +261,7 @@ def _render_piece(
 
 
 def _write_metadata(midi_folder: Path, output: Path, pieces: list[int], test_ids: Collection[int]) -> None:
-    """Copy the table of pieces, or make one that tells their lengths."""
+    """Copy the metadata table, or write one with the durations."""
     given = next((path for path in (midi_folder / METADATA, midi_folder.parent / METADATA) if path.is_file()), None)
     with atomic_write(output / METADATA) as temporary:
         if given is not None:

@@ -79,7 +79,7 @@ def test_who_is_held_out_depends_on_nothing_but_the_ids() -> None:
 
 
 def test_one_speaker_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="takes two or more, and there are recordings of 1; add another"):
+    with pytest.raises(DataError, match="takes two or more, and there are recordings of 1; add the folder"):
         librispeech.split(utterances_of(1))
 
 
@@ -114,5 +114,5 @@ def test_recordings_of_any_folder(tmp_path: Path) -> None:
     found = find_recordings(tmp_path)
     assert found == [Utterance("a.WAV", tmp_path / "a.WAV", ""), Utterance("b/x.flac", tmp_path / "b" / "x.flac", "")]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty: holds no recording; name a folder that does"):
+    with pytest.raises(DataError, match="empty: holds no recording; name another folder"):
         find_recordings(tmp_path / "empty")

@@ -49,5 +49,5 @@ def test_validation_knows_neither_piano_nor_piece(tmp_path: Path) -> None:
 def test_a_split_with_an_empty_side_is_refused(tmp_path: Path, stems: list[str]) -> None:
     for stem in stems:
         touch(tmp_path, f"MAPS_MUS-{stem}.wav", f"MAPS_MUS-{stem}.tsv")
-    with pytest.raises(DataError, match="'AkPnBcht' leaves a side without pieces; the pianos here are"):
+    with pytest.raises(DataError, match="'AkPnBcht' leaves training or validation empty; the pianos here are"):
         maps.split(maps.find_pieces(tmp_path))

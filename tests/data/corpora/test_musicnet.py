@@ -120,7 +120,7 @@ def test_an_id_twice_or_no_id_is_refused(tmp_path: Path) -> None:
     shutil.copy(data / "1727.wav", tmp_path / "test_data" / "1727.wav")
     refused(tmp_path, "test_data.*1727.wav: .*train_data.*1727.wav has the same id")
     (tmp_path / "test_data" / "1727.wav").rename(data / "song.wav")
-    refused(tmp_path, "song.wav: 'song' is no MusicNet id")
+    refused(tmp_path, "song.wav: 'song' is not a MusicNet id")
     (data / "song.wav").rename(data / "1.wav")
     refused(tmp_path, "MusicNet has no recording 1;")
 
@@ -166,7 +166,7 @@ def test_a_render_may_have_a_lower_rate_than_its_labels(tmp_path: Path) -> None:
     piece = piece_of(write_folder(tmp_path, [1727], rate=11_025))
     samples, notes = piece.load(11_000)
     assert len(samples) == 22_000 and notes == sorted(map(to_note, labels_of(1727)))
-    with pytest.raises(DataError, match="1727.wav: has 11025 samples a second, fewer than the 22050 asked for"):
+    with pytest.raises(DataError, match="1727.wav: has a sample rate of 11025 Hz, below the requested 22050 Hz"):
         piece.load(22_050)
 
 

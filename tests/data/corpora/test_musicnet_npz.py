@@ -29,7 +29,7 @@ def test_the_older_form_gives_the_same(tmp_path: Path, python2: bool) -> None:
             (old_samples, old_notes), (new_samples, new_notes) = old.load(rate), new.load(rate)
             assert old_notes == new_notes and old_samples.dtype == np.float32
             np.testing.assert_allclose(old_samples, new_samples, atol=4 / 32768)
-    with pytest.raises(DataError, match="has 44100 samples a second"):
+    with pytest.raises(DataError, match="has a sample rate of 44100 Hz"):
         musicnet.find_pieces(archive)[0].load(48_000)
 
 
@@ -151,7 +151,7 @@ def test_members_that_are_no_recordings_are_refused(tmp_path: Path) -> None:
     refused(tmp_path, "holds no recordings; download it again")
     refused(write_npz(tmp_path / "a.npz", [1], 0.6), "MusicNet has no recording 1;")
     np.savez(tmp_path / "b.npz", samples=np.zeros(3))
-    refused(tmp_path / "b.npz", "'samples' is no MusicNet id")
+    refused(tmp_path / "b.npz", "'samples' is not a MusicNet id")
 
 
 def test_an_archive_cut_anywhere_or_with_a_byte_changed_is_refused(tmp_path: Path) -> None:

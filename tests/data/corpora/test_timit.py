@@ -57,7 +57,7 @@ def test_all_of_timit_gives_the_counts_and_no_speaker_on_two_sides(tmp_path: Pat
     assert speakers(parted.train) == set(train[:462])  # however many have "sa" in their names
     assert speakers(parted.validation) == timit.DEV_SPEAKERS and speakers(parted.test) == timit.CORE_TEST_SPEAKERS
     assert not any(Path(utterance.name).name.startswith("sa") for part in parted for utterance in part)
-    assert timit.completeness(parted).startswith("TIMIT is complete: 3696 utterances to train on, 400 ")
+    assert timit.completeness(parted).startswith("TIMIT is complete: 3696 utterances for training, 400 ")
     assert "3695 of 3696" in timit.completeness(Split(parted.train[1:], parted.validation, parted.test))
 
 
@@ -103,7 +103,7 @@ def test_what_was_converted_is_taken_once_and_first(tmp_path: Path, converted: s
 def test_a_folder_that_is_no_timit_is_refused(tmp_path: Path, path: str) -> None:
     (tmp_path / "x" / path).parent.mkdir(parents=True)
     (tmp_path / "x" / path).touch()
-    with pytest.raises(DataError, match=r"x: is no TIMIT: .* name the folder into which TIMIT was unpacked"):
+    with pytest.raises(DataError, match=r"x: is not TIMIT: .* name the folder into which TIMIT was unpacked"):
         timit.find_utterances(tmp_path / "x")
     with pytest.raises(DataError, match="missing: is not a folder"):
         timit.find_utterances(tmp_path / "missing")
@@ -154,7 +154,7 @@ def test_a_side_without_speakers_is_prepared_empty(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_prepared_is_one_sentence(tmp_path: Path) -> None:
-    assert "is no TIMIT" in refusal("timit/prepare", tmp_path, "--cache", tmp_path / "cache")
+    assert "is not TIMIT" in refusal("timit/prepare", tmp_path, "--cache", tmp_path / "cache")
     folder = write_timit(tmp_path / "timit", ("fcjf0",), ("faks0",), ("sx37",), duration_s=0.05)
     path = timit_path(folder, "train", "fcjf0", "sx37")
     head, coded = path.read_bytes()[:1024], b"sample_coding -s26 pcm,embedded-shorten-v2.00"

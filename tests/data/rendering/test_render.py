@@ -18,7 +18,7 @@ import soundfile
 from audiocx.data.corpora import musicnet
 from audiocx.data.corpora.musicnet_labels import LABEL_RATE, read_table
 from audiocx.data.rendering import render, synthesis
-from audiocx.data.rendering.performance import RenderConfig, read_score, varied
+from audiocx.data.rendering.performance import RenderConfig, perform_score, read_score
 from audiocx.errors import ConfigError, DataError
 from audiocx.io.midi import read_midi
 
@@ -90,7 +90,7 @@ def test_every_note_value_is_its_own_nearest() -> None:
 
 def test_a_performance_keeps_notes_and_times(tmp_path: Path) -> None:
     path = write_midi(tmp_path / "1.mid", scale(VIOLIN), scale(0), tempo_bpm=77.7)
-    varied(read_score(path), RenderConfig(), rng()).write(str(tmp_path / "varied.mid"))
+    perform_score(read_score(path), RenderConfig(), rng()).write(str(tmp_path / "varied.mid"))
     before, after = read_midi(path), read_midi(tmp_path / "varied.mid")
     before, after = (sorted(notes, key=lambda note: (note.program, note)) for notes in (before, after))
     assert [(note.midi_note, note.program) for note in before] == [(note.midi_note, note.program) for note in after]
@@ -103,7 +103,7 @@ def test_what_the_labels_do_not_know_is_left_out(tmp_path: Path) -> None:
     bent.pitch_bends = [pretty_midi.PitchBend(8000, 0.5)]
     bent.control_changes = [pretty_midi.ControlChange(number, 50, 0.0) for number in (0, 7, 11, 64)]
     path = write_midi(tmp_path / "1.mid", bent)
-    (performed,) = varied(read_score(path), DRY, rng()).instruments
+    (performed,) = perform_score(read_score(path), DRY, rng()).instruments
     assert [(bend.pitch, bend.time) for bend in performed.pitch_bends] == [(0, 0.0)]
     controls = {control.number: control.value for control in performed.control_changes}
     assert controls == {7: 50, 11: 50, 64: 50, 91: 80}
@@ -111,13 +111,13 @@ def test_what_the_labels_do_not_know_is_left_out(tmp_path: Path) -> None:
 
 def test_flat_velocities_come_alive_and_played_ones_are_kept(tmp_path: Path) -> None:
     flat = read_score(write_midi(tmp_path / "1.mid", scale(0)))
-    alive = velocities(varied(flat, RenderConfig(), rng()))
+    alive = velocities(perform_score(flat, RenderConfig(), rng()))
     assert np.std(alive) > 4 and 60 < np.mean(alive) < 100
-    assert set(velocities(varied(flat, DRY, rng()))) == {80}
+    assert set(velocities(perform_score(flat, DRY, rng()))) == {80}
     played = scale(0)
     for number, note in enumerate(played.notes):
         note.velocity = 40 + number
-    kept = velocities(varied(read_score(write_midi(tmp_path / "2.mid", played)), DRY, rng()))
+    kept = velocities(perform_score(read_score(write_midi(tmp_path / "2.mid", played)), DRY, rng()))
     assert kept == list(range(40, 80))
 
 
@@ -126,7 +126,7 @@ def test_gain_and_tuning_stay_within_their_ranges(tmp_path: Path) -> None:
     config = RenderConfig(part_gain_db=6.0, tuning_cents=20.0)
     bends, gains_db = set(), []
     for seed in range(60):
-        performed = varied(score, config, np.random.default_rng(seed)).instruments
+        performed = perform_score(score, config, np.random.default_rng(seed)).instruments
         assert performed[0].pitch_bends[0].pitch == performed[1].pitch_bends[0].pitch
         bends.add(performed[0].pitch_bends[0].pitch)
         volumes = [c.value for instrument in performed for c in instrument.control_changes if c.number == 7]
@@ -190,7 +190,7 @@ def test_the_tuning_drawn_is_heard(tmp_path: Path) -> None:
     config = RenderConfig(tuning_cents=60.0)
     heard_hz, bends = [], []
     for settings in (DRY, config):
-        performed = varied(score, settings, rng())
+        performed = perform_score(score, settings, rng())
         bends.append(performed.instruments[0].pitch_bends[0].pitch)
         samples = synthesis.synthesise(performed, render.find_soundfont(FONT), {}, 11025, tmp_path)[3000:14025]
         spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), 1 << 19))

@@ -1,0 +1,105 @@
+"""Every layer on a device beside the same layer on the processor in double precision, forward and backward."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from audiocx import nn as ours
+from audiocx.models import NoteConfig, TranscriberConfig, build
+
+# Of the largest value in a tensor: float32 rounds to 6e-8, TF32 to 5e-4, and sums add some of these up.
+TOLERANCES = {"float32": 1e-4, "TF32": 2e-2}
+
+# Inputs' shape, real channels, and what makes the layer.
+Made = tuple[tuple[int, ...], Callable[[], nn.Module]]
+
+_MAP, _LINE, _ROWS, _TIMES = (4, 32, 12, 20), (4, 32, 64), (8, 64), (4, 6, 64)
+LAYERS: dict[str, Made] = {
+    "ComplexConv1d": (_LINE, partial(ours.ComplexConv1d, 16, 24, 5, padding="same")),
+    "ComplexConv2d": (_MAP, partial(ours.ComplexConv2d, 16, 24, 3, padding=1, dilation=1)),
+    "ComplexConv2d, large steps": ((4, 2, 1, 2048), partial(ours.ComplexConv2d, 1, 32, (1, 512), (1, 16))),
+    "StandardizedComplexConv2d": (_MAP, partial(ours.StandardizedComplexConv2d, 16, 24, 3, padding=1)),
+    "StandardizedConv2d": (_MAP, partial(ours.StandardizedConv2d, 32, 24, 3, padding=1)),
+    "ComplexLinear": (_ROWS, partial(ours.ComplexLinear, 32, 48)),
+    "ComplexBatchNorm": (_MAP, partial(ours.ComplexBatchNorm, 16)),
+    "ComplexBatchNorm, naive": (_MAP, partial(ours.ComplexBatchNorm, 16, variant="naive")),
+    "CReLU": (_MAP, ours.CReLU),
+    "ZReLU": (_MAP, ours.ZReLU),
+    "ModReLU": (_MAP, partial(ours.ModReLU, 16)),
+    "ComplexDropout, listening": (_MAP, lambda: ours.ComplexDropout(0.5).eval()),
+    "ComplexAvgPool": (_MAP, partial(ours.ComplexAvgPool, 2)),
+    "MagnitudeMaxPool": (_MAP, partial(ours.MagnitudeMaxPool, 2)),
+    "ConvLSTM": ((4, 6, 8, 20), partial(ours.ConvLSTM, 4, 8)),
+    "ConvLSTM, real": ((4, 6, 8, 20), partial(ours.ConvLSTM, 8, 8, complex=False)),
+    **{f"StateActivation, {name}": (_ROWS, partial(ours.StateActivation, name, 32)) for name in ("modrelu", "hirose")},
+    **{f"UnitaryCell, {name}": (_ROWS, partial(ours.UnitaryCell, 32, 24, name)) for name in ("modrelu", "hirose")},
+    **{f"UnitaryRNN, {name}": (_TIMES, partial(ours.UnitaryRNN, 32, 24, name)) for name in ("modrelu", "hirose")},
+    **{f"Gate, {name}": ((8, 128), partial(ours.Gate, name)) for name in ("mod-sigmoid", "prod", "hirose", "single")},
+    **{
+        f"{kind.__name__}, {gate}": (shape, partial(kind, 32, 24, gate=gate))
+        for kind, shape in ((ours.GatedCell, _ROWS), (ours.GatedRNN, _TIMES))
+        for gate in ("mod-sigmoid", "prod", "hirose", "single")
+    },
+}
+# Some gradients of a network are nothing but rounding, such as of a bias before a norm: all are compared as one.
+NETWORKS: dict[str, Made] = {
+    "the deep complex network": ((2, 4096), lambda: build(TranscriberConfig(scheme="rayleigh"))),
+    "the deep real network": ((2, 4096), lambda: build(TranscriberConfig(complex=False, scheme="rayleigh"))),
+    "the note network": ((1, 4096 + 16 * 128), lambda: build(NoteConfig())),
+}
+
+
+class Error(NamedTuple):
+    """The greatest difference beside the largest value of the same tensor.
+
+    Attributes:
+        forward: In the outputs and the buffers.
+        backward: In the gradients of the input and of all weights.
+    """
+
+    forward: float
+    backward: float
+
+
+def error_of(name: str, device: torch.device) -> Error:
+    """Compares a layer or network of that name on a device with the processor's in double precision."""
+    shape, make = {**LAYERS, **NETWORKS}[name]
+    torch.manual_seed(0)
+    layer, x = make(), torch.randn(shape)
+    true, on_device = copy.deepcopy(layer).double(), layer.to(device)
+    expected, got = _run(true, x.double()), _run(on_device, x.to(device))
+    if name in NETWORKS:
+        expected, got = (tuple([torch.cat([y.flatten() for y in some])] for some in parts) for parts in (expected, got))
+    forward, backward = (
+        max((_relative(a, b) for a, b in zip(one, other, strict=True)), default=0.0)
+        for one, other in zip(expected, got, strict=True)
+    )
+    return Error(forward, backward)
+
+
+def _run(layer: nn.Module, x: Tensor) -> tuple[list[Tensor], ...]:
+    """Outputs and buffers; gradients."""
+    x.requires_grad_()
+    outputs = [y for y in _tensors(layer(x)) if y.is_floating_point()]
+    torch.manual_seed(1)
+    loss = sum((y * torch.randn(y.shape, dtype=torch.float64).to(y)).sum() for y in outputs)
+    weights = [weight for weight in layer.parameters() if weight.requires_grad]
+    gradients = torch.autograd.grad(loss, [x, *weights], allow_unused=True)  # type: ignore[arg-type]
+    buffers = [buffer for buffer in layer.buffers() if buffer.is_floating_point()]
+    return [*outputs, *buffers], [part for part in gradients if part is not None]
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    return [value] if isinstance(value, Tensor) else [part for some in value for part in _tensors(some)]
+
+
+def _relative(true: Tensor, other: Tensor) -> float:
+    true, other = true.detach(), other.detach().cpu().double()
+    largest = float(true.abs().max())
+    return float((true - other).abs().max()) / largest if largest else float(other.abs().max())

@@ -20,6 +20,7 @@ from audiocx.music.evaluation import DEGRADATION, scorable
 from audiocx.music.metrics import Evaluation, Piece, evaluate, format_table, precision_recall_curve
 from audiocx.plots.figure import save_figure
 from audiocx.plots.piano_roll import plot_prediction
+from audiocx.plots.precision_recall import plot_precision_recall
 from audiocx.train.export import infer_pieces, scored_hop
 
 PASSAGE_S = (10.0, 25.0)

@@ -30,7 +30,7 @@ from audiocx.io.atomic_write import atomic_write
 from audiocx.models.running import choose_device
 from audiocx.nn import ComplexLinear
 from audiocx.nn.functional import crelu, modrelu, zrelu
-from audiocx.plots.figure import LINE_COLOURS, new_figure, save_figure
+from audiocx.plots.figure import FAINT, LINE_COLOURS, new_figure, save_figure
 
 # Twelve inputs of eight complex numbers, real and imaginary parts normal: the same for all networks.
 INPUTS, FEATURES, INPUT_SEED = 12, 8, 0

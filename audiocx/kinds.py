@@ -205,15 +205,3 @@ register(
         half=True,
     )
 )
-# Of the memory and adding problems; trained only.
-register(
-    Kind(
-        name="sequence",
-        config="audiocx.models.sequence_network:SequenceConfig",
-        network="audiocx.models.sequence_network:SequenceNetwork",
-        experiment="audiocx.train.experiments:SequenceExperiment",
-        task="audiocx.train.sequence:SequenceTask",
-        data="audiocx.train.sequence:SequenceData",
-        has_stores=False,
-    )
-)

@@ -1,31 +1,34 @@
-"""The training step of the recurrent layers on a synthetic problem, beside torch.nn.GRU's of about as many weights.
+"""Training step of the recurrent layers on a synthetic problem, beside a torch.nn.GRU of about as many weights.
 
 python benchmarks/sequence_step.py [--problem adding] [--length 250] [--batch 128] [--rounds 3] [--denormals]
 
-Sequences are drawn, and steps taken, as the recipe does. The variants take turns in one process; the figure is the best
-of the rounds.
+Sequences and steps are those of the recipe. The variants alternate in one process; the figure is the best
+round.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 
-from audiocx.data.sequences import PROBLEMS, Problem, ProblemSampler
-from audiocx.kinds import build
-from audiocx.models.sequence_network import SequenceConfig, SequenceNetwork
 from audiocx.optim import StiefelRMSprop
 from audiocx.train.machine import denormals_as_zero, keep_memory
 
-LAYERS = {"torch.nn.GRU": "gru", "uRNN": "urnn", "cgRNN": "cgrnn"}
+sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "synthetic"))
+from problems import PROBLEMS, Problem, ProblemSampler  # noqa: E402
+from sequence_network import LayerName, SequenceConfig, SequenceNetwork  # noqa: E402
+
+LAYERS: dict[str, LayerName] = {"torch.nn.GRU": "gru", "uRNN": "urnn", "cgRNN": "cgrnn"}
 
 
 def step(network: SequenceNetwork, problem: Problem, batch_size: int) -> Callable[[], None]:
-    """Makes a training step."""
+    """Return a function that takes a training step."""
     optimizer, sampler = StiefelRMSprop(network, alpha=0.9), ProblemSampler(problem, batch_size)
 
     def once() -> None:
@@ -39,17 +42,18 @@ def step(network: SequenceNetwork, problem: Problem, batch_size: int) -> Callabl
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problem", choices=sorted(PROBLEMS), default="memory")
     parser.add_argument("--length", type=int, default=250, help="T (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=128, help="sequences a step (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
-    parser.add_argument("--denormals", action="store_true", help="do not take them for zero, as training does")
+    parser.add_argument("--denormals", action="store_true", help="keep denormals, which training flushes to zero")
     arguments = parser.parse_args()
     keep_memory()
     problem = PROBLEMS[arguments.problem](arguments.length)
-    networks = {name: build(SequenceConfig(key, problem.inputs, problem.outputs)) for name, key in LAYERS.items()}  # type: ignore[arg-type]
+    sizes = problem.inputs, problem.outputs
+    networks = {name: SequenceNetwork(SequenceConfig(layer, *sizes)) for name, layer in LAYERS.items()}
     variants = {name: step(network, problem, arguments.batch) for name, network in networks.items()}
     best = dict.fromkeys(variants, 0.0)
     with nullcontext() if arguments.denormals else denormals_as_zero():

@@ -16,8 +16,8 @@ from tiny_corpus import write_corpus
 from audiocx.data.augment import AugmentConfig
 from audiocx.data.corpora import librispeech, maps
 from audiocx.data.store import Store, prepare
+from audiocx.data.training_data import open_speech_stores as speech_stores
 from audiocx.models import NoteConfig, PredictorConfig, TranscriberConfig
-from audiocx.recipe.corpora import open_speech
 from audiocx.train.experiments import Experiment, NoteExperiment, PredictorExperiment
 from audiocx.train.loop import fit
 from audiocx.train.settings import NoteTraining, PredictorTraining, TrainConfig
@@ -134,7 +134,7 @@ def write_speech_stores(folder: Path) -> Stores:
 def open_speech_stores(folder: Path) -> Stores:
     """Opens those that were made there."""
     parts = librispeech.split(librispeech.find_utterances(folder / "speech"))[:2]
-    first, second = open_speech(parts, str(folder / "cache"))
+    first, second = speech_stores(parts, str(folder / "cache"))
     return first, second
 
 

@@ -15,7 +15,7 @@ from importlib import import_module
 
 from .. import __version__
 from ..errors import AudiocxError
-from . import help_text
+from . import help_text, train
 
 __all__ = ["CONCEAL_FORMATS", "FORMATS", "PREDICTION_FORMATS", "main", "report"]
 
@@ -84,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(
         _command(commands, "evaluate", "evaluate", "score a network on labelled recordings", help_text.EVALUATE)
     )
+    about = "Train a network as a .toml file describes it. A run continues when its command is given again."
+    train.add_arguments(_command(commands, "train", "train", "train a network on your recordings", about))
     _add_export(_command(commands, "export", "export", "write a network as an ONNX file", help_text.EXPORT))
     about = "Show rate, channels, length and encoding of audio files."
     _add_files(_command(commands, "info", "describe", "describe audio files", about))

@@ -11,20 +11,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .. import kinds
-from ..config import check_fields, from_dict, toml_values
+from ..config import from_dict, toml_values
 from ..data.augment import AugmentConfig
-from ..data.sequences import PROBLEMS, Problem
 from ..models import NoteConfig, PredictorConfig, TranscriberConfig
-from ..models.sequence_network import SequenceConfig
-from .settings import NoteTraining, PredictorTraining, SequenceTraining, TrainConfig
+from .settings import NoteTraining, PredictorTraining, TrainConfig
 
 __all__ = [
     "AnyExperiment",
     "Experiment",
     "NoteExperiment",
     "PredictorExperiment",
-    "ProblemConfig",
-    "SequenceExperiment",
     "experiment_of",
     "read_experiment_toml",
 ]
@@ -64,47 +60,7 @@ class NoteExperiment:
             raise ValueError(f"segment_frames must be a multiple of time_stride={self.model.time_stride}")
 
 
-@dataclass(frozen=True)
-class ProblemConfig:
-    """A synthetic problem.
-
-    Attributes:
-        name: "memory" or "adding"; see :mod:`audiocx.data.sequences`.
-        length: T: of the memory problem the steps over which to remember, of the adding problem all there are.
-    """
-
-    name: Literal["memory", "adding"]
-    length: int
-
-    def __post_init__(self) -> None:
-        """Check the name and the range."""
-        check_fields(self)
-        self.build()
-
-    def build(self) -> Problem:
-        """Return the problem."""
-        return PROBLEMS[self.name](self.length)
-
-
-@dataclass(frozen=True)
-class SequenceExperiment:
-    """One training run of a recurrent network on a synthetic problem: problem, network, schedule."""
-
-    problem: ProblemConfig
-    model: SequenceConfig
-    train: SequenceTraining
-    kind: Literal["sequence"] = "sequence"
-
-    def __post_init__(self) -> None:
-        """Check that problem and network fit together."""
-        problem = self.problem.build()
-        if (self.model.inputs, self.model.outputs) != (problem.inputs, problem.outputs):
-            raise ValueError(
-                f"the {self.problem.name} problem takes inputs = {problem.inputs} and outputs = {problem.outputs}"
-            )
-
-
-AnyExperiment = Experiment | PredictorExperiment | NoteExperiment | SequenceExperiment
+AnyExperiment = Experiment | PredictorExperiment | NoteExperiment
 
 
 def experiment_of(values: dict[str, Any], where: str, warn: bool = False) -> Any:

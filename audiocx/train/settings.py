@@ -11,7 +11,6 @@ __all__ = [
     "NoteTraining",
     "PredictorTraining",
     "SegmentTraining",
-    "SequenceTraining",
     "StepTraining",
     "TrainConfig",
 ]
@@ -212,29 +211,6 @@ class NoteTraining(SegmentTraining):
         names = ("onset_weight", "offset_weight", "velocity_weight", "validation_s")
         check_fields(self, **dict.fromkeys(names, "[0, inf)"))
         _check_shares(self.shares)
-
-
-@dataclass(frozen=True)
-class SequenceTraining(StepTraining):
-    """How to train on a synthetic problem.
-
-    Attributes:
-        optimizer: "rmsprop" or "adamw"; unitary matrices take Cayley steps beside it, see :mod:`audiocx.optim`.
-        smoothing: Of RMSprop's running mean of squares: what stays of it from step to step.
-        solved: What part of the baseline's loss the validation loss has to fall below for the problem to count as
-            solved; training then stops. 0 for never.
-    """
-
-    optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
-    smoothing: float = 0.9
-    solved: float = 0.1
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        super().__post_init__()
-        check_fields(self, smoothing="[0, 1)", solved="[0, 1)")
-        if self.optimizer == "rmsprop" and self.weight_decay:
-            raise ValueError("weight_decay belongs to optimizer = 'adamw'; leave it out")
 
 
 def _check_shares(shares: list[float]) -> None:

@@ -1,4 +1,4 @@
-"""Makes a checkpoint of a run: python recipes/maps/export.py runs/deep-complex pretrained/maps-deep-complex FOLDER.
+"""Make a checkpoint of a run: python recipes/maps/export.py runs/deep-complex pretrained/maps-deep-complex FOLDER.
 
 Takes the weights of best.ckpt, tunes the decoding on the validation pieces, scores it there, and writes weights,
 configuration and model card.
@@ -7,12 +7,17 @@ configuration and model card.
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
-from audiocx import recipe
+from audiocx.cli.scripts import exit_on_errors
 from audiocx.data.corpora import maps
-from audiocx.recipe.export import Facts, add_arguments, add_tuning, export
+from audiocx.train.export import CorpusFacts, export_transcriber
 
-FACTS = Facts(
+sys.path.insert(0, str(Path(__file__).parents[1] / "common"))
+from export_options import add_export_options, add_tuning_options  # noqa: E402
+
+FACTS = CorpusFacts(
     corpora="MAPS",
     data='MAPS, the "MUS" recordings of six synthesised pianos; all AkPnBcht recordings kept out',
     validation="the 11 AkPnBcht recordings whose piece occurs on no other piano",
@@ -26,15 +31,25 @@ python recipes/maps/evaluate.py {name} FOLDER""",
 
 
 def main() -> None:
-    """Exports."""
+    """Export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
-    add_tuning(parser)
+    add_export_options(parser)
+    add_tuning_options(parser)
     parser.add_argument("folder", help="the MAPS folder")
     arguments = parser.parse_args()
     _, validation = maps.split(maps.find_pieces(arguments.folder))
-    export(arguments, {"MAPS validation": validation}, FACTS)
+    rows = export_transcriber(
+        arguments.run,
+        arguments.checkpoint,
+        {"MAPS validation": validation},
+        FACTS,
+        degraded=arguments.degraded,
+        machine=arguments.machine,
+        config=arguments.config,
+    )
+    print("\n".join(rows))
 
 
 if __name__ == "__main__":
-    recipe.run("export", main)
+    with exit_on_errors("export"):
+        main()

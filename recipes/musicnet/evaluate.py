@@ -1,4 +1,4 @@
-"""Scores a network on MusicNet as the paper does: python recipes/musicnet/evaluate.py runs/deep-complex FOLDER.
+"""Score a network on MusicNet as the paper does: python recipes/musicnet/evaluate.py runs/deep-complex FOLDER.
 
 Average precision over all (frame, pitch) pairs flattened: 7500 windows of each test recording from sample 11000 on, 128
 samples apart, 84 pitches. Also for each recording, each instrument and each number of notes sounding together. Writes
@@ -8,24 +8,75 @@ scores.json, curve.npz, precision_recall.png (the paper's figure 2) and predicti
 from __future__ import annotations
 
 import argparse
+import json
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from prepare import corpus_arguments, parts
+import numpy as np
+from prepare import corpus_arguments
 
-from audiocx import recipe
+from audiocx.cli.scripts import exit_on_errors
+from audiocx.config import to_dict
+from audiocx.data.corpora import musicnet
 from audiocx.data.frame_grids import GRIDS
-from audiocx.errors import DataError
+from audiocx.data.training_data import open_stores, require
+from audiocx.io.atomic_write import atomic_write
 from audiocx.models import NoteNetwork, TranscriberNetwork
-from audiocx.recipe.corpora import open_stores
-from audiocx.recipe.score import hop_of, infer_store, report, summarise
+from audiocx.music.frame_evaluation import grid_hop_samples, infer_store, score_frames
+from audiocx.music.group_scores import ScoredFrames, format_breakdown
+from audiocx.music.metrics import precision_recall_curve
+from audiocx.plots import piano_roll
 from audiocx.train.runs import open_trained
 
 # A0 to G#7; a network of 88 notes has four more above.
 PAPER_PITCHES = 84
+# Some seconds of a recording, as in figure 3 of the paper.
+PASSAGE_FRAMES = 1000
 
 
-def main() -> None:
-    """Evaluates."""
+def write(
+    recordings: list[ScoredFrames], scores: dict[str, Any], lowest_note: int, frame_rate: float, folder: Path
+) -> None:
+    """Write scores.json, curve.npz (precision, recall), precision_recall.png and prediction.png.
+
+    Args:
+        recordings: Probabilities and labels.
+        scores: Content of scores.json.
+        lowest_note: MIDI number of the first pitch.
+        frame_rate: Frames a second.
+        folder: Folder of the files; made when missing.
+    """
+    with suppress(OSError):  # atomic_write reports the reason
+        folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / "scores.json") as temporary:
+        temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    probabilities = np.concatenate([recording.probabilities for recording in recordings])
+    roll = np.concatenate([recording.roll for recording in recordings])
+    precision, recall, _ = precision_recall_curve(probabilities, roll)
+    with atomic_write(folder / "curve.npz") as temporary:
+        np.savez(temporary, precision=precision, recall=recall)
+    curve = {scores["name"]: (precision, recall, scores["average_precision"])}
+    piano_roll.save(piano_roll.plot_precision_recall(curve), folder / "precision_recall.png")
+    first, passage = recordings[0], slice(0, PASSAGE_FRAMES)
+    figure = piano_roll.plot_prediction(
+        first.probabilities[passage], frame_rate, first.roll[passage], lowest_note=lowest_note
+    )
+    piano_roll.save(figure, folder / "prediction.png")
+
+
+def print_scores(scores: dict[str, Any]) -> None:
+    """Print the scores, overall and in groups."""
+    print(f"AP {100 * scores['average_precision']:.2f} %, frame F1 {100 * scores['frame_f1']:.2f} %")
+    for name, score in scores["recordings"].items():
+        print(f"  {name}: AP {100 * score:.2f} %")
+    for rows in (scores["instruments"], scores["polyphony"]):
+        if rows:
+            print(f"\n{format_breakdown(rows)}")
+
+
+def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", help="folder of a run, or a checkpoint's name or folder")
     corpus_arguments(parser)
@@ -38,21 +89,37 @@ def main() -> None:
         help="which frames: the paper's, those of Thickstun et al. 2018, or whole recordings (default: %(default)s)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda ... (default: %(default)s)")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Evaluate."""
+    arguments = parse()
     trained = open_trained(arguments.network, TranscriberNetwork, NoteNetwork)
     config = trained.network.config
-    pieces = getattr(parts(arguments), arguments.split)
-    if not pieces:
-        raise DataError(f"{arguments.folder}: holds no recording for {arguments.split}; add some of its ids.")
+    pieces = getattr(musicnet.split(musicnet.find_pieces(arguments.folder), arguments.extended), arguments.split)
+    require(arguments.folder, "ids", **{arguments.split: pieces})
     (store,) = open_stores([pieces], arguments.cache, config)
     pitches = min(PAPER_PITCHES, config.outputs)
-    heard = infer_store(trained.network, store, arguments.frames, pitches, arguments.device)
-    facts = {"split": arguments.split + " (extended)" * arguments.extended, "frames": arguments.frames}
-    scores = summarise(heard, trained, corpus=Path(arguments.folder).name, **facts)
+    recordings = infer_store(trained.network, store, arguments.frames, pitches, arguments.device)
+    scores = {
+        "name": trained.name,
+        "model": to_dict(config),
+        "parameters": trained.parameters,
+        "windows": trained.windows,
+        "frames_seen": trained.frames,
+        "corpus": Path(arguments.folder).name,
+        "split": arguments.split + " (extended)" * arguments.extended,
+        "frames": arguments.frames,
+        **score_frames(recordings),
+    }
     output = arguments.output or Path("results") / trained.name
-    frame_rate = config.sample_rate / hop_of(config, arguments.frames)
-    report(heard, scores, config.lowest_note, frame_rate, output)
+    frame_rate = config.sample_rate / grid_hop_samples(config, arguments.frames)
+    write(recordings, scores, config.lowest_note, frame_rate, output)
+    print_scores(scores)
+    print(f"\nwritten to {output}")
 
 
 if __name__ == "__main__":
-    recipe.run("evaluate", main)
+    with exit_on_errors("evaluate"):
+        main()

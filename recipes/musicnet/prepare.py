@@ -1,7 +1,7 @@
-"""Makes the stores that training and evaluation on MusicNet use: python recipes/musicnet/prepare.py FOLDER.
+"""Prepare the stores that training and evaluation on MusicNet use: python recipes/musicnet/prepare.py FOLDER.
 
-With --download the corpus is fetched first (12 GB, and 24 GB of room for its archive beside it). Broken off, both the
-download and the preparation go on where they stopped when the command is given again.
+With --download the corpus is fetched first (12 GB, and 24 GB of room for its archive beside it). After an interruption,
+both the download and the preparation continue when the command is given again.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from audiocx import recipe
+from audiocx.cli.scripts import exit_on_errors
+from audiocx.cli.train import add_cache
 from audiocx.data.archive import extract
 from audiocx.data.corpora import musicnet
 from audiocx.data.download import Remote, fetch
-from audiocx.data.store import Store
+from audiocx.data.training_data import describe_store, open_stores
 from audiocx.errors import DataError
-from audiocx.models import MusicConfig, TranscriberConfig
-from audiocx.recipe.corpora import add_cache, describe, open_stores
+from audiocx.models import TranscriberConfig
 
 # The distribution of 2021. The sums are those that public users of the record check against.
 RECORD = "https://zenodo.org/records/5120004/files"
@@ -27,7 +27,7 @@ FILES = (
 
 
 def corpus_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that name the corpus and its cache."""
+    """Add the arguments that name the corpus and its cache."""
     parser.add_argument(
         "folder", help="MusicNet: the folder with train_data, train_labels, ..., or musicnet.npz; or renders of it"
     )
@@ -35,23 +35,8 @@ def corpus_arguments(parser: argparse.ArgumentParser) -> None:
     add_cache(parser)
 
 
-def parts(arguments: argparse.Namespace) -> musicnet.Split:
-    """Splits the corpus."""
-    return musicnet.split(musicnet.find_pieces(arguments.folder), arguments.extended)
-
-
-def stores(arguments: argparse.Namespace, model: MusicConfig) -> tuple[list[Store], list[Store]]:
-    """Opens the training and the validation store, made when missing."""
-    split = parts(arguments)
-    for name in ("train", "validation"):
-        if not getattr(split, name):
-            raise DataError(f"{arguments.folder}: holds no recording for {name}; add some of its ids.")
-    train, validation = open_stores([split.train, split.validation], arguments.cache, model)
-    return [train], [validation]
-
-
-def complete(folder: str) -> bool:
-    """Tells whether all of MusicNet is there, to download nothing twice."""
+def is_complete(folder: str) -> bool:
+    """Return whether all of MusicNet is there, so that nothing is downloaded twice."""
     try:
         return len(musicnet.find_pieces(folder)) == len(musicnet.IDS)
     except DataError:
@@ -59,7 +44,7 @@ def complete(folder: str) -> bool:
 
 
 def main() -> None:
-    """Prepares."""
+    """Prepare all parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     corpus_arguments(parser)
     parser.add_argument("--download", action="store_true", help="fetch the corpus into the folder first")
@@ -68,14 +53,15 @@ def main() -> None:
         "--outputs", type=int, default=84, help="pitches from A0 on (default: %(default)s, the paper's)"
     )
     arguments = parser.parse_args()
-    if arguments.download and not complete(arguments.folder):
+    if arguments.download and not is_complete(arguments.folder):
         archives = [fetch(remote, Path(arguments.folder)) for remote in FILES]
         extract(archives[-1], Path(arguments.folder))
     model = TranscriberConfig(sample_rate=arguments.rate, outputs=arguments.outputs)
-    split = parts(arguments)
+    split = musicnet.split(musicnet.find_pieces(arguments.folder), arguments.extended)
     for name, store in zip(split._fields, open_stores(split, arguments.cache, model), strict=True):
-        print(describe(name, store))
+        print(describe_store(name, store))
 
 
 if __name__ == "__main__":
-    recipe.run("prepare", main)
+    with exit_on_errors("prepare"):
+        main()

@@ -1,4 +1,4 @@
-"""Lays finished runs beside the paper's Table 3: python recipes/musicnet/table.py results/* -o table.
+"""Lay evaluated runs beside the paper's Table 3: python recipes/musicnet/table.py results/* -o table.
 
 Takes folders that evaluate.py wrote. Writes table.md, precision_recall.png (figure 2, a curve for each network) and
 prediction.png (figure 3, of the best network), and prints the table.
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from audiocx import recipe
+from audiocx.cli.scripts import exit_on_errors
 from audiocx.errors import DataError
 from audiocx.io.atomic_write import atomic_write
 from audiocx.plots import piano_roll
@@ -26,7 +26,7 @@ OTHERS = "Published besides, on MusicNet: Thickstun 2016 67.8, Thickstun 2018 76
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
-    """Reads what evaluate.py wrote, under the name of its folder: a run may have been scored more than once."""
+    """Read what evaluate.py wrote, under the name of its folder: a run may have been scored more than once."""
     try:
         scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
         scores["name"] = folder.resolve().name
@@ -38,12 +38,12 @@ def read_scores(folder: Path) -> dict[str, Any]:
 
 
 def row(scores: dict[str, Any]) -> str:
-    """Gives a network's line of the table."""
+    """Return a network's row of the table."""
     model = scores["model"]
-    twin = "complex" if model["complex"] else "real"
-    kind, published = f"note network, {twin}", ""
+    arithmetic = "complex" if model["complex"] else "real"
+    kind, published = f"note network, {arithmetic}", ""
     if "architecture" in model:
-        kind = f"{model['architecture']} {twin}, {model['front_end']}"
+        kind = f"{model['architecture']} {arithmetic}, {model['front_end']}"
         figure = PUBLISHED.get((model["architecture"], model["complex"]))
         published = "" if figure is None else f"{figure:.1f}"
     windows = "?" if scores["windows"] is None else f"{scores['windows']:,}"
@@ -55,25 +55,25 @@ def row(scores: dict[str, Any]) -> str:
 
 
 def table(networks: list[dict[str, Any]]) -> str:
-    """Gives the table, Markdown that also reads as text."""
+    """Return the table, Markdown that also reads as text."""
     best_last = sorted(networks, key=lambda scores: scores["average_precision"])
-    said = sorted({f"{scores['corpus']}, {scores['split']}, frames: {scores['frames']}" for scores in networks})
+    conditions = sorted({f"{scores['corpus']}, {scores['split']}, frames: {scores['frames']}" for scores in networks})
     head = [
         "| run | network | rate, Hz | parameters | windows | AP, % | published (MusicNet), % |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    return "\n".join([*head, *map(row, best_last), "", f"Scored on: {'; '.join(said)}. {OTHERS}"]) + "\n"
+    return "\n".join([*head, *map(row, best_last), "", f"Scored on: {'; '.join(conditions)}. {OTHERS}"]) + "\n"
 
 
 def main() -> None:
-    """Collects."""
+    """Write the table and the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, nargs="+", help="folders that evaluate.py wrote")
     parser.add_argument("-o", "--output", type=Path, default=Path("table"), help="folder of table and pictures")
     arguments = parser.parse_args()
     networks = [read_scores(folder) for folder in arguments.results]
     text = table(networks)
-    with suppress(OSError):  # what is written there says why not
+    with suppress(OSError):  # atomic_write reports the reason
         arguments.output.mkdir(parents=True, exist_ok=True)
     with atomic_write(arguments.output / "table.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -86,4 +86,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    recipe.run("table", main)
+    with exit_on_errors("table"):
+        main()

@@ -1,4 +1,4 @@
-"""Makes a checkpoint of a run: python recipes/musicnet_em/export.py runs/NAME pretrained/NAME FOLDER MAPS.
+"""Make a checkpoint of a run: python recipes/musicnet_em/export.py runs/NAME pretrained/NAME FOLDER MAPS.
 
 Takes the weights of best.ckpt, tunes the decoding on the validation pieces of both corpora, scores it there, and writes
 weights, configuration and model card.
@@ -7,13 +7,18 @@ weights, configuration and model card.
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
-from corpora import corpus_arguments, parts
+from corpora import corpus_arguments, find_data
 
-from audiocx import recipe
-from audiocx.recipe.export import Facts, add_arguments, add_tuning, export
+from audiocx.cli.scripts import exit_on_errors
+from audiocx.train.export import CorpusFacts, export_transcriber
 
-FACTS = Facts(
+sys.path.insert(0, str(Path(__file__).parents[1] / "common"))
+from export_options import add_export_options, add_tuning_options  # noqa: E402
+
+FACTS = CorpusFacts(
     corpora="renders of MusicNetEM and on MAPS",
     data="MusicNetEM, rendered by render.py with FluidR3 GM and TimGM6mb, less the validation and test ids; MAPS, the "
     '"MUS" recordings of six synthesised pianos, less AkPnBcht',
@@ -32,15 +37,25 @@ python recipes/maps/evaluate.py {name} MAPS""",
 
 
 def main() -> None:
-    """Exports."""
+    """Export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser)
-    add_tuning(parser)
+    add_export_options(parser)
+    add_tuning_options(parser)
     corpus_arguments(parser)
     arguments = parser.parse_args()
-    _, (renders, pianos) = parts(arguments)
-    export(arguments, {"MAPS validation": pianos, "MusicNetEM-rendered validation": renders}, FACTS)
+    renders, pianos = find_data(arguments.folder, arguments.maps).validation
+    rows = export_transcriber(
+        arguments.run,
+        arguments.checkpoint,
+        {"MAPS validation": pianos, "MusicNetEM-rendered validation": renders},
+        FACTS,
+        degraded=arguments.degraded,
+        machine=arguments.machine,
+        config=arguments.config,
+    )
+    print("\n".join(rows))
 
 
 if __name__ == "__main__":
-    recipe.run("export", main)
+    with exit_on_errors("export"):
+        main()

@@ -1,18 +1,18 @@
-"""Renders MIDI files through soundfonts into MusicNet's layout: recordings, labels and table of pieces."""
+"""Render MIDI files through soundfonts into MusicNet's layout: recordings, labels and table of pieces."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from audiocx import recipe
+from audiocx.cli.scripts import exit_on_errors
 from audiocx.data.rendering.render import RenderConfig, render
 
 
 def parse() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__ + " Started again, it goes on.",
+        description=__doc__ + " Started again, it continues.",
         epilog="example: python recipes/musicnet_em/render.py ~/MusicNetEM rendered/train --workers 4",
     )
     default = RenderConfig()
@@ -27,14 +27,14 @@ def parse() -> argparse.Namespace:
         help=f"each piece gets one of them (default: {' '.join(default.soundfonts)}, where the system has them)",
     )
     parser.add_argument("--ids", type=int, nargs="+", metavar="ID", help="render these only")
-    parser.add_argument("--seed", type=int, default=default.seed, help="other draws (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=default.seed, help="random seed (default: %(default)s)")
     parser.add_argument("--workers", type=int, metavar="N", help="pieces at once (default: one a processor)")
     parser.add_argument("--dry", action="store_true", help="no variety: no room, noise, detuning or dynamics")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Renders."""
+    """Render."""
     arguments = parse()
     config = RenderConfig(arguments.rate, tuple(arguments.soundfont), seed=arguments.seed)
     config = config.plain() if arguments.dry else config
@@ -43,4 +43,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    recipe.run("render", main)
+    with exit_on_errors("render"):
+        main()

@@ -1,7 +1,8 @@
-"""Measures how near the tangent kernels of complex networks are to a real one's: python recipes/ntk/measure.py.
+"""Measure how near the tangent kernels of complex networks are to a real one's: python recipes/ntk/measure.py.
 
-For each activation, width and seed a multilayer network is drawn, and its empirical tangent kernel on a few inputs
-taken by ordinary backpropagation. Writes kernels.json (every distance), table.md and kernels.png, and prints the table.
+For each activation, width and seed, draws a multilayer network and computes its empirical tangent kernel on a few
+inputs by ordinary backpropagation. Writes kernels.json (every distance), table.md and kernels.png, and prints the
+table.
 """
 
 from __future__ import annotations
@@ -19,28 +20,28 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from tangent_kernel import Moments, distance, limit_kernel, relu_moments, tangent_kernel, tanh_moments
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from audiocx import recipe
+from audiocx.cli.scripts import exit_on_errors
 from audiocx.errors import ConfigError
 from audiocx.io.atomic_write import atomic_write
 from audiocx.models.running import choose_device
 from audiocx.nn import ComplexLinear
 from audiocx.nn.functional import crelu, modrelu, zrelu
 from audiocx.plots import piano_roll
-from audiocx.tangent_kernel import Moments, distance, limit_kernel, relu_moments, tangent_kernel, tanh_moments
 
 # Twelve inputs of eight complex numbers, real and imaginary parts normal: the same for all networks.
 INPUTS, FEATURES, INPUT_SEED = 12, 8, 0
-# He's: ReLU keeps the size of what goes through.
+# He's: ReLU then keeps the scale of its inputs.
 GAIN = math.sqrt(2)
-# At 0, where training begins, modReLU is no activation at all. The magnitudes before it are about 2.
+# With a bias of 0, the usual initial value, modReLU is the identity. The magnitudes before it are about 2.
 MODRELU_BIAS = -1.0
 
 
 class Kind(NamedTuple):
-    """A network: complex or not, its activation, and that of the real networks whose limit it is held against."""
+    """A network: complex or not, its activation, and the moments of the real limit that it is compared with."""
 
     complex: bool
     activation: Callable[[Tensor], Tensor]
@@ -55,7 +56,7 @@ KINDS = {
     "real ReLU": Kind(False, torch.relu, relu_moments),
     "real tanh": Kind(False, torch.tanh, tanh_moments),
 }
-# What is measured: the distance to the real limit, and that between the kernels of the inputs and of the same turned.
+# The distances: to the real limit, and between the kernels of the inputs and of the same inputs rotated.
 TO_LIMIT, TO_TURNED = "to the real limit", "to itself, inputs turned"
 spread = partial(np.std, ddof=1)
 Distances = dict[str, dict[str, dict[int, list[float]]]]
@@ -72,8 +73,8 @@ class Multilayer(nn.Module):
 
     Args:
         kind: Which.
-        width: Units of a hidden layer, complex ones where they are.
-        hidden_layers: How many.
+        width: Units of a hidden layer.
+        hidden_layers: Number of hidden layers.
     """
 
     def __init__(self, kind: Kind, width: int, hidden_layers: int) -> None:
@@ -81,14 +82,14 @@ class Multilayer(nn.Module):
         self.activation = kind.activation
         sizes = [FEATURES if kind.complex else 2 * FEATURES, *[width] * hidden_layers, 1]
         layer = ComplexLinear if kind.complex else nn.Linear
-        with torch.device("meta"):  # what these would begin with is not needed, and takes long
+        with torch.device("meta"):  # their own initialisation is not needed, and slow
             self.layers = nn.ModuleList(layer(*pair, bias=False) for pair in itertools.pairwise(sizes))
         self.to_empty(device="cpu")
         for parameter in self.parameters():
             nn.init.normal_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Gives the outputs."""
+        """Return the outputs."""
         for index, layer in enumerate(self.layers):
             x = self.activation(x) if index else x
             x = layer(x) * (GAIN / math.sqrt(x.shape[1]))
@@ -96,42 +97,43 @@ class Multilayer(nn.Module):
 
 
 def draw_inputs() -> tuple[Tensor, Tensor]:
-    """Draws inputs, and turns them: real products between them stay as they are, imaginary ones do not."""
-    draws = np.random.default_rng(INPUT_SEED)
-    inputs = draws.standard_normal((INPUTS, 2 * FEATURES))
-    turn, _ = np.linalg.qr(draws.standard_normal((2 * FEATURES, 2 * FEATURES)))
-    return torch.from_numpy(inputs).float(), torch.from_numpy(inputs @ turn).float()
+    """Draw inputs, and rotate them: this keeps the real products between them, but not the imaginary ones."""
+    rng = np.random.default_rng(INPUT_SEED)
+    inputs = rng.standard_normal((INPUTS, 2 * FEATURES))
+    rotation, _ = np.linalg.qr(rng.standard_normal((2 * FEATURES, 2 * FEATURES)))
+    return torch.from_numpy(inputs).float(), torch.from_numpy(inputs @ rotation).float()
 
 
 def measure(widths: list[int], seeds: int, hidden_layers: int, device: torch.device) -> Distances:
-    """Measures every network.
+    """Measure every network.
 
     Args:
-        widths: Of hidden layers.
-        seeds: How often each network is drawn.
-        hidden_layers: How many.
-        device: Where.
+        widths: Widths of the hidden layers.
+        seeds: Number of draws of each network.
+        hidden_layers: Number of hidden layers.
+        device: Device to run on.
 
     Returns:
-        For each measure, network and width, a distance a seed.
+        For each distance, network and width, a number for each seed.
     """
-    inputs, turned = draw_inputs()
+    inputs, rotated = draw_inputs()
     limits = {name: limit_kernel(inputs, kind.limit, hidden_layers, GAIN) for name, kind in KINDS.items()}
-    found: Distances = {measure: {name: {w: [] for w in widths} for name in KINDS} for measure in (TO_LIMIT, TO_TURNED)}
+    titles = (TO_LIMIT, TO_TURNED)
+    distances: Distances = {title: {name: {w: [] for w in widths} for name in KINDS} for title in titles}
     every = list(itertools.product(widths, KINDS, range(seeds)))
     for width, name, seed in tqdm(every, unit=" networks", leave=False, disable=None):
         torch.manual_seed(seed)
         network = Multilayer(KINDS[name], width, hidden_layers).to(device)
-        kernel, other = (tangent_kernel(network, x.to(device)).cpu().double() for x in (inputs, turned))
-        found[TO_LIMIT][name][width].append(distance(kernel, limits[name]))
-        found[TO_TURNED][name][width].append(distance(kernel, other))
-    return found
+        kernel, other = (tangent_kernel(network, x.to(device)).cpu().double() for x in (inputs, rotated))
+        distances[TO_LIMIT][name][width].append(distance(kernel, limits[name]))
+        distances[TO_TURNED][name][width].append(distance(kernel, other))
+    return distances
 
 
-def table(found: Distances) -> str:
-    """Gives means and standard deviations over the seeds, Markdown that also reads as text."""
+def table(distances: Distances) -> str:
+    """Format means and standard deviations over the seeds as Markdown that also reads as text."""
     parts = []
-    for title, networks in found.items():
+    for title, networks in distances.items():
         widths = list(next(iter(networks.values())))
         parts += [f"| distance {title} | {' | '.join(map(str, widths))} |", "|---|" + "---:|" * len(widths)]
         for name, drawn in networks.items():
@@ -141,11 +143,11 @@ def table(found: Distances) -> str:
     return "\n".join(parts)
 
 
-def plot(found: Distances) -> Figure:
-    """Draws a panel for each measure: distance against width, an error bar of a standard deviation either way."""
+def plot(distances: Distances) -> Figure:
+    """Plot each distance against the width, with error bars of one standard deviation."""
     figure = piano_roll.new_figure(9.6, 4.4)
-    panels = figure.subplots(1, len(found), sharex=True, sharey=True)
-    for axes, (title, networks) in zip(panels, found.items(), strict=True):
+    panels = figure.subplots(1, len(distances), sharex=True, sharey=True)
+    for axes, (title, networks) in zip(panels, distances.items(), strict=True):
         for colour, (name, drawn) in zip(piano_roll.LINE_COLOURS, networks.items(), strict=False):
             mean, std = ([summary(values) for values in drawn.values()] for summary in (np.mean, spread))
             style = {"linestyle": "-" if KINDS[name].complex else "--", "marker": "o", "markersize": 3, "capsize": 3}
@@ -160,7 +162,7 @@ def plot(found: Distances) -> Figure:
 
 
 def parse() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--widths", type=int, nargs="+", default=[64 * 2**step for step in range(7)], metavar="N")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="draws of each (default: %(default)s)")
@@ -174,20 +176,21 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measures."""
+    """Measure, and write table and picture."""
     arguments = parse()
     widths = sorted(set(arguments.widths))
-    found = measure(widths, arguments.seeds, arguments.hidden_layers, choose_device(arguments.device))
-    with suppress(OSError):  # what is written there says why not
+    distances = measure(widths, arguments.seeds, arguments.hidden_layers, choose_device(arguments.device))
+    with suppress(OSError):  # atomic_write reports the reason
         arguments.output.mkdir(parents=True, exist_ok=True)
     settings = {"hidden_layers": arguments.hidden_layers, "modrelu_bias": MODRELU_BIAS, "inputs": INPUTS}
     with atomic_write(arguments.output / "kernels.json") as temporary:
-        temporary.write_text(json.dumps({**settings, "distances": found}, indent=1), encoding="utf-8")
+        temporary.write_text(json.dumps({**settings, "distances": distances}, indent=1), encoding="utf-8")
     with atomic_write(arguments.output / "table.md") as temporary:
-        temporary.write_text(table(found), encoding="utf-8")
-    piano_roll.save(plot(found), arguments.output / "kernels.png")
-    print(table(found))
+        temporary.write_text(table(distances), encoding="utf-8")
+    piano_roll.save(plot(distances), arguments.output / "kernels.png")
+    print(table(distances))
 
 
 if __name__ == "__main__":
-    recipe.run("measure", main)
+    with exit_on_errors("measure"):
+        main()

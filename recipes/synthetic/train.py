@@ -1,16 +1,31 @@
-"""Trains a recurrent network on a synthetic problem.
+"""Train a recurrent network on a synthetic problem.
 
     python recipes/synthetic/train.py recipes/synthetic/conf/memory-cgrnn.toml
 
-The run (checkpoints, TensorBoard log) goes to runs/<name of the configuration>; started again, it goes on. It ends when
-the problem is solved. Sequences are drawn as they are needed: there is nothing to prepare.
+The run (checkpoints, TensorBoard log) goes to runs/<name of the configuration>; started again, it continues. It ends
+when the problem is solved. Sequences are generated as they are needed: there is nothing to prepare.
 """
 
 from __future__ import annotations
 
-from audiocx import recipe
-from audiocx.recipe.train import train
-from audiocx.train.experiments import SequenceExperiment
+import argparse
+
+import sequence_experiment  # noqa: F401 (registers the kind "sequence")
+
+from audiocx.cli.scripts import exit_on_errors
+from audiocx.cli.train import add_config, add_options, options_of, print_best, read_experiment
+from audiocx.train.loop import fit
+
+
+def main() -> None:
+    """Train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_config(parser)
+    add_options(parser)
+    arguments = parser.parse_args()
+    print_best(fit(read_experiment(arguments, "sequence"), (), (), **options_of(arguments)))
+
 
 if __name__ == "__main__":
-    recipe.run("train", lambda: train(__doc__, lambda _: None, lambda _: (), SequenceExperiment))
+    with exit_on_errors("train"):
+        main()

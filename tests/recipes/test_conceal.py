@@ -9,12 +9,19 @@ import numpy as np
 import pytest
 from recipe_runs import refusal, run_script
 from speech_lookalike import write_librispeech
+from speech_table import read_results
 
 from audiocx.data.corpora import librispeech
-from audiocx.recipe import speech_conceal
-from audiocx.recipe.corpora import open_speech
-from audiocx.recipe.speech_conceal import APART_HOPS, METHODS, Tally, last_packet, random_gaps, score_methods
-from audiocx.recipe.speech_table import read_results
+from audiocx.data.training_data import open_speech_stores
+from audiocx.speech import concealment_evaluation
+from audiocx.speech.concealment_evaluation import (
+    APART_HOPS,
+    METHODS,
+    ConcealmentScore,
+    last_packet,
+    random_gaps,
+    score_methods,
+)
 from audiocx.speech.gaps import spans, touched_frames
 
 
@@ -53,7 +60,7 @@ def test_the_last_packet_is_repeated_and_fades_into_what_is_intact() -> None:
 
 def test_what_is_lost_is_scored_alone() -> None:
     true = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
-    gaps, tally = [(0.48, 0.512), (0.8, 0.832)], Tally()
+    gaps, tally = [(0.48, 0.512), (0.8, 0.832)], ConcealmentScore()
     ((first, after), (second, behind)) = touched_frames(gaps, 8000)
     elsewhere = true.copy()
     elsewhere[: (first - 2) * 128] = elsewhere[after * 128 : (second - 2) * 128] = 0
@@ -89,7 +96,7 @@ def test_the_scores_are_written_and_shown(corpus: Path, tiny_predictor: Path, tm
         for of_frame, of_nothing in zip(by_ms["the last frame again"], by_ms["silence"], strict=True)
     )
     refused = refusal("librispeech/table", tmp_path / "conceal", "-o", tmp_path / "table")
-    assert "scores of concealment alone" in refused
+    assert "scores of concealment only" in refused
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "scores.json").write_text('{"splits": {}}')
     # As results/* names them.
@@ -99,8 +106,8 @@ def test_the_scores_are_written_and_shown(corpus: Path, tiny_predictor: Path, tm
 def test_the_same_is_lost_whatever_else_is_scored(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lost: list[list[tuple[str, bytes]]] = []
     validation = librispeech.split(librispeech.find_utterances(corpus)).validation
-    (store,) = open_speech([validation], str(corpus.parent / "cache"))
-    monkeypatch.setattr(speech_conceal, "pesq_mos", lambda *_: float("nan"))
+    (store,) = open_speech_stores([validation], str(corpus.parent / "cache"))
+    monkeypatch.setattr(concealment_evaluation, "pesq_mos", lambda *_: float("nan"))
     for chosen, seed in (([0, 1], 0), ([1], 0), ([1], 1)):
         given: list[tuple[str, bytes]] = []
 
@@ -126,4 +133,4 @@ def test_what_cannot_be_scored_is_said(corpus: Path, tiny_checkpoint: Path, tmp_
 
 def test_gaps_are_further_apart_than_the_longest_packet() -> None:
     """So that the last packet is always whole."""
-    assert max(speech_conceal.GAPS_MS) <= APART_HOPS * 16
+    assert max(concealment_evaluation.GAPS_MS) <= APART_HOPS * 16

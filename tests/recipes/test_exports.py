@@ -14,7 +14,7 @@ from recipe_runs import RECIPES, TRAINING, refusal, run_script, settings
 from tiny_corpus import write_corpus
 
 from audiocx import checkpoints
-from audiocx.recipe.export import SCORES
+from audiocx.train.export import SCORES
 from audiocx.train.runs import load_network, read_experiment
 
 STEPS, BATCH = 4, 16

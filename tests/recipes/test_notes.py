@@ -24,9 +24,9 @@ from audiocx.kinds import build
 from audiocx.models import NoteConfig
 from audiocx.models.note_blocks import infer_notes, probabilities_at
 from audiocx.music.evaluation import infer_labelled, scorable
+from audiocx.music.frame_evaluation import infer_store
 from audiocx.music.metrics import average_precision, evaluate
-from audiocx.recipe.export import SCORES
-from audiocx.recipe.score import infer_store
+from audiocx.train.export import SCORES
 from audiocx.train.runs import load_network, read_experiment
 
 EXPERIMENT = """\

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import speech_table
 import torch
 from recipe_runs import RECIPES, refusal, run_script
 from speech_lookalike import write_librispeech, write_timit
@@ -22,7 +23,7 @@ from audiocx.io import audio
 from audiocx.kinds import build
 from audiocx.models import PredictorConfig
 from audiocx.plots import piano_roll
-from audiocx.recipe import speech_score, speech_table
+from audiocx.speech import evaluation
 from audiocx.speech.metrics import resynthesize, segmental_snr_db
 from audiocx.stft import BINS, log_power_db, stft
 from audiocx.train.runs import open_trained
@@ -168,10 +169,10 @@ def test_utterances_that_cannot_be_scored_are_left_out_and_counted(repeated: tup
 
 
 def test_utterances_side_by_side_and_in_blocks_are_predicted_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speech_score, "BLOCK_FRAMES", 7)
+    monkeypatch.setattr(evaluation, "BLOCK_FRAMES", 7)
     network = build(PredictorConfig(hidden=2)).eval()
     spectra = [torch.randn(frames, BINS, dtype=torch.complex64) for frames in (5, 7, 30)]
-    together = speech_score.network_forecast(network, "cpu")(spectra)
+    together = evaluation.network_forecast(network, "cpu")(spectra)
     for true, levels in zip(spectra, together, strict=True):
         with torch.inference_mode():
             alone = log_power_db(network(true[None])[0][0])

@@ -13,12 +13,12 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 from recipe_runs import RECIPES, refusal, run_script
+from sequence_experiment import ProblemConfig, SequenceExperiment
+from sequence_network import SequenceConfig, SequenceNetwork
+from table import Group, picture, table
 
-from audiocx.kinds import build
-from audiocx.models.sequence_network import SequenceConfig
 from audiocx.plots import piano_roll
-from audiocx.recipe.sequence_table import Group, picture, table
-from audiocx.train.experiments import ProblemConfig, SequenceExperiment, read_experiment_toml
+from audiocx.train.experiments import read_experiment_toml
 
 CONF = RECIPES / "synthetic" / "conf"
 # The sizes that README and docstring state.
@@ -44,7 +44,7 @@ def read(path: Path) -> SequenceExperiment:
 
 def size_of(config: SequenceConfig) -> int:
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in build(config).parameters())
+        return sum(parameter.numel() for parameter in SequenceNetwork(config).parameters())
 
 
 def test_every_network_on_every_problem_over_every_length() -> None:

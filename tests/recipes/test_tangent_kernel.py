@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
+from tangent_kernel import distance, limit_kernel, relu_moments, tangent_kernel, tanh_moments
 from torch import Tensor, nn
 from torch.testing import assert_close
 
 from audiocx.nn import ComplexLinear, CReLU, ModReLU, ZReLU
-from audiocx.tangent_kernel import distance, limit_kernel, relu_moments, tangent_kernel, tanh_moments
 
 
 @pytest.fixture(autouse=True)

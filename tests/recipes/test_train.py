@@ -13,7 +13,7 @@ from recipe_runs import RECIPES, refusal, run_script
 from speech_lookalike import write_timit
 from training_runs import checkpoint, logged
 
-from audiocx.train.runs import frames_seen, read_experiment
+from audiocx.train.runs import read_experiment, seen
 
 QUICK = ("--quiet", "--accelerator", "cpu", "--devices", "1")
 TIMIT, MAPS = (RECIPES / corpus / "conf" for corpus in ("timit", "maps"))
@@ -29,10 +29,11 @@ def test_the_papers_experiment_on_timit_trains_and_goes_on(tmp_path: Path) -> No
     tiny = sets(model__hidden=2, train__batch_size=3, train__epoch_steps=1, train__steps=2)
     best = tmp_path / "run" / "best.ckpt"
     assert run_script("timit/train", *words, *tiny) == f"best: {best}\n"
-    seen, train = frames_seen(tmp_path / "run" / "last.ckpt"), read_experiment(tmp_path / "run").train
-    assert seen > 0 and train.steps == 2 and train.batch_size == 3
+    experiment = read_experiment(tmp_path / "run")
+    frames, train = seen(tmp_path / "run" / "last.ckpt", experiment), experiment.train
+    assert frames and train.steps == 2 and train.batch_size == 3
     assert run_script("timit/train", *words, *tiny) == f"best: {best}\n"
-    assert frames_seen(tmp_path / "run" / "last.ckpt") == seen  # it had ended
+    assert seen(tmp_path / "run" / "last.ckpt", experiment) == frames  # it had ended
     assert "holds a run with other settings" in refusal("timit/train", *words, *tiny, *sets(train__seed=1))
 
 

@@ -13,8 +13,8 @@ from speech_lookalike import RATE, SENTENCES, TEST_SPEAKERS, TRAIN_SPEAKERS, spe
 
 from audiocx.data.corpora import timit
 from audiocx.data.corpora.speech import Split, Utterance
+from audiocx.data.training_data import open_speech_stores
 from audiocx.errors import DataError
-from audiocx.recipe.corpora import open_speech
 
 # All of TIMIT's: 462 speakers under TRAIN, 168 under TEST, with ten sentences each.
 ALL_SENTENCES = ("sa1", "sa2", "si1", "si2", "si3", *(f"sx{number}" for number in range(5)))
@@ -116,7 +116,7 @@ def test_what_is_prepared_is_the_recording_at_8_khz(tmp_path: Path) -> None:
     # Of a tone in the band kept and one above it, the first stays.
     tones = 0.5 * np.sin(2 * np.pi * 1000 * time_s) + 0.4 * np.sin(2 * np.pi * 5000 * time_s)
     soundfile.write(path, tones, RATE, format="NIST")
-    (store,) = open_speech([timit.find_utterances(tmp_path)], str(tmp_path / "cache"))
+    (store,) = open_speech_stores([timit.find_utterances(tmp_path)], str(tmp_path / "cache"))
     assert store.sample_rate == 8000 and store.lengths.tolist() == [8000] and store.notes(0) == []
     np.testing.assert_allclose(
         store.samples(0)[500:-500], 0.5 * np.sin(2 * np.pi * np.arange(500, 7500) / 8), atol=1e-3
@@ -128,7 +128,7 @@ def test_samples_at_8_khz_stay_what_they_are(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     written = np.array([0, 1, -1, 32767, -32768, 16384, *range(100)], np.int16)
     soundfile.write(path, written, 8000, format="NIST")
-    (store,) = open_speech([timit.find_utterances(tmp_path)], str(tmp_path / "cache"))
+    (store,) = open_speech_stores([timit.find_utterances(tmp_path)], str(tmp_path / "cache"))
     np.testing.assert_array_equal(store.samples(0), written / np.float32(32768))
 
 

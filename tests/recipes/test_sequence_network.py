@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from sequence_network import SequenceConfig, SequenceNetwork
 
-from audiocx.kinds import build
-from audiocx.models.sequence_network import SequenceConfig
 from audiocx.nn import GatedRNN, UnitaryRNN
 from audiocx.optim import unitary_parameters
 
@@ -18,7 +17,7 @@ EVERY = pytest.mark.parametrize("layer", ["cgrnn", "urnn", "gru"])
 @EVERY
 def test_an_answer_depends_on_what_was_and_not_on_what_comes(layer: Any) -> None:
     torch.manual_seed(0)
-    network = build(SequenceConfig(layer, 3, 2, hidden=4))
+    network = SequenceNetwork(SequenceConfig(layer, 3, 2, hidden=4))
     x = torch.randn(2, 6, 3)
     other = x.clone()
     other[:, 3] += 1
@@ -29,7 +28,7 @@ def test_an_answer_depends_on_what_was_and_not_on_what_comes(layer: Any) -> None
 
 def test_complex_layers_take_real_parts_and_give_both() -> None:
     torch.manual_seed(0)
-    network = build(SequenceConfig("urnn", 3, 2, hidden=4))
+    network = SequenceNetwork(SequenceConfig("urnn", 3, 2, hidden=4))
     x = torch.randn(2, 6, 3)
     states, _ = network.layer(torch.complex(x, torch.zeros_like(x)))
     torch.testing.assert_close(network(x), network.readout(torch.cat([states.real, states.imag], 2)))
@@ -37,8 +36,8 @@ def test_complex_layers_take_real_parts_and_give_both() -> None:
 
 def test_settings_reach_the_layer() -> None:
     settings: dict[str, Any] = {"gate": "hirose", "activation": "hirose", "gate_bias": 2.0}
-    gated = build(SequenceConfig("cgrnn", 3, 2, unitary=False, unitary_gates=True, **settings)).layer
-    assert isinstance(gated, GatedRNN) and isinstance(build(SequenceConfig("urnn", 3, 2)).layer, UnitaryRNN)
+    gated = SequenceNetwork(SequenceConfig("cgrnn", 3, 2, unitary=False, unitary_gates=True, **settings)).layer
+    assert isinstance(gated, GatedRNN) and isinstance(SequenceNetwork(SequenceConfig("urnn", 3, 2)).layer, UnitaryRNN)
     cell = gated.cell
     assert (cell.gate.name, cell.activation.name, cell.hidden_features) == ("hirose", "hirose", 80)  # type: ignore[union-attr]
     assert cell.gate_input.bias.eq(2).all() and not cell.state.unitary  # type: ignore[union-attr,operator]
@@ -50,7 +49,7 @@ def test_settings_reach_the_layer() -> None:
     [
         ({"layer": "lstm"}, "layer is one of 'cgrnn', 'urnn', 'gru', not 'lstm'"),
         ({"layer": "cgrnn", "gate": "product"}, "gate is one of 'mod-sigmoid'"),
-        ({"layer": "gru", "hidden": 0}, "hidden must be positive"),
+        ({"layer": "gru", "hidden": 0}, "(inputs|outputs|hidden) must be a"),
         ({"layer": "gru", "activation": "hirose"}, "activation does not belong to layer = 'gru'"),
         ({"layer": "urnn", "unitary": False}, "unitary does not belong to layer = 'urnn'"),
     ],

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+from problems import VALIDATION_BATCHES, AddingProblem, ProblemSampler, validation_sampler
+from sequence_experiment import ProblemConfig, SequenceExperiment, SequenceTraining
+from sequence_network import SequenceConfig
+from sequence_task import SequenceTask
 from training_runs import QUICK, assert_same, checkpoint, killed_at, logged
 
 from audiocx.config import to_dict
-from audiocx.data.sequences import VALIDATION_BATCHES, AddingProblem, ProblemSampler, validation_sampler
 from audiocx.errors import ConfigError, TrainingError
-from audiocx.models.sequence_network import SequenceConfig
 from audiocx.optim import StiefelAdamW, StiefelRMSprop
 from audiocx.plots.learning_curves import read_curves
 from audiocx.train import loop
-from audiocx.train.experiments import ProblemConfig, SequenceExperiment, experiment_of
+from audiocx.train.experiments import experiment_of
 from audiocx.train.runs import load_network, open_trained, read_experiment
-from audiocx.train.sequence import SequenceTask
-from audiocx.train.settings import SequenceTraining
 
 EPOCH_STEPS = 5
 TRAINING = SequenceTraining(

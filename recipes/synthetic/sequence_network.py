@@ -15,16 +15,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ..config import check_fields
-from ..nn import GatedRNN, UnitaryRNN
-from ..nn.cell import StateActivationName
-from ..nn.gated import GateName
-
-__all__ = ["SequenceConfig", "SequenceNetwork"]
+from audiocx.config import check_fields
+from audiocx.nn import GatedRNN, UnitaryRNN
+from audiocx.nn.cell import StateActivationName
+from audiocx.nn.gated import GateName
 
 LayerName = Literal["cgrnn", "urnn", "gru"]
 _UNITS: dict[str, int] = {"cgrnn": 80, "urnn": 140, "gru": 112}
-# What else is to be set of each layer.
+# Further settings of each layer.
 _OPTIONS: dict[str, set[str]] = {
     "cgrnn": {"gate", "activation", "unitary", "unitary_gates", "gate_bias"},
     "urnn": {"activation"},
@@ -34,18 +32,18 @@ _OPTIONS: dict[str, set[str]] = {
 
 @dataclass(frozen=True)
 class SequenceConfig:
-    """All that is needed to build a recurrent network for sequences of numbers.
+    """Configuration of a recurrent network for sequences of numbers.
 
     Attributes:
         layer: "cgrnn", the complex gated one, "urnn", the unitary one, or "gru", PyTorch's.
-        inputs: Real numbers a step that go in.
-        outputs: Those that come out.
-        hidden: Units, complex ones of "cgrnn" and "urnn"; None for those that make about 40 thousand weights.
-        gate: Of "cgrnn"; see :class:`audiocx.nn.Gate`.
-        activation: Of the state of "cgrnn" and "urnn"; see :class:`audiocx.nn.StateActivation`.
-        unitary: Whether the matrix of a cgRNN's state stays unitary; a uRNN's always does.
-        unitary_gates: Whether those of its gates do too.
-        gate_bias: What its gates' biases start at.
+        inputs: Number of real inputs at each step.
+        outputs: Number of real outputs at each step.
+        hidden: Number of units, complex ones of "cgrnn" and "urnn"; None for about 40 thousand weights.
+        gate: Gate of "cgrnn"; see :class:`audiocx.nn.Gate`.
+        activation: State activation of "cgrnn" and "urnn"; see :class:`audiocx.nn.StateActivation`.
+        unitary: Whether the state matrix of a cgRNN stays unitary; a uRNN's always does.
+        unitary_gates: Whether the state matrices of its gates do too.
+        gate_bias: Initial value of its gates' biases.
     """
 
     kind: ClassVar[str] = "sequence"
@@ -61,11 +59,11 @@ class SequenceConfig:
     gate_bias: float = 4.0
 
     def __post_init__(self) -> None:
-        """Checks the names and the ranges."""
+        """Check the names and the ranges."""
         check_fields(self, inputs="[1, inf)", outputs="[1, inf)", hidden="[1, inf)")
-        strange = _OPTIONS["cgrnn"] - _OPTIONS[self.layer]
+        foreign = _OPTIONS["cgrnn"] - _OPTIONS[self.layer]
         for field in fields(self):
-            if field.name in strange and getattr(self, field.name) != field.default:
+            if field.name in foreign and getattr(self, field.name) != field.default:
                 raise ValueError(f"{field.name} does not belong to layer = {self.layer!r}; leave it out")
 
     @property
@@ -82,15 +80,15 @@ _LAYERS: dict[str, Callable[[SequenceConfig], nn.Module]] = {
 
 
 class SequenceNetwork(nn.Module):
-    """Answers at every step of a sequence by all steps up to it.
+    """A recurrent layer and a linear readout of its state at every step.
 
-    To a complex layer the inputs are real parts; their imaginary parts are zero. What is read out are the real and the
+    A complex layer gets the inputs as real parts, with imaginary parts of zero. Its readout is of the real and the
     imaginary parts of its states.
 
     Shape: input [B, T, inputs] real; output [B, T, outputs] real.
 
     Args:
-        config: What to build.
+        config: Its configuration.
     """
 
     kind: ClassVar[str] = "sequence"
@@ -103,10 +101,10 @@ class SequenceNetwork(nn.Module):
         self.readout = nn.Linear(config.units * (2 if self.complex else 1), config.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Gives the answers; see the class for shapes."""
+        """Return the outputs; see the class for shapes."""
         if self.complex:
             x = torch.cat([x, torch.zeros_like(x)], -1)
         states, _ = self.layer(x)
-        # The layers' memory has time first; a product of it as it lies copies nothing.
-        answers: Tensor = self.readout(states.transpose(0, 1)).transpose(0, 1)
-        return answers
+        # Time is the first dimension in the layers' memory; this multiplies without a copy.
+        outputs: Tensor = self.readout(states.transpose(0, 1)).transpose(0, 1)
+        return outputs

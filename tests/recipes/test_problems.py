@@ -6,8 +6,7 @@ import math
 
 import pytest
 import torch
-
-from audiocx.data.sequences import PROBLEMS, AddingProblem, MemoryProblem, Problem, ProblemSampler, validation_sampler
+from problems import PROBLEMS, AddingProblem, MemoryProblem, Problem, ProblemSampler, validation_sampler
 
 EVERY = pytest.mark.parametrize("problem", [MemoryProblem(7), AddingProblem(9)])
 

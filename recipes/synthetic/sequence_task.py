@@ -1,4 +1,4 @@
-"""Training of recurrent networks on synthetic problems, which ends once the problem is solved."""
+"""Training task of recurrent networks on synthetic problems; training ends when the problem is solved."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from problems import VALIDATION_BATCHES, ProblemSampler, validation_sampler
+from sequence_experiment import SequenceExperiment, SequenceTraining
+from sequence_network import SequenceNetwork
 from torch import Tensor
 
-from ..data.datasets import EpochBatches
-from ..data.sequences import VALIDATION_BATCHES, ProblemSampler, validation_sampler
-from ..data.windows import Sampler
-from ..models.sequence_network import SequenceNetwork
-from ..optim import StiefelRMSprop
-from .distributed import RankInfo, averaged
-from .experiments import SequenceExperiment
-from .loop import Corpora, Task
-from .settings import SequenceTraining
-
-__all__ = ["SequenceData", "SequenceTask"]
+from audiocx.data.datasets import EpochBatches
+from audiocx.data.windows import Sampler
+from audiocx.optim import StiefelRMSprop
+from audiocx.train.distributed import RankInfo, averaged
+from audiocx.train.loop import Corpora, Task
 
 
 class SequenceTask(Task):
     """A recurrent network, a synthetic problem, its loss and the optimiser.
 
-    It is not compiled: that would unroll its steps over time.
+    The network is not compiled, since that would unroll its steps over time.
 
     Args:
-        experiment: What to train and how.
+        experiment: Problem, network and schedule.
     """
 
     monitor, mode = "val/loss", "min"
@@ -42,42 +39,42 @@ class SequenceTask(Task):
         self._solved = False
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """RMSprop or AdamW, and beside it Cayley steps where matrices are to stay unitary."""
+        """Return RMSprop or AdamW, with Cayley steps for matrices that stay unitary."""
         settings = self.settings
         if settings.optimizer == "adamw":
             return super().optimizer()
         return StiefelRMSprop(self.network, settings.learning_rate, settings.unitary_rate, alpha=settings.smoothing)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Records whether the problem is solved."""
+        """Record whether the problem is solved."""
         checkpoint["solved"] = self._solved
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remembers whether it was."""
+        """Restore whether the problem is solved."""
         self._solved = checkpoint["solved"]
 
     def on_train_start(self) -> None:
-        """Does not go on with what is solved."""
+        """Stop at once if the problem is solved already."""
         self.trainer.should_stop = self.trainer.should_stop or self._solved
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        """Gives the loss of a batch of sequences."""
+        """Return the loss of a batch of sequences."""
         sequences, targets = batch
         loss = self._problem.loss(self.network(sequences), targets)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
-        """Gathers the loss of a batch of sequences."""
+        """Collect the loss of a batch of sequences."""
         sequences, targets = batch
         self._losses.append(self._problem.loss(self.network(sequences), targets))
 
     def on_validation_epoch_end(self) -> None:
-        """Scores all batches together, which are of one size, and stops when that is good enough."""
-        loss = averaged(torch.stack(self._losses).mean())  # that all processes stop together
+        """Log the mean loss of all batches, which are of one size, and stop if the problem is solved."""
+        loss = averaged(torch.stack(self._losses).mean())  # so that all processes stop together
         self._losses.clear()
         self.log("val/loss", loss, prog_bar=True, sync_dist=True)
-        # Lightning takes it for the log's abscissa, where it would put one step less.
+        # Lightning plots against it, and its own count is one step behind.
         self.log("step", float(self.global_step), sync_dist=True)
         self._solved = float(loss) < self.settings.solved * self._problem.baseline
         self.trainer.should_stop = self.trainer.should_stop or self._solved
@@ -94,5 +91,5 @@ class SequenceData(Corpora):
 
     def validated(self, place: RankInfo) -> Iterator[EpochBatches]:
         """Yield the validation data; see :meth:`audiocx.train.loop.Corpora.validated`."""
-        # All of them for every process: they are few.
+        # Every process has all of them, since they are few.
         yield EpochBatches(validation_sampler(self.experiment.problem.build()), lambda: 0, VALIDATION_BATCHES)

@@ -1,4 +1,4 @@
-"""The command that lays scored predictors beside the paper's Table 4 and draws its Figure 4."""
+"""The table of scored predictors beside the paper's Table 4, and its Figure 4, for the recipes' table.py."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from speech_results import PADDINGS, SPLITS, add_padding
 
-from ..config import to_dict
-from ..errors import DataError
-from ..io.atomic_write import atomic_write
-from ..models import PredictorConfig
-from ..plots import piano_roll
-from ..plots.learning_curves import read_curves
-from ..plots.spectrograms import Curve, plot_learning_curves
-from .speech_score import PADDINGS, SOUNDS, SPLITS, add_padding
+from audiocx.config import to_dict
+from audiocx.errors import DataError
+from audiocx.io.atomic_write import atomic_write
+from audiocx.models import PredictorConfig
+from audiocx.plots import piano_roll
+from audiocx.plots.learning_curves import read_curves
+from audiocx.plots.spectrograms import Curve, plot_learning_curves
+from audiocx.speech.evaluation import SOUND_SCORES
 
-__all__ = ["NAMES", "PUBLISHED", "Group", "grouped", "read_results", "table", "tabulate"]
-
-# Mean squared error on TIMIT, validation and test, in the paper's table 4, by architecture and complex or not. No
-# cgRNN is in it.
+# Mean squared error on TIMIT, validation and test, in the paper's table 4, by architecture and complex or not. It has
+# no cgRNN.
 PUBLISHED = {
     ("lstm", False): (16.59, 16.98),
     ("urnn", True): (14.56, 14.66),
@@ -43,37 +42,37 @@ NAMES = {
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """A network or a baseline, and all that was scored of it: runs that differ in nothing but their seed.
+    """A network or a baseline with its scored runs, which differ only in their seed.
 
     Attributes:
-        label: What it is.
-        members: What evaluate.py wrote of each.
+        label: Name of the network or baseline.
+        members: What evaluate.py wrote for each run.
     """
 
     label: str
     members: list[dict[str, Any]]
 
     def values(self, split: str, *keys: str) -> list[float]:
-        """Gives a score of every member that has it.
+        """Return a score of every member that has it.
 
         Args:
             split: "validation" or "test".
-            keys: The way to the score within the split.
+            keys: Path to the score within the split.
 
         Returns:
             The scores.
         """
-        found: list[Any] = [member["splits"].get(split) for member in self.members]
+        values: list[Any] = [member["splits"].get(split) for member in self.members]
         for key in keys:
-            found = [value and value.get(key) for value in found]
-        return [value for value in found if value is not None]
+            values = [value and value.get(key) for value in values]
+        return [value for value in values if value is not None]
 
 
-def tabulate(description: str) -> None:
-    """Tabulates as the command line says.
+def main(description: str) -> None:
+    """Parse the command line, write table and picture, and print the table.
 
     Args:
-        description: What ``--help`` says first.
+        description: The script's docstring, for ``--help``.
 
     Raises:
         AudiocxError: The results cannot be read or do not belong together, or the table cannot be written.
@@ -83,10 +82,9 @@ def tabulate(description: str) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("table"), help="folder of table and picture")
     add_padding(parser)
     arguments = parser.parse_args()
-    scored = read_results(arguments.results)
-    groups = grouped(scored)
+    groups = grouped(read_results(arguments.results))
     text = table(groups, arguments.padding)
-    with suppress(OSError):  # what is written there says why not
+    with suppress(OSError):  # atomic_write reports the reason
         arguments.output.mkdir(parents=True, exist_ok=True)
     with atomic_write(arguments.output / "table.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -99,13 +97,13 @@ def tabulate(description: str) -> None:
 
 
 def read_results(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """Reads what evaluate.py wrote.
+    """Read what evaluate.py wrote.
 
     Args:
-        folders: Of the results.
+        folders: Folders of results.
 
     Returns:
-        The scores of each, named by their folders: a run may have been scored more than once.
+        The scores of each, named by its folder: a run may have been scored more than once.
 
     Raises:
         DataError: A folder holds none, or they are not of the same utterances.
@@ -123,24 +121,25 @@ def read_results(folders: Sequence[Path]) -> list[dict[str, Any]]:
             ) from None
         scored.append(scores)
     if not scored:
-        raise DataError(f"{folders[0]} holds scores of concealment alone; name folders that evaluate.py wrote.")
-    heard: dict[str, tuple[Any, str]] = {}
+        raise DataError(f"{folders[0]} holds scores of concealment only; name folders that evaluate.py wrote.")
+    scored_on: dict[str, tuple[Any, str]] = {}
     for scores in scored:
-        for split, found in scores["splits"].items():
-            what = scores["corpus"], [(row["name"], row["frames"]) for row in found["by_utterance"]]
-            before, first = heard.setdefault(split, (what, scores["name"]))
-            if what != before:
+        for split, part in scores["splits"].items():
+            utterances = scores["corpus"], [(row["name"], row["frames"]) for row in part["by_utterance"]]
+            before, first = scored_on.setdefault(split, (utterances, scores["name"]))
+            if utterances != before:
                 raise DataError(
-                    f"{first} and {scores['name']} were not scored on the same utterances for {split}; score them anew."
+                    f"{first} and {scores['name']} were not scored on the same utterances for {split}; score "
+                    "them again."
                 )
     return scored
 
 
 def grouped(scored: Sequence[dict[str, Any]]) -> list[Group]:
-    """Puts together what differs in nothing but its seed.
+    """Group runs that differ only in their seed.
 
     Args:
-        scored: What :func:`read_results` gave.
+        scored: Scores, from :func:`read_results`.
 
     Returns:
         The groups, in the order of their first members.
@@ -154,7 +153,7 @@ def grouped(scored: Sequence[dict[str, Any]]) -> list[Group]:
             key, label = json.dumps([scores["model"], training], sort_keys=True), _label(scores["model"])
         groups.setdefault(key, Group(label, [])).members.append(scores)
     labels = [group.label for group in groups.values()]
-    # Networks alike that were trained in different ways go by the name of a run as well.
+    # Equal networks that were trained differently are told apart by the name of a run.
     return [
         Group(f"{group.label} ({group.members[0]['name']})", group.members) if labels.count(group.label) > 1 else group
         for group in groups.values()
@@ -162,28 +161,28 @@ def grouped(scored: Sequence[dict[str, Any]]) -> list[Group]:
 
 
 def _label(model: dict[str, Any]) -> str:
-    """What a network is, with all that the paper's is not."""
+    """Name a network, with the settings that differ from the paper's."""
     plain = to_dict(PredictorConfig())
     changes = [f"{key} {value}" for key, value in model.items() if plain.get(key) != value]
-    said = [change for change in changes if change.split()[0] not in ("architecture", "complex")]
-    return ", ".join([NAMES[model["architecture"], model["complex"]], *said])
+    others = [change for change in changes if change.split()[0] not in ("architecture", "complex")]
+    return ", ".join([NAMES[model["architecture"], model["complex"]], *others])
 
 
 def table(groups: Sequence[Group], padding: str = "valid") -> str:
-    """Sets out the groups, the best last, and below them what the paper has besides.
+    """Format the groups, the best last, and below them the other networks of the paper.
 
     Args:
-        groups: What :func:`grouped` gave.
+        groups: The runs, from :func:`grouped`.
         padding: "valid" or "wisdom"; see :class:`audiocx.speech.metrics.SpectralError`.
 
     Returns:
-        Markdown that also reads as text: a row for each group, with the mean over its runs and, of several, the
-        standard deviation; each run alone below.
+        Markdown that also reads as text: a row for each group, with the mean over its runs and, for several, the
+        standard deviation; below, a row for each run.
     """
 
     def error(group: Group) -> float:
-        found = [np.mean(values) for split in SPLITS if (values := group.values(split, "mse", padding))]
-        return float(found[-1])
+        means = [np.mean(values) for split in SPLITS if (values := group.values(split, "mse", padding))]
+        return float(means[-1])
 
     head = [
         "| predictor | runs | parameters | validation | test | published validation | test | SNR, dB | PESQ | STOI |",
@@ -205,8 +204,8 @@ def _row(group: Group, padding: str) -> str:
     kind = _in_paper(group)
     published = PUBLISHED[kind] if kind else None
     sounds = [
-        next((told for split in SPLITS[::-1] if (told := _mean(group.values(split, sound, "mean"), digits))), "")
-        for sound, digits in zip(SOUNDS, (2, 2, 3), strict=True)
+        next((mean for split in SPLITS[::-1] if (mean := _mean(group.values(split, sound, "mean"), digits))), "")
+        for sound, digits in zip(SOUND_SCORES, (2, 2, 3), strict=True)
     ]
     cells = [
         group.label,
@@ -220,7 +219,7 @@ def _row(group: Group, padding: str) -> str:
 
 
 def _in_paper(group: Group) -> tuple[str, bool] | None:
-    """Architecture, and complex or not, of a network that is the paper's; None of any other, and of a baseline."""
+    """Return (architecture, complex) of a network that is the paper's; None for others and for baselines."""
     model = group.members[0].get("model")
     if model is None:
         return None
@@ -237,7 +236,7 @@ def _run_row(scores: dict[str, Any], padding: str) -> str:
 
 
 def _mean(values: Sequence[float], digits: int) -> str:
-    """Their mean, and their standard deviation where there are several."""
+    """Format their mean, and their standard deviation if there are several."""
     if not values:
         return ""
     spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
@@ -250,17 +249,19 @@ def _legend(groups: Sequence[Group], padding: str) -> str:
         first = {**member["splits"], **first}
     corpus = groups[0].members[0]["corpus"]
     counts = ", ".join(f"{first[split]['utterances']} utterances for {split}" for split in SPLITS if split in first)
-    said = [f"MSE of 10 log10(1e-5 + |X|^2) in dB^2, {PADDINGS[padding]}, on {corpus}: {counts}."]
+    sentences = [f"MSE of 10 log10(1e-5 + |X|^2) in dB^2, {PADDINGS[padding]}, on {corpus}: {counts}."]
     if corpus != PUBLISHED_CORPUS:
-        said.append(f"The published figures are of {PUBLISHED_CORPUS} and cannot be compared with those on {corpus}.")
-    said.append("SNR (segmental), PESQ and STOI: of the predicted magnitudes with the true phases.")
+        sentences.append(
+            f"The published figures are of {PUBLISHED_CORPUS} and cannot be compared with those on {corpus}."
+        )
+    sentences.append("SNR (segmental), PESQ and STOI: of the predicted magnitudes with the true phases.")
     if any(len(group.members) > 1 for group in groups):
-        said.append("Of several runs: mean ± standard deviation.")
-    return " ".join(said)
+        sentences.append("Of several runs: mean ± standard deviation.")
+    return " ".join(sentences)
 
 
 def _curves(groups: Sequence[Group]) -> tuple[dict[str, list[Curve]], dict[str, list[Curve]]]:
-    """The learning curves of the runs whose logs are there."""
+    """Read the learning curves of the runs whose logs are there."""
     validation: dict[str, list[Curve]] = {}
     training: dict[str, list[Curve]] = {}
     for group in groups:

@@ -1,4 +1,4 @@
-"""Tangent kernels: how much a gradient step on one input moves a network's output for another.
+"""Neural tangent kernels: how much a gradient step on one input changes a network's output for another.
 
 Source: Jacot, Gabriel and Hongler, "Neural tangent kernel", 2018; of finite networks, by products with the kernel,
 Novak, Sohl-Dickstein and Schoenholz, "Fast finite width neural tangent kernel", 2022, section 3.
@@ -14,22 +14,20 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp
 
-__all__ = ["Moments", "distance", "limit_kernel", "relu_moments", "tangent_kernel", "tanh_moments"]
-
-# Of an activation f and jointly normal u of covariance [N, N]: E f(u_i) f(u_j) and E f'(u_i) f'(u_j).
+# For an activation f and jointly normal u of covariance [N, N]: E f(u_i) f(u_j) and E f'(u_i) f'(u_j).
 Moments = Callable[[Tensor], tuple[Tensor, Tensor]]
 _NODES = 64
 
 
 def tangent_kernel(network: nn.Module, x: Tensor) -> Tensor:
-    """Gives the empirical tangent kernel, J J^T with J the gradients of all outputs in all parameters.
+    """Compute the empirical tangent kernel, J J^T with J the Jacobian of all outputs in all parameters.
 
-    A row at a time: the gradient of one output, and the change of all of them along it, which is the gradient of the
-    gradient's product with it. So there are never more than a few copies of the parameters, where J itself would be as
-    many as there are outputs. Complex weights are two real ones, as ordinary backpropagation has them.
+    It is computed row by row: the gradient of one output, and the derivative of all outputs along it, which is the
+    gradient of the gradient's product with it. So there are never more than a few copies of the parameters, while J has
+    one for every output. Complex weights are two real ones, as in ordinary backpropagation.
 
     Args:
-        network: Gives any shape for ``x``, its outputs independent of one another's inputs. Parameters that require no
+        network: Maps ``x`` to outputs of any shape, each independent of the others' inputs. Parameters that require no
             gradient are left out.
         x: Inputs.
 
@@ -49,29 +47,29 @@ def tangent_kernel(network: nn.Module, x: Tensor) -> Tensor:
 
 
 def distance(kernel: Tensor, other: Tensor) -> float:
-    """Gives the Frobenius norm of the difference of two kernels, each scaled to a norm of 1.
+    """Compute the Frobenius norm of the difference of two kernels, each scaled to a norm of 1.
 
     Args:
         kernel: Shape [N, N].
         other: Same shape.
 
     Returns:
-        0 where they differ by a factor alone, up to sqrt 2 between kernels that are positive.
+        0 if they differ only by a factor, up to sqrt 2 between positive kernels.
     """
     difference = kernel / torch.linalg.matrix_norm(kernel) - other / torch.linalg.matrix_norm(other)
     return float(torch.linalg.matrix_norm(difference))
 
 
 def limit_kernel(x: Tensor, moments: Moments, hidden_layers: int, gain: float) -> Tensor:
-    """Gives the tangent kernel of a real multilayer network of infinite width with one output and no biases.
+    """Compute the tangent kernel of a real multilayer network of infinite width with one output and no biases.
 
     In the tangent kernel's parametrisation: a layer multiplies n inputs by gain / sqrt(n) and independent weights of
     variance 1.
 
     Args:
         x: Inputs [N, D].
-        moments: Of the activation: :func:`relu_moments` or :func:`tanh_moments`.
-        hidden_layers: How often the activation is applied.
+        moments: Those of the activation: :func:`relu_moments` or :func:`tanh_moments`.
+        hidden_layers: Number of hidden layers.
         gain: The factor above.
 
     Returns:
@@ -83,13 +81,13 @@ def limit_kernel(x: Tensor, moments: Moments, hidden_layers: int, gain: float) -
     covariance = gain**2 / x.shape[1] * (x @ x.mT)
     kernel = covariance
     for _ in range(hidden_layers):
-        values, slopes = moments(covariance)
-        covariance, kernel = gain**2 * values, gain**2 * (values + kernel * slopes)
+        values, derivatives = moments(covariance)
+        covariance, kernel = gain**2 * values, gain**2 * (values + kernel * derivatives)
     return kernel
 
 
 def relu_moments(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Gives the moments of ReLU; see :data:`Moments`.
+    """Compute the moments of ReLU; see :data:`Moments`.
 
     Args:
         covariance: Shape [N, N].
@@ -101,24 +99,24 @@ def relu_moments(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """
     lengths, cosine = _polar(covariance)
     angle = cosine.acos()
-    slopes = (math.pi - angle) / (2 * math.pi)
-    return lengths * (angle.sin() / (2 * math.pi) + cosine * slopes), slopes
+    derivatives = (math.pi - angle) / (2 * math.pi)
+    return lengths * (angle.sin() / (2 * math.pi) + cosine * derivatives), derivatives
 
 
 def tanh_moments(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Gives the moments of tanh, by Gauss-Hermite quadrature; see :data:`Moments`.
+    """Compute the moments of tanh, by Gauss-Hermite quadrature; see :data:`Moments`.
 
     Args:
         covariance: Shape [N, N].
 
     Returns:
-        Two tensors [N, N], right to 1e-5 for standard deviations up to 1.4.
+        Two tensors [N, N], accurate to 1e-5 for standard deviations up to 1.4.
     """
     nodes, weights = (torch.from_numpy(part).to(covariance) for part in np.polynomial.hermite_e.hermegauss(_NODES))
     weights = weights / weights.sum()
     _, cosine = _polar(covariance)
     std = covariance.diagonal().sqrt()
-    # Two normal numbers of this correlation, made of independent ones.
+    # Two normal variables of this correlation, from independent ones.
     mixed = cosine[..., None, None] * nodes[:, None] + (1 - cosine**2).sqrt()[..., None, None] * nodes
     u, v = (std[:, None] * nodes).tanh(), (std[:, None, None] * mixed).tanh()
     both = weights[:, None] * weights
@@ -127,7 +125,7 @@ def tanh_moments(covariance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _polar(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """The products of the standard deviations, and the correlations."""
+    """Return the products of the standard deviations, and the correlations."""
     std = covariance.diagonal().sqrt()
     lengths = std[:, None] * std
     return lengths, (covariance / lengths).clamp(-1, 1)

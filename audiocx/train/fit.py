@@ -1,0 +1,80 @@
+"""Training on recordings, in a run folder that records them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..data.training_data import TrainingData
+from ..errors import ConfigError, DataError
+from ..io.atomic_write import atomic_write
+from ..kinds import kind_of
+from . import loop
+
+__all__ = ["DATA_RECORD", "fit_recordings"]
+
+DATA_RECORD = "data.json"
+
+
+def fit_recordings(
+    experiment: Any,
+    data: TrainingData,
+    folder: str | Path,
+    *,
+    cache: str | Path = "prepared",
+    resume: bool = True,
+    **options: Any,
+) -> Path:
+    """Train, or continue to train, a network of any kind on recordings.
+
+    Args:
+        experiment: Network, variations and schedule.
+        data: Recordings to train on and to validate with.
+        folder: Folder of the run; made when missing. Its ``data.json`` records the corpus and the recordings' ids.
+        cache: Folder of prepared stores.
+        resume: Continue from the folder's ``last.ckpt`` if there is one.
+        options: ``compile``, ``accelerator``, ``devices``, ``num_nodes``, ``precision`` and ``progress``, as of
+            :func:`audiocx.train.loop.fit`.
+
+    Returns:
+        The checkpoint with the best validation score.
+
+    Raises:
+        ConfigError: The folder holds a run of other settings or on other recordings, or the experiment does not fit the
+            data or the machine.
+        AudiocxError: The recordings, or the network to start from, cannot be read.
+    """
+    folder = Path(folder)
+    begun = resume and (folder / "last.ckpt").is_file()
+    if begun:
+        _check_data(folder, data)
+    stores = data.open(cache, None if kind_of(experiment).does == "predict" else experiment.model)
+    if not begun:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(folder / DATA_RECORD) as temporary:
+            temporary.write_text(json.dumps(data.record()), encoding="utf-8")
+    return loop.fit(experiment, *stores, folder, resume=resume, **options)
+
+
+def _check_data(folder: Path, data: TrainingData) -> None:
+    """Make sure that a run to be continued is on the same recordings; runs of earlier versions have no record."""
+    path, record = folder / DATA_RECORD, data.record()
+    if path.is_file() and (before := _read(path)) != record:
+        raise ConfigError(
+            f"{folder} holds a run on other recordings ({_summary(before)}; now {_summary(record)}); train on the "
+            "same, name another folder, or start over with --fresh."
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {name: record[name] for name in ("corpus", "train", "validation")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); start over with --fresh.") from None
+
+
+def _summary(record: dict[str, Any]) -> str:
+    train, validation = (sum(map(len, record[part])) for part in ("train", "validation"))
+    return f"{record['corpus']}, {train} to train on and {validation} to validate with"

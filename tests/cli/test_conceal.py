@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiocx.api import conceal
 from audiocx.cli import main
-from audiocx.speech.concealment import conceal
 
 GAPS = [(0.3, 0.35), (0.6, 0.632)]
 

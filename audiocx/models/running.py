@@ -1,4 +1,4 @@
-"""What running any network takes: a device that works, sound at the network's rate or its own, and a progress bar."""
+"""Devices, reading of sound and progress bars, for running any network."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class FrontEnd(nn.Module):
         return x * (torch.log1p(length) / length * self.signs)
 
     def _hilbert(self, windows: Tensor) -> Tensor:
-        """Return the Hilbert transform: every frequency rotated back by a quarter turn; 0 Hz and half the rate have none."""
+        """Return the Hilbert transform: every frequency rotated by a quarter turn; 0 Hz and half the rate have none."""
         spectrum = torch.view_as_real(torch.fft.rfft(windows))[:, 1:-1]
         # Of a signal without negative frequencies the imaginary part is what is asked for.
         positive = torch.view_as_complex(F.pad(spectrum, (0, 0, 1, self.window_samples // 2)))

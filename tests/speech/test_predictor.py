@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 import audiocx
 from audiocx import checkpoints
-from audiocx.api import Transcriber, load_predictor, load_transcriber
+from audiocx.api import load_predictor, load_transcriber
 from audiocx.errors import AudioError, CheckpointError, ConfigError, OutputError
 from audiocx.io import audio
+from audiocx.music.transcriber import Transcriber
 from audiocx.speech import predictor
 from audiocx.speech.predictor import Predictor
 from audiocx.stft import BINS, SPEECH_RATE, frame_count, log_power_db, stft

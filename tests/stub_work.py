@@ -20,7 +20,7 @@ from audiocx.errors import AudiocxError, AudioError, CheckpointError
 
 def make_network(folder: Path, sha256: str = "1") -> Path:
     """A checkpoint as far as it is looked at before it is loaded."""
-    from audiocx.shipping import CONFIG, FORMAT  # not for the processes, of which there are many
+    from audiocx.checkpoints import CONFIG, FORMAT  # not for the processes, of which there are many
 
     folder.mkdir(exist_ok=True)
     (folder / CONFIG).write_text(json.dumps({"format": FORMAT, "weights": {"sha256": sha256}}))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
+import sequence_experiment  # noqa: F401  registers the kind "sequence"
 import torch
 
 from audiocx import checkpoints
-from audiocx.config import from_dict, read_toml, to_dict
+from audiocx.config import check_fields, from_dict, read_toml, to_dict
 from audiocx.errors import ConfigError
 from audiocx.kinds import build
 from audiocx.models import TranscriberConfig
@@ -234,7 +236,7 @@ def test_an_experiment_is_of_the_kind_that_it_names() -> None:
     with pytest.raises(ConfigError, match="here: train: unknown key 'epoch_steps'"):
         experiment_of(predictor, "here")
     for kind in ("predicter", ["predictor"], 1):
-        names = "'transcriber', 'predictor', 'notes', 'sequence'"
+        names = "'transcriber', 'predictor', 'notes'.*"
         with pytest.raises(ConfigError, match=f"here: kind is one of {names}, not "):
             experiment_of({"kind": kind, **predictor}, "here")
     with pytest.raises(ConfigError, match="here: please set model, train"):
@@ -314,3 +316,47 @@ def test_predictors_experiments_out_of_range_are_refused(values: dict[str, objec
     train = {"steps": 6, "epoch_steps": 3, "batch_size": 1}
     with pytest.raises(ConfigError, match=rf"here: train: .*{next(iter(values))}"):
         experiment_of({"kind": "predictor", "model": {}, "train": {**train, **values}}, "here")
+
+
+@dataclass(frozen=True)
+class Renamed:
+    phase: str = field(default="increment", metadata={"values_formerly": {"advance": "increment"}})
+    magnitude_bias: float = field(default=0.0, metadata={"formerly": "lean"})
+
+
+def test_old_names_and_values_are_read_with_a_warning_from_files_of_users_alone(tmp_path: Path) -> None:
+    old = {"phase": "advance", "lean": 0.5}
+    assert from_dict(Renamed, old) == Renamed("increment", 0.5)
+    path = tmp_path / "old.toml"
+    path.write_text('phase = "advance"\nlean = 0.5\n')
+    with pytest.warns(FutureWarning) as warned:
+        assert read_toml(Renamed, path) == Renamed("increment", 0.5)
+    assert [str(warning.message) for warning in warned] == [
+        f"{path}: phase = 'advance' is now phase = 'increment'; please change it.",
+        f"{path}: lean = 0.5 is now magnitude_bias = 0.5; please change it.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "inside"),
+    [
+        (0, "[0, 1)", True),
+        (1.0, "[0, 1)", False),
+        (0.0, "(0, inf)", False),
+        (math.inf, "[0, inf]", True),
+        (math.inf, "[0, inf)", False),
+        (math.nan, "[0, inf)", False),
+        (True, "[0, 1]", False),
+        ("1", "[0, 1]", False),
+        ([1, 2], "[1, inf)", True),
+        ([1, 0], "[1, inf)", False),
+        (None, "[0, 1]", True),
+    ],
+)
+def test_ranges(value: Any, interval: str, inside: bool) -> None:
+    settings = dataclasses.make_dataclass("Settings", [("it", Any)])(value)
+    if inside:
+        check_fields(settings, it=interval)
+    else:
+        with pytest.raises(ConfigError, match="it must be a number in"):
+            check_fields(settings, it=interval)

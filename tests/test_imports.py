@@ -15,7 +15,7 @@ import audiocx
 PACKAGE = Path(audiocx.__file__).parent
 # From the bottom up: a module may import its own package and what stands below it.
 ORDER = (
-    "errors", "config", "nn", "optim", "notes", "io", "stft", "models", "data", "plots", "music", "speech", "shipping",
+    "errors", "config", "nn", "optim", "notes", "io", "stft", "models", "data", "plots", "music", "speech",
     "kinds", "checkpoints", "train", "batch", "api", "cli",
 )  # fmt: skip
 TRAINING = {"lightning", "pytorch_lightning", "sklearn", "intervaltree", "mir_eval", "tensorboard", "torchmetrics"}
@@ -67,8 +67,7 @@ def name_of(path: Path) -> str:
 NAMES = {name_of(path) for path in modules(PACKAGE)}
 # Still to be untangled.
 UPWARDS = {
-    "batch.jobs", "batch.runner", "models.onnx_export",
-    "speech.predictor",
+    "batch.jobs", "batch.runner",
 }  # fmt: skip
 CIRCLES = {"cli", "cli.conceal", "cli.transcribe", "batch.jobs", "batch.runner"}
 

@@ -10,12 +10,14 @@ import scipy.linalg
 import torch
 from torch import Tensor, nn
 
-from audiocx.nn import GatedRNN, StateMatrix, UnitaryRNN
+from audiocx import checkpoints
+from audiocx.nn import ComplexBatchNorm, GatedRNN, StateMatrix, UnitaryRNN
 from audiocx.optim import (
     StiefelAdam,
     StiefelAdamW,
     StiefelRMSprop,
     cayley_step_,
+    decayed_parameters,
     nearest_unitary_,
     unitary_drift,
     unitary_parameters,
@@ -225,3 +227,18 @@ def test_closures_and_gradients_are_as_in_any_optimiser() -> None:
     torch.testing.assert_close(optimiser.step(closure).detach(), before)
     assert matrix.weight.grad is not None and matrix.weight.grad.eq(1).all()
     assert matrix.weight.sum() < before
+
+
+@pytest.mark.parametrize("name", checkpoints.available())
+def test_weight_decay_of_shipped_networks_is_on_matrices_of_more_than_three_rows(name: str) -> None:
+    """As it was while their training chose by shape; predictors, whose readouts have fewer rows, had no decay."""
+    network = checkpoints.load_network(name)
+    by_shape = [p for p in network.parameters() if p.ndim > 1 and p.shape[0] > 3]
+    readouts = set() if network.kind != "predictor" else {id(p) for p in network.core.readout.parameters()}
+    decayed = [p for p in decayed_parameters(network) if id(p) not in readouts]
+    assert [id(p) for p in decayed] == [id(p) for p in by_shape if id(p) not in readouts]
+
+
+def test_a_matrix_of_three_rows_decays_and_a_whitening_norm_does_not() -> None:
+    linear, norm = nn.Linear(5, 3), ComplexBatchNorm(4)
+    assert decayed_parameters(nn.Sequential(linear, norm)) == [linear.weight]

@@ -14,8 +14,8 @@ from ..io.atomic_write import atomic_write
 from . import report
 
 if TYPE_CHECKING:
-    from ..api import Transcriber
     from ..music.metrics import Piece
+    from ..music.transcriber import Transcriber
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from . import FORMATS
 
 if TYPE_CHECKING:
-    from ..api import Transcriber
+    from ..music.transcriber import Transcriber
     from ..notes import Note
 
 

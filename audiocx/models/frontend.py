@@ -1,4 +1,4 @@
-"""The doors of the networks: windows of samples in, feature maps out."""
+"""Front ends of the window networks: windows of samples to feature maps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FrontEndName = Literal["raw", "analytic", "spectrum", "compressed", "magnitudes"
 
 
 class FrontEnd(nn.Module):
-    """Turns windows of samples into the feature map of the first layer.
+    """Transform of windows of samples into the feature map of the first layer.
 
     "raw": the samples; a complex network gets an imaginary part of zero.
     "analytic": the analytic signal, the samples with their Hilbert transform as the imaginary part.
@@ -59,7 +59,7 @@ class FrontEnd(nn.Module):
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)
     def forward(self, windows: Tensor) -> Tensor:
-        """Transforms; see the class for shapes."""
+        """Transform; see the class for shapes."""
         windows = windows.float()
         if self.name == "raw":
             x = windows.unsqueeze(1)
@@ -78,12 +78,12 @@ class FrontEnd(nn.Module):
         return x * (torch.log1p(length) / length * self.signs)
 
     def _hilbert(self, windows: Tensor) -> Tensor:
-        """Turns every frequency back by a quarter of a turn; a constant and half the sampling rate have none."""
+        """Return the Hilbert transform: every frequency rotated by a quarter turn; 0 Hz and half the rate have none."""
         spectrum = torch.view_as_real(torch.fft.rfft(windows))[:, 1:-1]
         # Of a signal without negative frequencies the imaginary part is what is asked for.
         positive = torch.view_as_complex(F.pad(spectrum, (0, 0, 1, self.window_samples // 2)))
         return 2 * torch.view_as_real(torch.fft.ifft(positive))[..., 1]
 
     def extra_repr(self) -> str:
-        """Names the settings."""
+        """Return the settings."""
         return f"{self.name!r}, window_samples={self.window_samples}, bins={self.bins}, complex={self.complex}"

@@ -1,4 +1,4 @@
-"""What a complex network and its real twin have in each other's place, and the chain that holds it, light or not."""
+"""Real/complex layer factory: convolutions, activations and norms, and the chain of layers that holds them."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def conv(
     scheme: Scheme = "unitary",
     standardized: bool = False,
 ) -> nn.Module:
-    """Makes a convolution over two axes, complex or real, initialised by He's criterion.
+    """Make a convolution over two axes, complex or real, initialised by He's criterion.
 
     Args:
-        complex: Which of the twins.
+        complex: Whether the network is complex.
         channels: Of the input, complex ones where it is.
         maps: Of the output, likewise.
         kernel: Its size.
@@ -70,7 +70,7 @@ def conv(
 
 
 def activation(complex: bool, channels: int, name: Activation = "crelu") -> nn.Module:
-    """Makes an activation; real ones are ReLU."""
+    """Make an activation; real ones are ReLU."""
     if not complex:
         return nn.ReLU()
     if name == "modrelu":
@@ -79,7 +79,7 @@ def activation(complex: bool, channels: int, name: Activation = "crelu") -> nn.M
 
 
 def norm(complex: bool, channels: int, name: Norm = "whitening") -> nn.Module:
-    """Makes a batch norm, or nothing; real ones are batch norm or nothing."""
+    """Make a batch norm, or nothing; real ones are batch norm or nothing."""
     if name == "none":
         return nn.Identity()
     return ComplexBatchNorm(channels, variant=name) if complex else nn.BatchNorm2d(channels, eps=1e-4)
@@ -89,14 +89,14 @@ class Layers(nn.Sequential):
     """A chain of layers with a forward of its own, which the compiler takes as one graph; nn.Sequential's it splits."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Applies one after the other."""
+        """Apply one after the other."""
         for layer in self:
             x = layer(x)
         return x
 
 
 def folded(module: M) -> M:
-    """Makes the same network for inference: normalisation folded into the convolutions.
+    """Make the same network for inference: normalisation folded into the convolutions.
 
     Args:
         module: In evaluation mode, its layers a chain, ``body``, as those of each block in it are. It shares with the
@@ -114,7 +114,7 @@ def folded(module: M) -> M:
 
 
 def in_bfloat16(module: M) -> M:
-    """Makes the same network for inference in half precision, but for its front end.
+    """Make the same network for inference in half precision, but for its front end.
 
     Args:
         module: As :func:`folded` gives it. It shares its front end with the result, and is not changed.

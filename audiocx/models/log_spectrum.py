@@ -92,7 +92,7 @@ class LogSpectrum(nn.Module):
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)
     def forward(self, samples: Tensor) -> Tensor:
-        """Transforms; see the class for shapes."""
+        """Transform; see the class for shapes."""
         # Complex numbers as pairs of real ones, over axis 2: ONNX knows no others.
         x = torch.stack([self._gathered(samples, index) for index in range(len(self.windows))], 1)
         lengths = magnitude(x, 2)
@@ -127,7 +127,7 @@ class LogSpectrum(nn.Module):
         return torch.stack([x * real - y * imag, x * imag + y * real], 2)
 
     def extra_repr(self) -> str:
-        """Names the sizes."""
+        """Return the sizes."""
         sizes = f"hop_samples={self.hop_samples}, windows={self.windows}"
         return f"{sizes}, phase={self.phase!r}, magnitude_bias={self.magnitude_bias}"
 

@@ -1,4 +1,4 @@
-"""A note network run over a whole recording, or over one as it comes in, in blocks of bounded memory."""
+"""Inference of note networks over recordings or streams, in blocks of bounded memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def infer_notes(
     block_frames: int = BLOCK_FRAMES,
     report: Callable[[int], object] | None = None,
 ) -> NoteOutputs:
-    """Runs a note network over a recording; what it gives does not depend on the blocks.
+    """Run a note network over a recording; the outputs do not depend on the blocks.
 
     Args:
         network: In evaluation mode.
@@ -49,7 +49,7 @@ def infer_notes(
 def probabilities_at(
     network: NoteNetwork, samples: np.ndarray, centres: np.ndarray, report: Callable[[int], object] | None = None
 ) -> np.ndarray:
-    """Runs a note network at chosen moments of a recording: its frames are moved for the first to be one of them.
+    """Run a note network at chosen moments of a recording, its frames shifted to start at the first.
 
     Args:
         network: In evaluation mode.
@@ -76,7 +76,7 @@ def probabilities_at(
 def infer_notes_stream(
     network: NoteNetwork, chunks: Iterable[np.ndarray], block_frames: int = BLOCK_FRAMES
 ) -> Iterator[NoteOutputs]:
-    """Runs a note network over a recording that comes in chunk by chunk.
+    """Run a note network over a recording that comes in chunk by chunk.
 
     After each chunk it gives the frames that no later sample can change: those that lie half the longest window and
     ``context_frames`` behind. Each time costs twice ``context_frames`` more, so that chunks of a second take less work

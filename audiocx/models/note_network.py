@@ -81,7 +81,7 @@ class NoteConfig:
     norm: Literal["standardized", "whitening", "naive", "none"] = "standardized"
 
     def __post_init__(self) -> None:
-        """Checks the ranges."""
+        """Check the ranges."""
         sizes = ("stem_channels", "channels", "dilations", "windows", "hop_samples", "time_stride", "sample_rate")
         check_fields(self, **dict.fromkeys(sizes, "[1, inf)"), harmonics="(0, inf)", magnitude_bias="[0, inf)")
         if self.octave % 2 == 0 or not self.harmonics:
@@ -157,11 +157,11 @@ class NoteNetwork(nn.Module):
         )
 
     def forward(self, samples: Tensor) -> NoteOutputs:
-        """Listens; see the class for shapes."""
+        """Predict; see the class for shapes."""
         return self.infer(self.front_end(samples))
 
     def infer(self, spectra: Tensor) -> NoteOutputs:
-        """Runs what comes behind the front end.
+        """Run what comes behind the front end.
 
         Args:
             spectra: As the front end gives them, [B, 2W, T, F].

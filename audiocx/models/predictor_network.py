@@ -1,4 +1,4 @@
-"""The predictors of speech spectra: frames up to now in, the next frame out.
+"""Predictors of speech spectra: the next frame from all frames so far.
 
 A complex or a real convolutional LSTM over frequency, or, over all bins at once, a plain LSTM or a unitary (uRNN) or
 gated (cgRNN) complex recurrent network, each with a linear readout to the real and the imaginary part of the frame that
@@ -81,7 +81,7 @@ class PredictorConfig:
     ahead: int = 1
 
     def __post_init__(self) -> None:
-        """Checks the names and the ranges."""
+        """Check the names and the ranges."""
         check_fields(self, **dict.fromkeys(("hidden", "layers", "kernel", "ahead"), "[1, inf)"), position="[0, inf)")
         if self.architecture == "lstm" and self.complex:
             raise ValueError("the plain LSTM is real; set complex = false")
@@ -99,7 +99,7 @@ class PredictorConfig:
 
 
 class PredictorNetwork(nn.Module):
-    """Predicts every frame of a spectrum from those before it.
+    """Predictor of every frame of a spectrum from those before it.
 
     Shape: input complex64 [B, T, F], F = 129, as :func:`audiocx.stft.stft` gives it; output the same, where frame t
     is the prediction of frame t + 1.
@@ -116,7 +116,7 @@ class PredictorNetwork(nn.Module):
         self.core = _CORES[config.architecture](config)
 
     def forward(self, spectra: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Predicts from all frames.
+        """Predict from all frames.
 
         Args:
             spectra: See the class for shapes.
@@ -129,7 +129,7 @@ class PredictorNetwork(nn.Module):
         return ahead[:, :, 0], state
 
     def forecast(self, spectra: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Predicts from all frames, as far ahead as the network was built for.
+        """Predict from all frames, as far ahead as the network was built for.
 
         Args:
             spectra: See the class for shapes.
@@ -150,7 +150,7 @@ class PredictorNetwork(nn.Module):
         return torch.view_as_complex(y.contiguous()), state
 
     def _by_increment(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Predicts by how much each bin turns; the state's last pair is where it stood in the frame before."""
+        """Predict by how much each bin turns; the state's last pair is where it stood in the frame before."""
         turns = _phasors(x)
         if state is None:
             before, core_state = torch.ones_like(turns[:, :1]), None
@@ -164,7 +164,7 @@ class PredictorNetwork(nn.Module):
         return phases * magnitude(_expanded(y), -1).squeeze(-1), (*states, (turns[:, -1].real, turns[:, -1].imag))
 
     def step(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Predicts from one frame more, on a live stream.
+        """Predict from one frame more, on a live stream.
 
         Args:
             frame: Complex64 [B, F].
@@ -279,7 +279,7 @@ def _linear(inputs: int, outputs: int, scheme: Scheme) -> nn.Linear:
 
 
 def _compressed(x: Tensor) -> Tensor:
-    """Takes the logarithm of magnitudes over the floor: [..., 2] to the same."""
+    """Compress magnitudes by their logarithm over the floor: [..., 2] to the same."""
     length = magnitude(x, -1)
     floor = FLOOR_POWER**0.5
     # At zero the factor has a limit, 1 / (span * floor), from which it differs by nothing there.

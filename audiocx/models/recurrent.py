@@ -34,7 +34,7 @@ class FrameStates(nn.Module):
         self.backwards = GatedRNN(in_features, hidden_features) if bidirectional else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Runs over the frames; see the class for shapes."""
+        """Run over the frames; see the class for shapes."""
         frames = x.transpose(1, 2).flatten(2)
         if self.backwards is None:
             return self.forwards(frames)[1]

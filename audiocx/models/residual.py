@@ -53,7 +53,7 @@ _KERNEL, _PADDING = (3, 3), (1, 1)
 
 
 class ImaginaryInput(nn.Module):
-    """Makes a real input complex: its imaginary part is learnt from it by the operations of one real residual block.
+    """Imaginary part of a real input, learnt from it by the operations of one real residual block.
 
     Shape: [B, C, H, W] real; output [B, 2C, H, W], the input and then BN-ReLU-Conv-BN-ReLU-Conv of it.
 
@@ -70,7 +70,7 @@ class ImaginaryInput(nn.Module):
         self.body = ResidualBlock(False, channels, norm_name=norm_name, scheme=scheme).body
 
     def forward(self, x: Tensor) -> Tensor:
-        """Appends the imaginary part."""
+        """Append the imaginary part."""
         return torch.cat([x, self.body(x)], 1)
 
 
@@ -80,7 +80,7 @@ class ResidualBlock(nn.Module):
     Shape: [B, 2C, H, W], real parts first, or [B, C, H, W] real; output as input.
 
     Args:
-        complex: Which of the twins.
+        complex: Whether it is complex.
         channels: C, complex ones where it is.
         activation_name: "crelu", "zrelu" or "modrelu"; the real one has ReLU.
         norm_name: "whitening", "naive" or "none"; the real one has batch norm or "none".
@@ -100,18 +100,18 @@ class ResidualBlock(nn.Module):
         self.body = Layers(*_unit(*unit), *_unit(*unit))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Adds."""
+        """Add."""
         return x + self.body(x)
 
 
 class StageProjection(nn.Module):
-    """Leads from a stage to the next: every second place, beside a 1x1 convolution of itself.
+    """Projection between stages: every second position, beside a 1x1 convolution of it.
 
     Shape: [B, 2C, H, W], real parts first, or [B, C, H, W] real; output [B, 4C, H', W'] or [B, 2C, H', W'] with
     H' = ceil(H / 2), W' = ceil(W / 2), the maps that came in first.
 
     Args:
-        complex: Which of the twins.
+        complex: Whether it is complex.
         channels: C, complex ones where it is.
         bias: Of the convolution.
         scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
@@ -123,7 +123,7 @@ class StageProjection(nn.Module):
         self.body = Layers(conv(complex, channels, channels, (1, 1), bias=bias, scheme=scheme))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Subsamples and projects; a 1x1 convolution gives the same before as after."""
+        """Subsample and project; a 1x1 convolution gives the same before as after."""
         x = x[:, :, ::_STEP, ::_STEP]
         y = self.body(x)
         # All the real parts first.
@@ -132,7 +132,7 @@ class StageProjection(nn.Module):
 
 
 class MeanOver(nn.Module):
-    """Averages maps over some axes.
+    """Average of maps over some axes.
 
     Args:
         axes: Which; 2 and 3 are those of [B, C, H, W] over which a map extends.
@@ -143,11 +143,11 @@ class MeanOver(nn.Module):
         self.axes = axes
 
     def forward(self, x: Tensor) -> Tensor:
-        """Averages."""
+        """Average."""
         return x.mean(self.axes)
 
     def extra_repr(self) -> str:
-        """Names the axes."""
+        """Return the axes."""
         return ", ".join(map(str, self.axes))
 
 
@@ -160,10 +160,10 @@ def residual_layers(
     norm_name: Norm = "whitening",
     scheme: Scheme = "unitary",
 ) -> list[nn.Module]:
-    """Makes all that stands before the pooling: Conv-BN-Act and three stages.
+    """Make all layers before the pooling: Conv-BN-Act and three stages.
 
     Args:
-        complex: Which of the twins.
+        complex: Whether it is complex.
         channels: Of the input, complex ones where it is.
         filters: Maps of the first stage; the last has four times as many.
         blocks: Residual blocks a stage.
@@ -190,10 +190,10 @@ def residual_layers(
 
 
 def residual_network(complex: bool, channels: int, outputs: int, width: Width = "WS") -> Layers:
-    """Makes the paper's classifier of real images.
+    """Make the paper's classifier of real images.
 
     Args:
-        complex: Which of the twins; the complex one learns an imaginary part of the image.
+        complex: Whether the network is complex; the complex one learns an imaginary part of the image.
         channels: Of the image, real.
         outputs: Number of classes.
         width: "WS" (wide and shallow), "DN" (deep and narrow) or "IB" (in between).

@@ -1,4 +1,4 @@
-"""A transcriber run over a whole recording: the probability of each note in each frame."""
+"""Inference of window networks over recordings: the probability of each note in each frame."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCH_FRAMES = 64
 def frame_windows(
     samples: Tensor, window_samples: int, hop_samples: int, batch_frames: int = BATCH_FRAMES
 ) -> Iterator[Tensor]:
-    """Cuts the windows centred at every hop, with zeros beyond the ends.
+    """Cut the windows centred at every hop, with zeros beyond the ends.
 
     Args:
         samples: float32 [N].
@@ -48,7 +48,7 @@ def frame_probabilities(
     batch_frames: int = BATCH_FRAMES,
     report: Callable[[int], object] | None = None,
 ) -> np.ndarray:
-    """Runs a transcriber over a recording.
+    """Run a transcriber over a recording.
 
     Args:
         network: Takes [B, window_samples] to [B, P] logits; has ``config.window_samples``; in evaluation mode.
@@ -82,7 +82,7 @@ def probabilities_at(
     batch_frames: int = BATCH_FRAMES,
     report: Callable[[int], object] | None = None,
 ) -> np.ndarray:
-    """Runs a transcriber at chosen moments of a recording.
+    """Run a transcriber at chosen moments of a recording.
 
     Args:
         network: As for :func:`frame_probabilities`.

@@ -1,4 +1,4 @@
-"""The transcribers of "Deep Complex Networks": one window of samples in, a logit for each note at its centre out.
+"""Window networks, the transcribers of "Deep Complex Networks": a logit for each note at a window's centre.
 
 Four networks, shallow or deep, real or complex. With 84 outputs and the paper's front ends they have 14,755,988
 (shallow real), 14,930,152 (shallow complex), 9,995,348 (deep real) and 8,752,772 (deep complex) parameters.
@@ -87,7 +87,7 @@ class TranscriberConfig:
     blocks: int | None = None
 
     def __post_init__(self) -> None:
-        """Checks the names and the ranges."""
+        """Check the names and the ranges."""
         sizes = ("sample_rate", "window_samples", "first_kernel", "frame_samples", "frame_hop_samples", "hidden")
         check_fields(self, **dict.fromkeys((*sizes, "blocks"), "[1, inf)"))
         if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
@@ -268,7 +268,7 @@ class TranscriberNetwork(nn.Module):
         self.body = Layers(*door, *layers)
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Gives the logits of the notes that sound at the windows' centres."""
+        """Return the logits of the notes that sound at the windows' centres."""
         frames = windows.unfold(1, self.front_end.window_samples, self.frame_hop_samples)
         x = self.front_end(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
         # The channels lie innermost in memory, a format PyTorch has for images alone: nearly twice as fast on a CPU.

@@ -106,7 +106,7 @@ def infer_labelled(
     progress: bool = False,
     degradation: AugmentConfig | None = None,
 ) -> LabelledOutputs:
-    """Runs a transcriber over a labelled recording, up to decoding.
+    """Run a transcriber over a labelled recording, up to decoding.
 
     Args:
         transcriber: What listens.
@@ -195,7 +195,7 @@ def _changed(settings: Settings, name: str, value: float) -> Settings:
 def _figures(
     figure: Callable[[Any, LabelledOutputs], float], recordings: list[LabelledOutputs], workers: int
 ) -> Iterator[Callable[[Any], list[float]]]:
-    """Gives what scores settings on all recordings; these go to each process once, and not with every call."""
+    """Return what scores settings on all recordings; these go to each process once, and not with every call."""
     if workers == 1:
         yield lambda settings: [figure(settings, recording) for recording in recordings]
         return

@@ -86,6 +86,12 @@ class Transcriber(ABC):
         self.network: Any = network.to(self.device)
         self.config: Any = checkpoint.network.config
 
+    @property
+    def hop_samples(self) -> int:
+        """Distance of the checkpoint's frames, at the network's sample rate."""
+        assert self.checkpoint.hop_samples is not None
+        return self.checkpoint.hop_samples
+
     def transcribe(
         self,
         source: str | Path | NDArray[np.floating],

@@ -89,7 +89,7 @@ class WindowTranscriber(Transcriber):
             return frame_probabilities(self.network, signal, hop, report=bar.update)
 
     def _hop(self, hop_samples: int | None) -> int:
-        hop: int = self.checkpoint.hop_samples if hop_samples is None else hop_samples  # type: ignore[assignment]
+        hop = self.hop_samples if hop_samples is None else hop_samples
         if hop < 1:
             raise ConfigError(f"The hop is at least one sample, not {hop}.")
         return hop

@@ -125,13 +125,7 @@ def scored_hop(transcriber: Transcriber) -> int:
     Returns:
         Samples: the paper's hop if the network runs at any, else its own.
     """
-    return HOP_SAMPLES if transcriber.any_hop else _own_hop(transcriber)
-
-
-def _own_hop(transcriber: Transcriber) -> int:
-    hop_samples = transcriber.checkpoint.hop_samples
-    assert hop_samples is not None  # that is for predictors
-    return hop_samples
+    return HOP_SAMPLES if transcriber.any_hop else transcriber.hop_samples
 
 
 def export_transcriber(
@@ -215,7 +209,7 @@ def _tune(
         # The very weights that are exported, rounded to 16 bits.
         untuned = checkpoints.load_checkpoint(checkpoints.save_checkpoint(network, Path(draft) / "untuned"))
         transcriber: Transcriber = untuned.kind.load("runner")(untuned)
-    own = _own_hop(transcriber)
+    own = transcriber.hop_samples
     # The names are those of the figures in checkpoints.
     conditions = {"": None, " disturbed": DEGRADATION} if degraded else {"": None}
     outputs = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from audiocx.kinds import Kind, register
 from problems import PROBLEMS, Problem
 from sequence_network import SequenceConfig, SequenceNetwork
 
 from audiocx.config import check_fields
+from audiocx.kinds import Kind, register
 from audiocx.train.settings import StepTraining
 
 

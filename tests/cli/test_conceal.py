@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from audiocx.api import conceal
 from audiocx.cli import main
-from audiocx.speech.concealment import conceal
 
 GAPS = [(0.3, 0.35), (0.6, 0.632)]
 
@@ -97,7 +97,7 @@ def test_existing_outputs_stay_unless_asked_and_no_network_is_loaded_for_that(
     command = ["conceal", str(call("call.wav")), "-m", str(tiny_predictor)]
     Path("call.concealed.wav").write_text("mine")
     with monkeypatch.context() as patch:
-        patch.setattr("audiocx.speech.predictor.load_predictor", lambda *_: pytest.fail("the network was loaded"))
+        patch.setattr("audiocx.api.load_predictor", lambda *_: pytest.fail("the network was loaded"))
         assert main(command) == 1
     assert "--overwrite" in capsys.readouterr().err and Path("call.concealed.wav").read_text() == "mine"
     assert main([*command, "--overwrite", "-q"]) == 0

@@ -62,7 +62,7 @@ def test_existing_outputs_stay_unless_asked_and_no_network_is_loaded_for_that(
     command = ["predict", str(sine_file("speech.wav")), "-m", str(tiny_predictor), "-f", "npz,json"]
     Path("speech.prediction.json").write_text("mine")
     with monkeypatch.context() as patch:
-        patch.setattr("audiocx.speech.predictor.load_predictor", lambda *_: pytest.fail("the network was loaded"))
+        patch.setattr("audiocx.api.load_predictor", lambda *_: pytest.fail("the network was loaded"))
         assert main(command) == 1
     assert "--overwrite" in capsys.readouterr().err
     assert names() == ["speech.prediction.json"] and Path("speech.prediction.json").read_text() == "mine"

@@ -130,10 +130,10 @@ def test_first_guesses_are_rare() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"channels": 0}, "must be positive"),
-        ({"dilations": [0]}, "must be positive"),
+        ({"channels": 0}, "channels must be a number in"),
+        ({"dilations": [0]}, "dilations must be a number in"),
         ({"octave": 4}, "octave must be odd"),
-        ({"harmonics": []}, "harmonics positive"),
+        ({"harmonics": []}, "harmonics not empty"),
         ({"outputs": 100}, "leave MIDI's 0 to 127"),
         ({"windows": [511]}, "windows are even"),
         ({"phase": "none"}, "needs phases"),

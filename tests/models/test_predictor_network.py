@@ -157,8 +157,8 @@ def test_the_first_of_the_frames_ahead_is_the_next() -> None:
         ({"architecture": "lstm", "complex": False, "level": True}, "belong to the ConvLSTM"),
         ({"architecture": "cgrnn", "skip": True}, "belong to the ConvLSTM"),
         ({"kernel": 4}, "kernel must be odd"),
-        ({"hidden": 0}, "positive"),
-        ({"position": -1}, "0 or more"),
+        ({"hidden": 0}, "hidden must be a number in"),
+        ({"position": -1}, "position must be a number in"),
     ],
 )
 def test_settings_that_make_no_network(settings: dict[str, object], sentence: str) -> None:

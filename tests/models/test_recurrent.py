@@ -159,8 +159,8 @@ def test_a_checkpoint_of_it_runs_over_a_recording(tmp_path: Path) -> None:
         ({"window_samples": 1152}, "window_samples=1152 has no frame at its centre; .* a multiple of 256"),
         ({"window_samples": 254}, "window_samples=254 has no frame at its centre"),
         ({"frame_samples": 255}, "frame_samples must be even"),
-        ({"frame_hop_samples": 0}, "positive"),
-        ({"hidden": 0}, "positive"),
+        ({"frame_hop_samples": 0}, "frame_hop_samples must be a number in"),
+        ({"hidden": 0}, "hidden must be a number in"),
         ({"bins": 257}, "bins=257 lies outside 1 to frame_samples=256"),
     ],
 )

@@ -245,5 +245,5 @@ def test_the_recipes_networks_are_the_wide_and_shallow_ones_with_a_weight_for_ea
 
 
 def test_no_blocks_are_refused() -> None:
-    with pytest.raises(ValueError, match="blocks must be positive, not 0"):
+    with pytest.raises(ValueError, match=r"blocks must be a number in \[1, inf\), not 0"):
         TranscriberConfig("residual", blocks=0)

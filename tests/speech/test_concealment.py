@@ -13,11 +13,11 @@ from torch import Tensor
 
 import audiocx
 from audiocx import checkpoints
-from audiocx.api import load_predictor
+from audiocx.api import conceal, load_predictor
 from audiocx.errors import AudioError, CheckpointError, ConfigError
 from audiocx.kinds import build
 from audiocx.models import PredictorConfig, PredictorNetwork
-from audiocx.speech.concealment import Forecast, conceal, fill, forecast_by, partway, plot, turning
+from audiocx.speech.concealment import Forecast, fill, forecast_by, partway, plot, turning
 from audiocx.speech.gaps import spans, touched_frames
 from audiocx.speech.predictor import Predictor
 from audiocx.stft import stft

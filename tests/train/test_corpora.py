@@ -33,7 +33,7 @@ from audiocx.kinds import build
 from audiocx.models.window_blocks import BATCH_FRAMES
 from audiocx.music.metrics import average_precision
 from audiocx.train.experiments import Experiment
-from audiocx.train.runs import load_network, windows_seen
+from audiocx.train.runs import load_network, seen
 from audiocx.train.windows import TranscriberTask
 
 
@@ -144,6 +144,6 @@ def test_windows_by_pieces_are_all_counted_also_after_a_kill(stores: Stores, tmp
             train(stores, tmp_path, experiment)
     last = tmp_path / "last.ckpt"
     assert checkpoint(last)["global_step"] == 2
-    assert windows_seen(last, experiment.train) == 2 * pieces * each
+    assert seen(last, experiment) == 2 * pieces * each
     train(stores, tmp_path, experiment)
-    assert windows_seen(last, experiment.train) == experiment.train.steps * pieces * each == 4 * pieces * each
+    assert seen(last, experiment) == experiment.train.steps * pieces * each == 4 * pieces * each

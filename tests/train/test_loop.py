@@ -37,7 +37,7 @@ from audiocx.music.metrics import PooledPrecision, average_precision
 from audiocx.train import windows as transcriber
 from audiocx.train.experiments import Experiment
 from audiocx.train.machine import keep_memory
-from audiocx.train.runs import load_network, windows_seen
+from audiocx.train.runs import load_network, seen
 from audiocx.train.windows import TranscriberTask
 
 # For copies of a run: Lightning looks for its earlier checkpoints where they were written.
@@ -72,7 +72,7 @@ def test_a_run_leaves_what_it_promises(whole_run: SimpleNamespace) -> None:
     assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt", "experiment.json", "log"}
     assert from_dict(Experiment, json.loads((folder / "experiment.json").read_text())) == EXPERIMENT
     assert checkpoint(folder / "last.ckpt")["global_step"] == TRAIN.steps == 3 * EPOCH_STEPS
-    assert windows_seen(folder / "last.ckpt", TRAIN) == TRAIN.windows
+    assert seen(folder / "last.ckpt", EXPERIMENT) == TRAIN.windows
     assert len(logged(folder, "val/ap")) == TRAIN.epochs == 3
 
 
@@ -154,7 +154,7 @@ def test_a_run_of_an_earlier_version_is_gone_on_with(
         saved = checkpoint(whole_run.folder / name)
         del saved["windows_seen"]
         torch.save(saved, tmp_path / name)
-    assert windows_seen(tmp_path / "last.ckpt", TRAIN) == TRAIN.windows
+    assert seen(tmp_path / "last.ckpt", EXPERIMENT) == TRAIN.windows
     monkeypatch.setattr(TranscriberTask, "training_step", lambda *_: pytest.fail("begun anew"))
     assert train(stores, tmp_path) == tmp_path / "best.ckpt"
     assert from_dict(Experiment, json.loads((tmp_path / "experiment.json").read_text())) == EXPERIMENT

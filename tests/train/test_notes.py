@@ -34,9 +34,10 @@ from audiocx.kinds import build
 from audiocx.models import NoteNetwork, PredictorNetwork, TranscriberNetwork
 from audiocx.models.note_blocks import infer_notes
 from audiocx.music.metrics import average_precision
+from audiocx.train import runs
 from audiocx.train.experiments import Experiment, NoteExperiment
 from audiocx.train.notes import NoteTask
-from audiocx.train.runs import frames_seen, load_network, open_trained, read_experiment
+from audiocx.train.runs import load_network, open_trained, read_experiment
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_a_run_leaves_what_it_promises(whole_run: SimpleNamespace) -> None:
     assert json.loads((folder / "experiment.json").read_text())["kind"] == "notes"
     assert read_experiment(folder) == read_experiment(folder, NoteExperiment) == NOTE_EXPERIMENT
     assert checkpoint(folder / "last.ckpt")["global_step"] == NOTE_TRAINING.steps == 3 * EPOCH_STEPS
-    assert frames_seen(folder / "last.ckpt") == 3 * EPOCH_STEPS * 4 * 32
+    assert runs.seen(folder / "last.ckpt", NOTE_EXPERIMENT) == 3 * EPOCH_STEPS * 4 * 32
 
 
 def test_it_learns(whole_run: SimpleNamespace, stores: Stores) -> None:

@@ -34,9 +34,10 @@ from audiocx.kinds import build
 from audiocx.models import PredictorConfig, PredictorNetwork, TranscriberNetwork
 from audiocx.speech.metrics import SpectralError
 from audiocx.stft import log_power_db, stft
+from audiocx.train import runs
 from audiocx.train.experiments import Experiment, PredictorExperiment
 from audiocx.train.predictor import PredictorTask, _phase_error
-from audiocx.train.runs import frames_seen, load_network, open_trained, read_experiment
+from audiocx.train.runs import load_network, open_trained, read_experiment
 
 MODEL = PREDICTOR_EXPERIMENT.model
 
@@ -64,7 +65,7 @@ def test_a_run_leaves_what_it_promises(whole_run: SimpleNamespace) -> None:
     assert record["kind"] == "predictor"
     assert read_experiment(folder) == read_experiment(folder, PredictorExperiment) == PREDICTOR_EXPERIMENT
     assert checkpoint(folder / "last.ckpt")["global_step"] == PREDICTOR_TRAINING.steps == 3 * EPOCH_STEPS
-    assert frames_seen(folder / "last.ckpt") == 3 * EPOCH_STEPS * 4 * 16
+    assert runs.seen(folder / "last.ckpt", PREDICTOR_EXPERIMENT) == 3 * EPOCH_STEPS * 4 * 16
     assert len(logged(folder, "val/mse")) == 3
 
 
@@ -201,7 +202,7 @@ def test_starting_over_forgets_the_old_run(stores: Stores, whole_run: SimpleName
         (tmp_path / name).write_bytes((whole_run.folder / name).read_bytes())
     train_predictor(stores, tmp_path, with_predictor_training(seed=1, steps=EPOCH_STEPS), resume=False)
     assert checkpoint(tmp_path / "last.ckpt")["global_step"] == EPOCH_STEPS
-    assert frames_seen(tmp_path / "last.ckpt") == EPOCH_STEPS * 4 * 16
+    assert runs.seen(tmp_path / "last.ckpt", PREDICTOR_EXPERIMENT) == EPOCH_STEPS * 4 * 16
 
 
 def test_the_best_epoch_is_that_of_the_lowest_error_and_it_stops_when_nothing_is_gained(
@@ -233,9 +234,11 @@ def test_whole_utterances_of_several_corpora_are_learned_from_and_counted(
     train_predictor((stores, stores[1]), tmp_path, with_predictor_training(segment_frames=0, steps=4, epoch_steps=2))
     sampler = UtteranceSampler(stores, 4)
     assert all(torch.equal(lengths, sampler(step)[1]) for step, lengths in enumerate(seen))
-    assert frames_seen(tmp_path / "last.ckpt") == sum(int(lengths.sum()) for lengths in seen)
+    assert runs.seen(tmp_path / "last.ckpt", PREDICTOR_EXPERIMENT) == sum(int(lengths.sum()) for lengths in seen)
     # Two rounds through all eight utterances of both.
-    assert frames_seen(tmp_path / "last.ckpt") == 2 * sum(int(n) // 128 + 3 for store in stores for n in store.lengths)
+    assert runs.seen(tmp_path / "last.ckpt", PREDICTOR_EXPERIMENT) == 2 * sum(
+        int(n) // 128 + 3 for store in stores for n in store.lengths
+    )
 
 
 def noise(lengths: list[int], padding: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:

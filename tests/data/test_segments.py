@@ -252,8 +252,10 @@ def test_mixed_corpora_keep_their_targets(ramp: Store, clicks: Store) -> None:
     sampler = mixed(stores, [0.75, 0.25], 8, 0, 1, NoteSegmentSampler, **options)
     samples, labels = sampler(5)
     assert isinstance(sampler, MixedSampler) and isinstance(labels, NoteOutputs)
-    alone = [drawn(store, 5, batch_size=size, stream=index, augmentation=AUGMENTATION, seed=3) for index, (store, size) in
-             enumerate(zip(stores, (6, 2), strict=True))]  # fmt: skip
+    alone = [
+        drawn(store, 5, batch_size=size, stream=index, augmentation=AUGMENTATION, seed=3)
+        for index, (store, size) in enumerate(zip(stores, (6, 2), strict=True))
+    ]
     assert torch.equal(samples, torch.cat([part for part, _ in alone]))
     for together, parts in zip(labels, zip(*(part for _, part in alone), strict=True), strict=True):
         assert together.shape[0] == 8 and torch.equal(together, torch.cat(parts))

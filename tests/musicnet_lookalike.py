@@ -1,4 +1,4 @@
-"""MusicNet in small, made on the spot in both published forms: for its own tests and those of recipes."""
+"""A small synthetic MusicNet in both published forms, for tests of data and recipes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLUMNS = ("id", "composer", "composition", "movement", "ensemble", "source", "t
 
 
 def labels_of(number: int, seconds: float = 2.0) -> list[Label]:
-    """Eight notes, the same for an id whenever asked, sorted; they end before the recording does."""
+    """Return eight notes, determined by the id, sorted; all end before the recording."""
     rng = np.random.default_rng(number)
     starts = np.sort(rng.integers(0, int((seconds - 0.5) * LABEL_RATE), 8)).tolist()
     lengths = rng.integers(2_000, LABEL_RATE // 2, 8).tolist()
@@ -39,7 +39,7 @@ def labels_of(number: int, seconds: float = 2.0) -> list[Label]:
 
 
 def samples_of(labels: Iterable[Label], seconds: float = 2.0, rate: int = LABEL_RATE) -> np.ndarray:
-    """Sines that sound for as long as their labels, float32 [N] in +-1."""
+    """Return sines for the labels, float32 [N] in +-1."""
     time = np.arange(round(seconds * rate)) * (LABEL_RATE / rate)
     mix = np.zeros(len(time))
     for label in labels:
@@ -49,7 +49,7 @@ def samples_of(labels: Iterable[Label], seconds: float = 2.0, rate: int = LABEL_
 
 
 def write_metadata(path: Path, ids: Iterable[int]) -> None:
-    """Write musicnet_metadata.csv, with the line ends of the published one."""
+    """Write musicnet_metadata.csv, with the line ends of the published file."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -59,7 +59,7 @@ def write_metadata(path: Path, ids: Iterable[int]) -> None:
 
 
 def write_folder(folder: Path, ids: Iterable[int], seconds: float = 2.0, rate: int = LABEL_RATE) -> Path:
-    """Write the layout of 2021: 16-bit WAV and CSV, the ten ids of its test folder there, and the metadata."""
+    """Write the layout of 2021: 16-bit WAV, CSV and metadata, with the ten published ids in the test folder."""
     ids = list(ids)
     folder.mkdir(parents=True, exist_ok=True)
     for side in ("train", "test"):
@@ -74,7 +74,7 @@ def write_folder(folder: Path, ids: Iterable[int], seconds: float = 2.0, rate: i
 
 
 def write_npz(path: Path, ids: Iterable[int], seconds: float = 2.0, python2: bool = False) -> Path:
-    """Write the older form: an array of samples and an IntervalTree a recording, pickled as numpy does it today.
+    """Write the older form: an array of samples and an IntervalTree per recording, pickled as numpy does it today.
 
     With ``python2``, byte for byte as Python 2 did: 8-bit strings, numpy's modules under their former names, and the
     labels' numbers as numpy's own.
@@ -89,18 +89,18 @@ def write_npz(path: Path, ids: Iterable[int], seconds: float = 2.0, python2: boo
 
 
 def piece_of(path: Path, name: str = "1727") -> Piece:
-    """The piece of an id."""
+    """Return the piece with an id."""
     return next(piece for piece in musicnet.find_pieces(path) if piece.name == name)
 
 
 def refused(path: Path, pattern: str) -> None:
-    """Check that nothing is found there, and that the message says why."""
+    """Check that a path is refused with a message."""
     with pytest.raises(DataError, match=pattern):
         musicnet.find_pieces(path)
 
 
 def tree_of(labels: Iterable[Label], number: type = int) -> IntervalTree:
-    """Arrange labels out as musicnet.npz has them: (instrument, note, measure, beat in the measure, value)."""
+    """Return labels as in musicnet.npz: (instrument, note, measure, beat in the measure, value)."""
     return IntervalTree(
         Interval(
             number(row.start_time),
@@ -112,7 +112,7 @@ def tree_of(labels: Iterable[Label], number: type = int) -> IntervalTree:
 
 
 def npy_of(content: object, python2: bool = False) -> bytes:
-    """A .npy file of an object array of two, with any content behind its heading."""
+    """Return a .npy file of an object array of two, with any content after its header."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": (2,)})
     if not python2:
@@ -125,7 +125,7 @@ def npy_of(content: object, python2: bool = False) -> bytes:
 
 
 class _Python2Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]
-    """Python 2 wrote str, which held text and bytes alike, as BINSTRING."""
+    """A pickler that writes str and bytes as BINSTRING, as Python 2 did."""
 
     dispatch = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
 

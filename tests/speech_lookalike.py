@@ -1,4 +1,4 @@
-"""TIMIT and LibriSpeech in small, made on the spot in their own layouts: for the tests of speech data and recipes."""
+"""Small synthetic versions of TIMIT and LibriSpeech, for tests of data and recipes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SENTENCES = ("sa1", "sa2", "si648", "sx37", "sx127")
 
 
 def speech_like(name: str, duration_s: float, rate: int = RATE) -> np.ndarray:
-    """Noise under a falling spectrum of three formants, louder and softer four times a second, int16 [N].
+    """Return noise with a falling spectrum of three formants and a 4 Hz modulation, int16 [N].
 
-    The same for a name whenever asked; its length is between 0.6 and 1.4 times the duration.
+    The name determines the samples; the length is between 0.6 and 1.4 times the duration.
     """
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     samples = round(duration_s * rate * rng.uniform(0.6, 1.4))
@@ -31,7 +31,7 @@ def speech_like(name: str, duration_s: float, rate: int = RATE) -> np.ndarray:
 
 
 def timit_path(folder: Path, side: str, speaker: str, sentence: str, ending: str = ".wav", upper: bool = True) -> Path:
-    """Where TIMIT has a recording."""
+    """Return the path of a recording in TIMIT."""
     place = f"{side}/dr{sum(speaker.encode()) % 8 + 1}/{speaker}/{sentence}"
     return folder / ((place + ".wav").upper() + ending.removeprefix(".wav") if upper else place + ending)
 

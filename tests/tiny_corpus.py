@@ -1,4 +1,4 @@
-"""A corpus in the manner of MAPS, made on the spot, for the tests of data and training."""
+"""A small synthetic corpus in the layout of MAPS, for tests of data and training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RATE = 11025
 
 
 def tones(notes: Sequence[Note], duration_s: float, rate: int = RATE) -> np.ndarray:
-    """Sines that sound for as long as their notes, int16 [N]."""
+    """Return sines for the notes, int16 [N]."""
     time_s = np.arange(round(duration_s * rate)) / rate
     mix = np.zeros(len(time_s))
     for note in notes:
@@ -38,7 +38,7 @@ def write_piece(
 
 
 def random_notes(rng: np.random.Generator, count: int, duration_s: float) -> list[Note]:
-    """Notes of the two octaves from middle C that begin anywhere and may run past the end."""
+    """Return random notes in the two octaves above middle C, which may extend past the end."""
     onsets = rng.uniform(0, duration_s, count).round(4).tolist()
     lengths = rng.uniform(0.05, 0.8, count).round(4).tolist()
     pitches = rng.integers(60, 84, count).tolist()
@@ -47,7 +47,7 @@ def random_notes(rng: np.random.Generator, count: int, duration_s: float) -> lis
 
 
 def write_corpus(folder: Path, duration_s: float = 2.0) -> Path:
-    """Two pianos with two pieces each; AkPnBcht with one that both have and one that neither has."""
+    """Write two pianos with two pieces each, and AkPnBcht with one piece of both and one of its own."""
     rng = np.random.default_rng(0)
     for title, piano in [
         ("waltz_1", "StbgTGd2"),

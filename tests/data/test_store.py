@@ -56,7 +56,7 @@ def test_the_samples_are_those_of_the_files(store: Store, pieces: list[Piece]) -
         np.testing.assert_array_equal(store.samples(index), written / np.float32(32768))
 
 
-def test_pieces_lie_between_margins_of_silence(store: Store) -> None:
+def test_pieces_are_separated_by_margins_of_silence(store: Store) -> None:
     inside = np.zeros(len(store.audio), bool)
     for start, length in zip(store.starts, store.lengths, strict=True):
         inside[start : start + length] = True
@@ -85,7 +85,7 @@ def test_labels_past_the_end_do_not_reach_into_the_next_piece(store: Store) -> N
     assert not store.sounding(2, np.arange(store.lengths[2])).any()
 
 
-def test_notes_are_kept_as_they_were(store: Store) -> None:
+def test_notes_are_stored_exactly(store: Store) -> None:
     assert [len(store.notes(index)) for index in range(3)] == [12, 5, 0]
     assert store.notes(1)[-1] == Note(5.0, 62, 6.0)
     assert store.notes(0) == sorted(store.notes(0)) and store.notes(0)[0].velocity == 64
@@ -108,7 +108,7 @@ def test_loud_samples_are_clipped_not_wrapped(tmp_path: Path) -> None:
     assert store.audio[MARGIN_SAMPLES:][:5].tolist() == [32767, 32767, -32768, -32768, 16384]
 
 
-def test_lowest_note_and_outputs_choose_the_labels(pieces: list[Piece], tmp_path: Path) -> None:
+def test_lowest_note_and_outputs_select_the_labels(pieces: list[Piece], tmp_path: Path) -> None:
     store = prepare(pieces, tmp_path / "cache", lowest_note=60, outputs=2, progress=False)
     assert store.masks.shape[1] == 2
     assert store.sounding(1, np.array([0, int(0.85 * RATE)])).tolist() == [[True, False], [False, True]]
@@ -132,7 +132,7 @@ def test_a_corpus_that_was_moved_is_not_prepared_again(store: Store, pieces: lis
 
 
 class Silence:
-    """A recording that is no file."""
+    """A recording without a file."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -144,8 +144,8 @@ class Silence:
         return [[f"{self.name}.wav", 1000, 17 * 10**17], [f"{self.name}.tsv", 20, 17 * 10**17 + 1]]
 
 
-def test_stores_of_earlier_versions_are_found_again(tmp_path: Path) -> None:
-    """The name that this content had in release 0.1; another would prepare gigabytes anew."""
+def test_stores_of_earlier_versions_are_still_found(tmp_path: Path) -> None:
+    """The name that this content had in release 0.1; another would make users prepare gigabytes again."""
     store = prepare([Silence("a"), Silence("b")], tmp_path, progress=False)
     assert store.folder.name == "81f58919d46908be" and store.lengths.tolist() == [11025, 11025]
 
@@ -158,7 +158,9 @@ def test_a_store_may_be_without_notes_and_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["labels", "audio", "touch", "sample_rate", "lowest_note", "outputs", "pieces"])
-def test_whatever_matters_makes_a_new_store(store: Store, pieces: list[Piece], tmp_path: Path, change: str) -> None:
+def test_every_relevant_change_makes_a_new_store(
+    store: Store, pieces: list[Piece], tmp_path: Path, change: str
+) -> None:
     parameters: dict[str, Any] = {"sample_rate": 8000, "lowest_note": 20, "outputs": 84}
     if change == "labels":
         with open(pieces[2].labels, "a") as file:
@@ -178,7 +180,7 @@ def test_whatever_matters_makes_a_new_store(store: Store, pieces: list[Piece], t
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), DataError("bad"), AudioError("bad"), OSError(28, "disk full")])
-def test_what_is_interrupted_is_not_taken_for_whole_and_goes_on(
+def test_an_interrupted_preparation_resumes(
     pieces: list[Piece], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     load, cache = Piece.load, tmp_path / "cache"
@@ -210,7 +212,7 @@ def test_what_is_interrupted_is_not_taken_for_whole_and_goes_on(
     assert [store.notes(index) for index in range(3)] == [afresh.notes(index) for index in range(3)]
 
 
-def test_a_preparation_killed_just_before_its_end_goes_on(
+def test_a_preparation_killed_just_before_its_end_resumes(
     pieces: list[Piece], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "cache"
@@ -254,7 +256,7 @@ def test_a_second_process_waits_for_the_first(
     assert [stores[0].folder] == finished(cache)
 
 
-def test_all_that_is_wrong_is_named_at_once(pieces: list[Piece], tmp_path: Path) -> None:
+def test_all_errors_are_reported_together(pieces: list[Piece], tmp_path: Path) -> None:
     pieces[0].labels.write_text("0.1\n")
     pieces[2].audio.write_bytes(b"no sound")
     with pytest.raises(DataError, match=r"(?s)MAPS_MUS-a_P\.tsv.*MAPS_MUS-c_P\.wav"):
@@ -267,7 +269,7 @@ def test_a_malformed_label_file_is_named(pieces: list[Piece], tmp_path: Path) ->
         prepare(pieces, tmp_path / "cache", progress=False)
 
 
-def test_a_damaged_store_says_what_to_do(store: Store, pieces: list[Piece], tmp_path: Path) -> None:
+def test_a_damaged_store_is_a_data_error(store: Store, pieces: list[Piece], tmp_path: Path) -> None:
     (store.folder / "index.json").write_text("{")
     with pytest.raises(DataError, match=rf"{store.folder.name}: is not a complete store; delete it"):
         prepare(pieces, tmp_path / "cache", progress=False)
@@ -279,7 +281,7 @@ def test_a_missing_recording_is_named(pieces: list[Piece], tmp_path: Path) -> No
         prepare(pieces, tmp_path / "cache", progress=False)
 
 
-def test_a_cache_that_cannot_be_is_refused(pieces: list[Piece], tmp_path: Path) -> None:
+def test_an_impossible_cache_folder_is_refused(pieces: list[Piece], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="cannot be written"):
         prepare(pieces, tmp_path / "file", progress=False)

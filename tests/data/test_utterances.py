@@ -1,4 +1,4 @@
-"""Spectra of utterances: what is cut, what is drawn, and that nothing is lost or counted twice."""
+"""Spectra of utterances: positions, samples, and completeness of samplers and validation batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from audiocx.stft import FRAME_SAMPLES, HOP_SAMPLES, frame_count, stft
 
 LENGTHS = (700, 4000, 1500, 300, 2560)
 FRAMES = [frame_count(length) for length in LENGTHS]
-# Every sample of the corpus has a value of its own, from 1 on: a cut tells where it is from.
+# All samples of the corpus have different values, counting up from 1, which identify their positions.
 STARTS = [1, *(1 + int(end) for end in np.cumsum(LENGTHS))]
 
 
@@ -68,7 +68,7 @@ def alone(number: int) -> torch.Tensor:
     return stft(torch.from_numpy(SOUNDS[number].load(8000)[0]))
 
 
-def test_whole_utterances_have_the_spectra_that_they_have_alone(stores: list[Store]) -> None:
+def test_spectra_of_a_batch_equal_those_of_single_utterances(stores: list[Store]) -> None:
     spectra, lengths = Utterances(stores).whole(np.array([3, 1, 0]))
     assert spectra.dtype == torch.complex64 and spectra.shape == (3, FRAMES[1], 129)
     assert lengths.tolist() == [FRAMES[3], FRAMES[1], FRAMES[0]]
@@ -78,7 +78,7 @@ def test_whole_utterances_have_the_spectra_that_they_have_alone(stores: list[Sto
 
 
 @pytest.mark.parametrize("begin", [-256, -200, 0, 128, 333, 2048])
-def test_a_segment_has_its_real_surroundings(stores: list[Store], begin: int) -> None:
+def test_a_segment_equals_that_part_of_the_utterance(stores: list[Store], begin: int) -> None:
     spectra = Utterances(stores).spectra(np.array([1]), np.array([begin]), 9)
     samples = np.pad(SOUNDS[1].samples / 32768, 256)[begin + 256 :]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(256) / 256)
@@ -87,7 +87,7 @@ def test_a_segment_has_its_real_surroundings(stores: list[Store], begin: int) ->
 
 
 @pytest.mark.parametrize("frames", [2, 9, 20])
-def test_segments_lie_in_one_utterance_and_its_zeros(
+def test_segments_are_cut_from_one_utterance_and_its_padding(
     stores: list[Store], frames: int, cuts: Callable[[Any], list[list[int]]]
 ) -> None:
     sampler = SegmentSampler(stores, frames, 200)
@@ -98,7 +98,7 @@ def test_segments_lie_in_one_utterance_and_its_zeros(
         assert len(row) == FRAME_SAMPLES + (frames - 1) * HOP_SAMPLES
         inside = [value for value in row if value]
         if not inside:
-            continue  # two frames may lie in the zeros before or behind
+            continue  # two frames may lie entirely in the padding
         number = int(np.searchsorted(STARTS, inside[0], side="right")) - 1
         assert inside == list(range(inside[0], inside[0] + len(inside))) and inside[-1] < STARTS[number + 1]
         assert length == min(frames, FRAMES[number])
@@ -113,10 +113,10 @@ def test_segments_lie_in_one_utterance_and_its_zeros(
     assert seen == set(range(len(LENGTHS)))
 
 
-def test_segments_are_drawn_from_everywhere_as_utterances_are_long(
+def test_segments_are_drawn_from_all_positions_equally(
     stores: list[Store], cuts: Callable[[Any], list[list[int]]]
 ) -> None:
-    rows = cuts(lambda: SegmentSampler(stores, 2, 20_000)(0))
+    rows = cuts(lambda: SegmentSampler(stores, 2, 10_000)(0))
     middles = np.array([max(row[150:230]) for row in rows])
     found = np.searchsorted(STARTS, middles[middles > 0], side="right") - 1
     shares = np.bincount(found) / len(found)
@@ -142,27 +142,27 @@ def test_a_batch_depends_on_seed_rank_and_number_alone(stores: list[Store], make
     assert not any(same(batches[0], other) for other in others)
 
 
-@pytest.mark.parametrize(("batch_size", "ranks"), [(1, 1), (2, 1), (3, 2), (7, 1)])
-def test_every_utterance_comes_once_before_any_comes_again(
-    stores: list[Store], batch_size: int, ranks: int, cuts: Callable[[Any], list[list[int]]]
+@pytest.mark.parametrize(("batch_size", "world_size"), [(1, 1), (2, 1), (3, 2), (7, 1)])
+def test_every_utterance_is_drawn_once_per_pass(
+    stores: list[Store], batch_size: int, world_size: int, cuts: Callable[[Any], list[list[int]]]
 ) -> None:
-    samplers = [UtteranceSampler(stores, batch_size, 5, rank, ranks) for rank in range(ranks)]
+    samplers = [UtteranceSampler(stores, batch_size, 5, rank, world_size) for rank in range(world_size)]
     drawn: list[int] = []
-    for number, sampler in itertools.product(range(40 // (batch_size * ranks) + 1), samplers):
+    for number, sampler in itertools.product(range(40 // (batch_size * world_size) + 1), samplers):
         drawn += [STARTS.index(row[FRAME_SAMPLES]) for row in cuts(lambda s=sampler, n=number: s(n))]
-    rounds = [tuple(drawn[i : i + 5]) for i in range(0, 40, 5)]
-    assert all(sorted(turn) == list(range(5)) for turn in rounds)
-    assert len(set(rounds)) > 4
+    passes = [tuple(drawn[i : i + 5]) for i in range(0, 40, 5)]
+    assert all(sorted(order) == list(range(5)) for order in passes)
+    assert len(set(passes)) > 4
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 7])
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
 @pytest.mark.parametrize("batch_frames", [10, 40, 2048])
-def test_validation_goes_through_every_utterance_once(
-    stores: list[Store], ranks: int, batch_frames: int, monkeypatch: pytest.MonkeyPatch
+def test_validation_contains_every_utterance_once(
+    stores: list[Store], world_size: int, batch_frames: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(utterances, "VALIDATION_BATCH_FRAMES", batch_frames)
-    shares = [StoreUtterances(stores, rank, ranks) for rank in range(ranks)]
-    assert len({len(share) for share in shares}) == 1  # as many batches for all
+    shares = [StoreUtterances(stores, rank, world_size) for rank in range(world_size)]
+    assert len({len(share) for share in shares}) == 1  # equally many batches
     found = []
     for share in shares:
         batches = list(share)
@@ -176,14 +176,14 @@ def test_validation_goes_through_every_utterance_once(
         torch.testing.assert_close(spectrum, alone(FRAMES.index(len(spectrum))))
 
 
-def test_utterances_of_about_the_same_length_are_validated_together(tmp_path: Path) -> None:
+def test_validation_batches_are_of_similar_lengths(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sounds = [Sound(str(number), np.ones(length)) for number, length in enumerate(rng.integers(8000, 80_000, 100))]
     padded = sum(spectra[:, :, 0].numel() for spectra, _ in StoreUtterances([store_of(sounds, tmp_path)]))
     assert padded < 1.1 * sum(frame_count(len(sound.samples)) for sound in sounds)
 
 
-def test_a_store_for_music_and_one_without_utterances_are_refused(tmp_path: Path) -> None:
+def test_stores_of_another_rate_or_without_utterances_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="its sample rate is 11025 Hz; prepare it again at 8000"):
         Utterances([store_of(SOUNDS, tmp_path, 11025)])
     with pytest.raises(DataError, match="no utterances for training or validation"):

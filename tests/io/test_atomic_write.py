@@ -8,7 +8,7 @@ from audiocx.errors import OutputError
 from audiocx.io.atomic_write import atomic_write
 
 
-def test_the_file_appears_whole(tmp_path: Path) -> None:
+def test_the_file_appears_complete(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with atomic_write(path) as temporary:
         temporary.write_text("half")
@@ -27,7 +27,7 @@ def test_an_error_leaves_the_old_file(tmp_path: Path, error: type[BaseException]
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_errors_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "file" / "a.txt", tmp_path / "none" / "a.txt", tmp_path / "folder"):

@@ -66,7 +66,7 @@ def test_resampling_keeps_a_sine_below_both_nyquist_frequencies(rates: tuple[int
 
 
 @pytest.mark.parametrize("rate_in", [44100, 48000, 192000])
-def test_energy_above_the_new_nyquist_is_gone(rate_in: int) -> None:
+def test_energy_above_the_new_nyquist_frequency_is_removed(rate_in: int) -> None:
     wave = np.sin(2 * np.pi * 7000.0 * np.arange(rate_in) / rate_in).astype(np.float32)
     resampled = resampling.resample(wave, rate_in, 11025)  # 7000 Hz would fold to 4025 Hz
     assert np.abs(resampled[500:-500]).max() < 1e-5
@@ -105,7 +105,7 @@ def test_reading_without_a_rate_is_exact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100])
-def test_channels_are_what_each_is_alone(tmp_path: Path, rate: int) -> None:
+def test_channels_are_resampled_independently(tmp_path: Path, rate: int) -> None:
     both = np.random.default_rng(0).uniform(-0.5, 0.5, (22050, 2)).astype(np.float32)
     soundfile.write(tmp_path / "both.wav", both, 22050, subtype="FLOAT")
     samples, _ = audio.read(tmp_path / "both.wav", rate, block_frames=999, mono=False)
@@ -133,7 +133,7 @@ def test_memory_is_bounded_by_the_result(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100])
-def test_a_stream_is_the_whole(sine_file: SineFile, rate: int) -> None:
+def test_streamed_blocks_together_are_the_file(sine_file: SineFile, rate: int) -> None:
     path = sine_file("a.wav", rate=44100)
     blocks = list(audio.stream(path, rate, 1000))
     assert len(blocks) > 10
@@ -197,7 +197,7 @@ def no_torchaudio(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.usefixtures("no_torchaudio")
-def test_torch_resampling_says_what_is_missing(
+def test_resample_torch_without_torchaudio_is_a_config_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str, reason: str
 ) -> None:
     (tmp_path / "torchaudio").mkdir()
@@ -209,7 +209,7 @@ def test_torch_resampling_says_what_is_missing(
 
 @pytest.mark.torchaudio
 @pytest.mark.parametrize(("rate_in", "rate_out"), [(44100, 11025), (48000, 11000), (16000, 11025)])
-def test_torch_resampling_agrees_with_soxr(rate_in: int, rate_out: int) -> None:
+def test_resample_torch_agrees_with_soxr(rate_in: int, rate_out: int) -> None:
     import torch
 
     time_s = np.arange(rate_in) / rate_in

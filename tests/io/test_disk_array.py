@@ -1,4 +1,4 @@
-"""Arrays in temporary files: whole, read-only, gone with the array, and a sentence where there is no room."""
+"""Disk-backed arrays: complete, read-only, and without cost in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audiocx.errors import OutputError
 from audiocx.io.disk_array import DiskArray, in_blocks, on_disk
 
 
-def test_arrays_on_disk_outlive_their_file_and_cannot_be_changed() -> None:
+def test_arrays_on_disk_are_concatenated_and_read_only() -> None:
     blocks = [np.full((count, 3), count * 1j, np.complex64) for count in (3, 1, 2)]
     whole = on_disk(iter(blocks))
     np.testing.assert_array_equal(whole, np.concatenate(blocks))
@@ -23,17 +23,17 @@ def test_arrays_on_disk_outlive_their_file_and_cannot_be_changed() -> None:
         whole[0, 0] = 1
 
 
-def test_rows_may_be_numbers_and_none_at_all() -> None:
-    spool = DiskArray(np.float32)
-    assert spool.array().shape == (0,) and DiskArray(np.float32, 88).array().shape == (0, 88)
-    spool = DiskArray(np.float32)
-    spool.append(np.arange(4))
-    spool.append(np.zeros((0,), np.float32))
-    assert spool.array().tolist() == [0, 1, 2, 3]
+def test_arrays_may_be_one_dimensional_or_empty() -> None:
+    rows = DiskArray(np.float32)
+    assert rows.array().shape == (0,) and DiskArray(np.float32, 88).array().shape == (0, 88)
+    rows = DiskArray(np.float32)
+    rows.append(np.arange(4))
+    rows.append(np.zeros((0,), np.float32))
+    assert rows.array().tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("make", [np.asarray, lambda array: on_disk([array])])
-def test_blocks_are_the_array_and_stay_when_it_has_gone(make: Any) -> None:
+def test_blocks_together_are_the_array(make: Any) -> None:
     array = np.random.default_rng(0).normal(size=(1000, 7)).astype(np.float32)
     blocks = list(in_blocks(make(array), 300))
     assert [len(block) for block in blocks] == [300, 300, 300, 100]
@@ -41,7 +41,7 @@ def test_blocks_are_the_array_and_stay_when_it_has_gone(make: Any) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted otherwise")
-def test_going_through_an_array_on_disk_takes_no_memory() -> None:
+def test_iterating_over_an_array_on_disk_takes_no_memory() -> None:
     megabytes = 200
     block = np.zeros(2**18, np.float32)
     array = on_disk(block for _ in range(megabytes))
@@ -50,7 +50,7 @@ def test_going_through_an_array_on_disk_takes_no_memory() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < megabytes / 4 * 1024
 
 
-def test_where_there_is_no_room_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_temporary_folder_is_an_output_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     with pytest.raises(OutputError, match="TMPDIR"):
         DiskArray(np.float32)

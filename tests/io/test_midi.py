@@ -54,7 +54,7 @@ def test_overlapping_notes_of_a_pitch_are_cut_at_the_later_onset(tmp_path):
     assert other.offset_s == pytest.approx(3.0, abs=0.001)
 
 
-def test_every_program_is_an_instrument_of_its_own(tmp_path):
+def test_every_program_is_a_separate_instrument(tmp_path):
     notes = [
         Note(0.0, 60, 2.0, 80, 0),
         Note(0.5, 60, 1.5, 70, 40),  # the same pitch on a violin meanwhile: neither is cut
@@ -70,7 +70,7 @@ def test_every_program_is_an_instrument_of_its_own(tmp_path):
     assert [n.offset_s for n in read] == pytest.approx([2.0, 1.5, 2.0, 4.0, 3.0], abs=0.001)
 
 
-def test_a_pedal_leaves_the_instrument_as_it_is(tmp_path):
+def test_the_pedal_keeps_the_program(tmp_path):
     pedalled(tmp_path / "a.mid", [(0.2, 127), (3.0, 0)], program=46)
     assert [(note.program, note.offset_s) for note in read_midi(tmp_path / "a.mid")] == [
         (46, pytest.approx(2.0, abs=0.001)),
@@ -79,7 +79,7 @@ def test_a_pedal_leaves_the_instrument_as_it_is(tmp_path):
     ]
 
 
-def test_every_note_on_has_its_note_off_even_for_notes_of_no_length(tmp_path):
+def test_every_note_on_has_a_note_off_even_for_notes_without_duration(tmp_path):
     notes = [Note(1.0, 60, 1.0, 64), Note(1.0001, 60, 1.0001, 90), Note(1.0021, 60, 1.5), Note(-0.01, 50, 0.2)]
     write_midi(notes, tmp_path / "a.mid")
     read = read_midi(tmp_path / "a.mid")
@@ -99,7 +99,7 @@ def test_no_notes_make_a_valid_file(tmp_path):
     assert read_midi(tmp_path / "empty.mid") == []
 
 
-def test_a_pitch_midi_does_not_have_is_refused(tmp_path):
+def test_a_pitch_out_of_range_is_refused(tmp_path):
     with pytest.raises(OutputError, match="128"):
         write_midi([Note(0.0, 128, 1.0)], tmp_path / "a.mid")
 
@@ -131,13 +131,13 @@ def test_sustain_pedal_holds_notes(tmp_path, pedal, ends):
     assert as_played == pytest.approx([0.5, 1.0, 2.1], abs=0.001)
 
 
-def test_a_pedal_never_lifted_holds_to_the_last_release(tmp_path):
+def test_a_pedal_that_is_never_lifted_holds_to_the_last_offset(tmp_path):
     pedalled(tmp_path / "a.mid", [(0.2, 127)])
     assert [n.offset_s for n in read_midi(tmp_path / "a.mid")] == pytest.approx([2.0, 2.1, 2.1], abs=0.001)
 
 
 @pytest.mark.parametrize("content", [b"", b"MThd", b"RIFF no midi at all", b"MThd\0\0\0\x06\0\x01\0\x01\0\x60MTrk\0\0"])
-def test_what_is_not_midi_is_a_data_error(tmp_path, content):
+def test_malformed_files_are_data_errors(tmp_path, content):
     path = tmp_path / "bad.mid"
     path.write_bytes(content)
     with pytest.raises(DataError, match="bad.mid"):
@@ -158,7 +158,7 @@ def test_a_missing_folder_is_an_output_error(tmp_path):
 
 
 @pytest.mark.parametrize("program", [-1, 128])
-def test_a_program_that_midi_does_not_have_is_refused(tmp_path, program):
+def test_a_program_out_of_range_is_refused(tmp_path, program):
     with pytest.raises(OutputError, match=f"cannot hold program {program}"):
         write_midi([Note(0.0, 60, 1.0, program=program)], tmp_path / "a.mid")
     assert not list(tmp_path.iterdir())

@@ -50,12 +50,12 @@ def test_recordings_are_found_at_urls(store: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["memory://nothing", "memory://nothing/*.wav"])
-def test_a_url_of_nothing_is_one_sentence(name: str) -> None:
+def test_a_url_without_files_is_an_error(name: str) -> None:
     sources, errors = find_sources([name])
     assert not sources and len(errors) == 1 and str(errors[0]).startswith(f"{name}: holds no audio (.wav, ")
 
 
-def test_what_is_at_a_url_is_fetched_and_what_is_made_is_sent(store: str) -> None:
+def test_recordings_are_downloaded_and_outputs_uploaded(store: str) -> None:
     source, output = as_path(f"{store}b/a.wav"), as_path(f"{store}out/x/a.mid")
     with staged(source, {"midi": output}) as (here, places):
         assert here.name == "a.wav" and here.read_text() == "b/a.wav"
@@ -68,12 +68,12 @@ def test_what_is_at_a_url_is_fetched_and_what_is_made_is_sent(store: str) -> Non
     assert output.read_text() == "notes" and not here.exists()
 
 
-def test_what_is_on_the_disk_stays_where_it_is(tmp_path: Path) -> None:
+def test_local_files_are_not_copied(tmp_path: Path) -> None:
     with staged(tmp_path / "a.wav", {"midi": tmp_path / "a.mid"}) as places:
         assert places == (tmp_path / "a.wav", {"midi": tmp_path / "a.mid"})
 
 
-def test_a_stamp_tells_of_changes(store: str, tmp_path: Path) -> None:
+def test_a_stamp_changes_with_the_file(store: str, tmp_path: Path) -> None:
     file = as_path(f"{store}b/a.wav")
     before = stamp(file)
     assert before[0] == 7 and before == stamp(file)
@@ -84,7 +84,7 @@ def test_a_stamp_tells_of_changes(store: str, tmp_path: Path) -> None:
             stamp(missing)
 
 
-def test_what_cannot_be_downloaded_or_uploaded_is_one_sentence(store: str, tmp_path: Path) -> None:
+def test_failed_downloads_and_uploads_are_errors(store: str, tmp_path: Path) -> None:
     missing = as_path(f"{store}b/none.wav")
     with pytest.raises(AudioError, match=r"none\.wav: cannot be downloaded"), staged(missing, {}):
         pass
@@ -100,7 +100,7 @@ def test_what_cannot_be_downloaded_or_uploaded_is_one_sentence(store: str, tmp_p
 @pytest.mark.parametrize(
     ("name", "said"), [("nosuch://a/b.wav", "install the fsspec file system"), ("s3:", None), ("a:/b.wav", None)]
 )
-def test_urls_are_told_from_paths(name: str, said: str | None) -> None:
+def test_urls_and_paths_are_distinguished(name: str, said: str | None) -> None:
     if said is None:
         assert as_path(name) == Path(name)
         return
@@ -108,7 +108,7 @@ def test_urls_are_told_from_paths(name: str, said: str | None) -> None:
         as_path(name)
 
 
-def test_without_what_opens_urls_there_is_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_universal_pathlib_the_error_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "upath", None)
     with pytest.raises(ConfigError, match=r"pip install 'audiocx\[cloud\]'"):
         as_path("s3://bucket/a.wav")

@@ -44,7 +44,7 @@ def test_a_compressed_recording_says_how_to_convert_it(tmp_path: Path, lines: li
         assert "\n" not in str(refused.value)
 
 
-def test_a_recording_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_recording_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "SA1.WAV"
     path.write_bytes(sphere()[:-16000])
     with pytest.raises(AudioError, match=r"cut short: its header states 1\.00 s and 0\.50 s are there"):
@@ -62,5 +62,5 @@ def test_headers() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", MAGIC, MAGIC + b"\n   many\n" + b" " * 100])
-def test_what_is_not_sphere_has_no_header(content: bytes) -> None:
+def test_other_files_have_no_sphere_header(content: bytes) -> None:
     assert read_header(io.BytesIO(content)) is None

@@ -63,7 +63,7 @@ NOTE_VALUES = {
     "Triplet Thirty Second": 1 / 12,
     "Sixty Fourth": 0.0625,
 }
-NAMED = 3  # failures told by name at the end; all are told as they happen
+MAX_REPORTED = 3  # failures named in the final error; all are printed as they happen
 
 
 def find_soundfont(name: str | Path) -> Path:
@@ -138,10 +138,10 @@ def render(
     finished = [piece for piece in files if _finished(output, piece, test_ids)]
     _write_metadata(Path(midi_folder), output, finished, test_ids)
     if failures:
-        rest = f" (and {len(failures) - NAMED} more)" if len(failures) > NAMED else ""
+        rest = f" (and {len(failures) - MAX_REPORTED} more)" if len(failures) > MAX_REPORTED else ""
         raise DataError(
             f"{len(failures)} of {len(due)} MIDI files could not be rendered; replace or remove them, then run this "
-            f"again: {' '.join(map(str, failures[:NAMED]))}{rest}"
+            f"again: {' '.join(map(str, failures[:MAX_REPORTED]))}{rest}"
         )
     return due
 

@@ -1,4 +1,4 @@
-"""LibriSpeech-style folders: what is found in them, who is held out, and what is prepared of it."""
+"""LibriSpeech: finding its recordings, holding out speakers, and preparing stores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def utterances_of(speakers: int, each: int = 2) -> list[Utterance]:
 
 
 @pytest.mark.parametrize("chapters", [True, False])
-def test_any_folder_about_the_recordings_does(tmp_path: Path, chapters: bool) -> None:
+def test_any_parent_folder_is_accepted(tmp_path: Path, chapters: bool) -> None:
     split = write_librispeech(tmp_path / "LibriSpeech" / "train-clean-100", 3, duration_s=0.02, chapters=chapters)
     (split / "19" / "19-198.trans.txt").touch()
     (split / "19" / "intro.flac").touch()
@@ -36,7 +36,7 @@ def test_any_folder_about_the_recordings_does(tmp_path: Path, chapters: bool) ->
     assert len(librispeech.find_utterances(split / "26")) == 2
 
 
-def test_a_recording_that_is_there_in_two_forms_is_taken_once(tmp_path: Path) -> None:
+def test_a_recording_in_two_formats_is_listed_once(tmp_path: Path) -> None:
     write_librispeech(tmp_path / "a", 2, 1, 0.02)
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     (tmp_path / "a" / "19" / "198" / "19-198-0000.wav").touch()
@@ -47,7 +47,7 @@ def test_a_recording_that_is_there_in_two_forms_is_taken_once(tmp_path: Path) ->
     ]
 
 
-def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_other_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "song.flac").touch()
     with pytest.raises(DataError, match="holds no recording named as in LibriSpeech, .*; name the folder of a split"):
         librispeech.find_utterances(tmp_path)
@@ -66,7 +66,7 @@ def test_a_tenth_of_the_speakers_is_held_out_and_never_trained_on(speakers: int,
     assert sorted(u.name for u in train + validation) == sorted(u.name for u in utterances)
 
 
-def test_who_is_held_out_depends_on_nothing_but_the_ids() -> None:
+def test_held_out_speakers_depend_on_the_ids_alone() -> None:
     utterances = utterances_of(40)
     held_out = {u.speaker for u in librispeech.split(utterances).validation}
     # sha256 of these begins lowest, of the ids 19, 26, ..., 292.
@@ -83,7 +83,7 @@ def test_one_speaker_cannot_be_split() -> None:
         librispeech.split(utterances_of(1))
 
 
-def test_stores_are_prepared_of_librispeech_and_of_extra_folders(tmp_path: Path) -> None:
+def test_stores_of_librispeech_and_of_extra_folders_are_prepared(tmp_path: Path) -> None:
     folder = write_librispeech(tmp_path / "speech", 20, 2, 0.05)
     extra = write_librispeech(tmp_path / "more", 3, 2, 0.05, chapters=False)
     for number, path in enumerate(sorted(extra.rglob("*.flac"))):
@@ -100,7 +100,7 @@ def test_stores_are_prepared_of_librispeech_and_of_extra_folders(tmp_path: Path)
     assert alone == [printed.splitlines()[0], printed.splitlines()[2]]
 
 
-def test_an_extra_folder_must_not_hold_who_is_held_out(tmp_path: Path) -> None:
+def test_extra_folders_with_held_out_speakers_are_refused(tmp_path: Path) -> None:
     folder = write_librispeech(tmp_path / "speech", 4, 1, 0.05)
     sentence = refusal("librispeech/prepare", folder, "--extra", folder, "--cache", tmp_path / "cache")
     (validation,) = librispeech.split(librispeech.find_utterances(folder)).validation

@@ -1,4 +1,4 @@
-"""MAPS folders: which recordings there are, and how they are split."""
+"""MAPS: finding its recordings, and its split."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_folder_without_pieces_is_refused(tmp_path: Path) -> None:
         maps.find_pieces(tmp_path / "missing")
 
 
-def test_validation_knows_neither_piano_nor_piece(tmp_path: Path) -> None:
+def test_validation_has_other_pianos_and_pieces(tmp_path: Path) -> None:
     for stem in ("a_P", "b_P", "a_Q", "c_Q", "a_AkPnBcht", "d_AkPnBcht", "c_x_AkPnBcht"):
         touch(tmp_path, f"MAPS_MUS-{stem}.wav", f"MAPS_MUS-{stem}.tsv")
     train, validation = maps.split(maps.find_pieces(tmp_path))
@@ -46,7 +46,7 @@ def test_validation_knows_neither_piano_nor_piece(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stems", [["a_P", "b_Q"], ["a_AkPnBcht"], ["a_P", "a_AkPnBcht"]])
-def test_a_split_with_an_empty_side_is_refused(tmp_path: Path, stems: list[str]) -> None:
+def test_an_empty_split_is_refused(tmp_path: Path, stems: list[str]) -> None:
     for stem in stems:
         touch(tmp_path, f"MAPS_MUS-{stem}.wav", f"MAPS_MUS-{stem}.tsv")
     with pytest.raises(DataError, match="'AkPnBcht' leaves training or validation empty; the pianos here are"):

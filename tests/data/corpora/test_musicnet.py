@@ -1,4 +1,4 @@
-"""MusicNet: what is found in a folder, its splits, what is loaded, and what is refused."""
+"""MusicNet: finding its recordings, splits, samples and labels, and errors."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def test_there_are_330_recordings_and_all_named_ids_are_among_them() -> None:
 
 
 @pytest.mark.parametrize(("extended", "sizes"), [(False, (321, 6, 3)), (True, (314, 6, 10))])
-def test_each_recording_is_on_one_side_and_the_test_is_never_trained_on(
-    extended: bool, sizes: tuple[int, int, int]
-) -> None:
+def test_splits_are_disjoint_and_complete(extended: bool, sizes: tuple[int, int, int]) -> None:
     sides = musicnet.split(pieces_of(musicnet.IDS), extended)
     assert tuple(map(len, sides)) == sizes
     assert set.union(*map(names, sides)) == set(musicnet.IDS)
@@ -78,7 +76,7 @@ def test_without_metadata_the_ensemble_is_unknown(tmp_path: Path) -> None:
     assert (piece.source, piece.title) == ("unknown", "1727")
 
 
-def test_recordings_may_be_flac_and_hidden_files_are_passed_over(tmp_path: Path) -> None:
+def test_recordings_may_be_flac_and_hidden_files_are_ignored(tmp_path: Path) -> None:
     wav = write_folder(tmp_path, [1727], 0.6, 8000) / "train_data" / "1727.wav"
     soundfile.write(wav.with_suffix(".FLAC"), *soundfile.read(wav), format="FLAC")
     wav.rename(wav.with_name("._1727.wav"))
@@ -114,7 +112,7 @@ def test_many_missing_files_are_counted(tmp_path: Path) -> None:
     refused(tmp_path, "for 1727, 1728, 1729, 1730, 1733 and [0-9]+ more;")
 
 
-def test_an_id_twice_or_no_id_is_refused(tmp_path: Path) -> None:
+def test_duplicate_and_malformed_ids_are_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, [1727], 0.6, 8000)
     data = tmp_path / "train_data"
     shutil.copy(data / "1727.wav", tmp_path / "test_data" / "1727.wav")
@@ -125,7 +123,7 @@ def test_an_id_twice_or_no_id_is_refused(tmp_path: Path) -> None:
     refused(tmp_path, "MusicNet has no recording 1;")
 
 
-def test_what_is_not_musicnet_is_refused(tmp_path: Path) -> None:
+def test_other_folders_are_refused(tmp_path: Path) -> None:
     refused(tmp_path, "holds neither train_data or test_data nor musicnet.npz; name the folder")
     refused(tmp_path / "missing", "holds neither")
     (tmp_path / "train_data").mkdir()
@@ -170,7 +168,7 @@ def test_a_render_may_have_a_lower_rate_than_its_labels(tmp_path: Path) -> None:
         piece.load(22_050)
 
 
-def test_a_recording_cut_short_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_recording_is_refused(tmp_path: Path) -> None:
     piece = piece_of(write_folder(tmp_path, [1727]))
     os.truncate(piece.audio, piece.audio.stat().st_size // 2)
     with pytest.raises(AudioError, match="1727.wav: is cut short"):
@@ -200,7 +198,7 @@ def test_a_label_past_the_end_is_refused(tmp_path: Path, start: int, end: int, p
         piece.load(11_025)
 
 
-def test_a_wrong_rate_shows_in_the_labels(tmp_path: Path) -> None:
+def test_a_wrong_sample_rate_is_noticed_by_the_labels(tmp_path: Path) -> None:
     piece = piece_of(write_folder(tmp_path, [1727], seconds=4.0))
     soundfile.write(piece.audio, soundfile.read(piece.audio)[0], 176_400)
     with pytest.raises(DataError, match="lies past the end of its audio, which lasts 1.000 s"):

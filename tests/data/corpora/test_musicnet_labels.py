@@ -1,4 +1,4 @@
-"""MusicNet's tables of labels."""
+"""Label tables of MusicNet."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ def test_a_table_is_written_as_published(tmp_path: Path) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(LABELS, max_size=5))
-def test_a_table_comes_back_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, labels: list[Label]) -> None:
+def test_a_table_survives_a_round_trip(tmp_path_factory: pytest.TempPathFactory, labels: list[Label]) -> None:
     path = tmp_path_factory.getbasetemp() / "table.csv"
     write_table(labels, path)
     assert read_table(path) == labels
 
 
-def test_a_table_with_the_line_ends_and_mark_of_windows_is_read(tmp_path: Path) -> None:
+def test_windows_line_ends_and_byte_order_mark_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xef\xbb\xbf" + HEADING.encode() + b"\r\n1,2,41,60,0.0,1,Quarter\r\n\r\n")
     assert is_table(path) and read_table(path) == [Label(1, 2, 41, 60, 0.0, 1.0, "Quarter")]
 
 
-def test_a_note_has_seconds_and_a_program_from_0() -> None:
+def test_notes_have_times_in_seconds_and_programs_from_0() -> None:
     assert to_note(Label(22050, 44100, 1, 60, 0.0, 0.0, "")) == Note(0.5, 60, 1.0, program=0)
 
 
@@ -79,7 +79,7 @@ def test_a_malformed_row_is_named(tmp_path: Path, line: str) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"onset_s,offset_s,midi_note,velocity\n", b"\xff\xfe\x00" * 9])
-def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_other_files_are_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "a.csv"
     if content is not None:
         path.write_bytes(content)
@@ -91,6 +91,6 @@ def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes | None) -> N
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 44100 * 3600), st.sampled_from([11_000, 11_025, 8_000]))
 def test_seconds_lose_no_sample(start: int, rate: int) -> None:
-    """A note's onset lies within a millionth of a sample of the label's exact place."""
+    """The onset of a note is within a millionth of a sample of the exact time of its label."""
     onset_s = to_note(Label(start, start, 1, 60, 0.0, 0.0, "")).onset_s
     assert abs(Fraction(onset_s) * rate - Fraction(start * rate, 44100)) < Fraction(1, 10**6)

@@ -1,4 +1,4 @@
-"""The older form of MusicNet, musicnet.npz: the same recordings, and nothing in it is run."""
+"""The older form of MusicNet, musicnet.npz: the same recordings, and no code of the archive is run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IDS = (1727, 2303, 2131, 1759)
 
 
 @pytest.mark.parametrize("python2", [False, True])
-def test_the_older_form_gives_the_same(tmp_path: Path, python2: bool) -> None:
+def test_both_forms_have_the_same_content(tmp_path: Path, python2: bool) -> None:
     archive = write_npz(tmp_path / "musicnet.npz", IDS, python2=python2)
     folder = write_folder(tmp_path / "musicnet", IDS)
     for old, new in zip(musicnet.find_pieces(archive), musicnet.find_pieces(folder), strict=True):
@@ -33,7 +33,7 @@ def test_the_older_form_gives_the_same(tmp_path: Path, python2: bool) -> None:
         musicnet.find_pieces(archive)[0].load(48_000)
 
 
-def test_numpys_own_archives_are_read(tmp_path: Path) -> None:
+def test_archives_of_numpy_are_read(tmp_path: Path) -> None:
     pair = np.empty(2, object)
     pair[:] = [samples_of(labels_of(1727)), tree_of(labels_of(1727))]
     np.savez(tmp_path / "stored.npz", **{"1727": pair})
@@ -43,7 +43,7 @@ def test_numpys_own_archives_are_read(tmp_path: Path) -> None:
         assert np.array_equal(samples, pair[0]) and notes == sorted(map(to_note, labels_of(1727)))
 
 
-def test_stamps_of_the_archive_tell_its_contents(tmp_path: Path) -> None:
+def test_stamps_change_with_the_content(tmp_path: Path) -> None:
     first = write_npz(tmp_path / "musicnet.npz", IDS, 0.6)
     before = [piece.stamps() for piece in musicnet.find_pieces(first)]
     (tmp_path / "copy").mkdir()
@@ -57,7 +57,7 @@ def test_stamps_of_the_archive_tell_its_contents(tmp_path: Path) -> None:
 
 
 class Call:
-    """Pickles as a call of any function."""
+    """An object that pickles as a call of any function."""
 
     def __init__(self, function: object, *arguments: object) -> None:
         self.call = (function, arguments)
@@ -129,13 +129,13 @@ GOOD = samples_of(labels_of(1727))
     ],
     ids=str,
 )
-def test_a_member_of_another_form_is_refused(tmp_path: Path, content: object) -> None:
+def test_other_members_are_refused(tmp_path: Path, content: object) -> None:
     piece = piece_of(archive_of(tmp_path, npy_of(content)))
     with pytest.raises(DataError, match="musicnet.npz.*1727"):
         piece.load(11_025)
 
 
-def test_a_member_that_is_no_array_of_two_objects_is_refused(tmp_path: Path) -> None:
+def test_members_without_two_objects_are_refused(tmp_path: Path) -> None:
     for member in (b"", b"text", npy_of(pair_of(GOOD, tree_of([])))[:200]):
         piece = piece_of(archive_of(tmp_path, member))
         with pytest.raises(DataError, match="member 1727: .*download it again"):
@@ -145,7 +145,7 @@ def test_a_member_that_is_no_array_of_two_objects_is_refused(tmp_path: Path) -> 
         piece_of(tmp_path / "plain.npz").load(11_025)
 
 
-def test_members_that_are_no_recordings_are_refused(tmp_path: Path) -> None:
+def test_members_without_an_id_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "musicnet.npz", "w"):
         pass
     refused(tmp_path, "holds no recordings; download it again")
@@ -154,7 +154,7 @@ def test_members_that_are_no_recordings_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "b.npz", "'samples' is not a MusicNet id")
 
 
-def test_an_archive_cut_anywhere_or_with_a_byte_changed_is_refused(tmp_path: Path) -> None:
+def test_truncated_and_corrupted_archives_are_refused(tmp_path: Path) -> None:
     content = write_npz(tmp_path / "musicnet.npz", [1727], 0.6).read_bytes()
     path = tmp_path / "damaged.npz"
     for cut in (0, 10, len(content) // 2, len(content) - 30, len(content) - 1):

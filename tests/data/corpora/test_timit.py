@@ -1,4 +1,4 @@
-"""TIMIT folders: what is found in them, how it is split, and what is prepared of it."""
+"""TIMIT: finding its recordings, its split, and preparing stores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def speakers(utterances: list[Utterance]) -> set[str]:
 
 
 def touch_timit(folder: Path, train: tuple[str, ...], test: tuple[str, ...]) -> Path:
-    """Empty files; one side in upper case, the other in lower, as only the looks of a path count."""
+    """Empty files, the training set in upper and the test set in lower case; only the paths matter."""
     for side, there, upper in (("train", train, True), ("test", test, False)):
         for speaker in there:
             for sentence in ALL_SENTENCES:
@@ -36,7 +36,7 @@ def touch_timit(folder: Path, train: tuple[str, ...], test: tuple[str, ...]) -> 
     return folder
 
 
-def test_the_lists_of_speakers_are_whole_and_apart() -> None:
+def test_the_lists_of_speakers_are_complete_and_disjoint() -> None:
     assert (len(timit.DEV_SPEAKERS), len(timit.CORE_TEST_SPEAKERS)) == (50, 24)
     assert not timit.DEV_SPEAKERS & timit.CORE_TEST_SPEAKERS
     assert {speaker[0] for speaker in timit.DEV_SPEAKERS | timit.CORE_TEST_SPEAKERS} == {"f", "m"}
@@ -44,7 +44,7 @@ def test_the_lists_of_speakers_are_whole_and_apart() -> None:
     assert sum(speaker[0] == "f" for speaker in timit.CORE_TEST_SPEAKERS) == 8
 
 
-def test_all_of_timit_gives_the_counts_and_no_speaker_on_two_sides(tmp_path: Path) -> None:
+def test_the_complete_corpus_has_the_published_counts_and_disjoint_speakers(tmp_path: Path) -> None:
     train = tuple(f"msa{a}{b}" for a in "abcdefghijklmnopqrstuvwxyz" for b in range(10)) + tuple(
         f"{a}{b}sa{digit}" for a in "fm" for b in "abcdefghijk" for digit in range(10)
     )
@@ -61,13 +61,13 @@ def test_all_of_timit_gives_the_counts_and_no_speaker_on_two_sides(tmp_path: Pat
     assert "3695 of 3696" in timit.completeness(Split(parted.train[1:], parted.validation, parted.test))
 
 
-def test_who_validates_or_tests_does_not_train_even_from_the_wrong_side(tmp_path: Path) -> None:
+def test_validation_and_test_speakers_are_never_trained_on(tmp_path: Path) -> None:
     parted = timit.split(timit.find_utterances(touch_timit(tmp_path, ("fcjf0", "faks0", "mdab0"), ())))
     assert list(map(speakers, parted)) == [{"fcjf0"}, {"faks0"}, {"mdab0"}]
 
 
 @pytest.mark.parametrize("upper", [True, False])
-def test_the_folder_may_be_any_about_the_corpus(tmp_path: Path, upper: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_parent_folder_is_accepted(tmp_path: Path, upper: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "a" / "timit" / "TIMIT"
     write_timit(root, ("fcjf0",), ("faks0",), ("sx37",), upper, 0.02)
     (root / "TRAIN").mkdir(exist_ok=True)
@@ -86,7 +86,7 @@ def test_the_folder_may_be_any_about_the_corpus(tmp_path: Path, upper: bool, mon
 
 @pytest.mark.parametrize("converted", [".flac", ".wav", ".WAV.wav", ".wav.flac"])
 @pytest.mark.parametrize("upper", [True, False])
-def test_what_was_converted_is_taken_once_and_first(tmp_path: Path, converted: str, upper: bool) -> None:
+def test_converted_recordings_take_precedence(tmp_path: Path, converted: str, upper: bool) -> None:
     write_timit(tmp_path, ("fcjf0",), (), ("sx37", "sx127"), upper, 0.02)
     sphere = timit_path(tmp_path, "train", "fcjf0", "sx37", upper=upper)
     other = sphere.with_name(f"SX37{converted}")
@@ -100,7 +100,7 @@ def test_what_was_converted_is_taken_once_and_first(tmp_path: Path, converted: s
 
 
 @pytest.mark.parametrize("path", ["train/dr9/fcjf0/sx1.wav", "train/dr1/fcjf/sx1.wav", "dr1/fcjf0/sx1.wav", "a.wav"])
-def test_a_folder_that_is_no_timit_is_refused(tmp_path: Path, path: str) -> None:
+def test_other_folders_are_refused(tmp_path: Path, path: str) -> None:
     (tmp_path / "x" / path).parent.mkdir(parents=True)
     (tmp_path / "x" / path).touch()
     with pytest.raises(DataError, match=r"x: is not TIMIT: .* name the folder into which TIMIT was unpacked"):
@@ -109,7 +109,7 @@ def test_a_folder_that_is_no_timit_is_refused(tmp_path: Path, path: str) -> None
         timit.find_utterances(tmp_path / "missing")
 
 
-def test_what_is_prepared_is_the_recording_at_8_khz(tmp_path: Path) -> None:
+def test_stores_hold_the_recordings_at_8_khz(tmp_path: Path) -> None:
     path = timit_path(tmp_path, "train", "fcjf0", "sx37")
     path.parent.mkdir(parents=True)
     time_s = np.arange(RATE) / RATE
@@ -123,7 +123,7 @@ def test_what_is_prepared_is_the_recording_at_8_khz(tmp_path: Path) -> None:
     )
 
 
-def test_samples_at_8_khz_stay_what_they_are(tmp_path: Path) -> None:
+def test_samples_at_8_khz_are_not_changed(tmp_path: Path) -> None:
     path = timit_path(tmp_path, "train", "fcjf0", "sx37")
     path.parent.mkdir(parents=True)
     written = np.array([0, 1, -1, 32767, -32768, 16384, *range(100)], np.int16)
@@ -132,7 +132,7 @@ def test_samples_at_8_khz_stay_what_they_are(tmp_path: Path) -> None:
     np.testing.assert_array_equal(store.samples(0), written / np.float32(32768))
 
 
-def test_a_part_of_timit_is_prepared_and_said_to_be_one(tmp_path: Path) -> None:
+def test_an_incomplete_corpus_is_prepared_and_reported(tmp_path: Path) -> None:
     folder = write_timit(tmp_path / "timit", duration_s=0.05)
     words = (folder, "--cache", tmp_path / "cache")
     printed = run_script("timit/prepare", *words)
@@ -147,13 +147,13 @@ def test_a_part_of_timit_is_prepared_and_said_to_be_one(tmp_path: Path) -> None:
     assert len(TRAIN_SPEAKERS) == 4 and len(TEST_SPEAKERS) == 5
 
 
-def test_a_side_without_speakers_is_prepared_empty(tmp_path: Path) -> None:
+def test_sets_without_speakers_are_empty(tmp_path: Path) -> None:
     folder = write_timit(tmp_path / "timit", test=(), duration_s=0.05)
     printed = run_script("timit/prepare", folder, "--cache", tmp_path / "cache")
     assert "\nvalidation: 0 recordings, 0.00 h" in printed and "\ntest: 0 recordings, 0.00 h" in printed
 
 
-def test_what_cannot_be_prepared_is_one_sentence(tmp_path: Path) -> None:
+def test_failed_preparation_is_one_sentence(tmp_path: Path) -> None:
     assert "is not TIMIT" in refusal("timit/prepare", tmp_path, "--cache", tmp_path / "cache")
     folder = write_timit(tmp_path / "timit", ("fcjf0",), ("faks0",), ("sx37",), duration_s=0.05)
     path = timit_path(folder, "train", "fcjf0", "sx37")

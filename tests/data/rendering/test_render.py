@@ -1,4 +1,4 @@
-"""Rendering MIDI files into MusicNet's layout; what needs fluidsynth and a soundfont is skipped without them."""
+"""Rendering of MIDI files into the layout of MusicNet; tests that need fluidsynth are skipped without it."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def velocities(score: pretty_midi.PrettyMIDI) -> list[int]:
     return [note.velocity for instrument in score.instruments for note in instrument.notes]
 
 
-def test_the_table_has_times_programs_and_beats_of_the_score(tmp_path: Path) -> None:
-    """By hand: at 90 beats a minute a beat lasts 2/3 s; the pedal holds the first note for a second."""
+def test_label_tables_have_times_programs_and_beats(tmp_path: Path) -> None:
+    """At 90 beats per minute a beat lasts 2/3 s; the pedal holds the first note for a second."""
     pedalled = part(0, (0.0, 60, 0.5))
     pedalled.control_changes = [pretty_midi.ControlChange(64, 127, 0.25), pretty_midi.ControlChange(64, 0, 1.0)]
     drums = part(0, (0.0, 35, 1.0), drums=True)
@@ -81,7 +81,7 @@ def test_the_table_has_times_programs_and_beats_of_the_score(tmp_path: Path) -> 
     ]
 
 
-def test_every_note_value_is_its_own_nearest() -> None:
+def test_note_values_round_to_themselves() -> None:
     for name, beats in render.NOTE_VALUES.items():
         assert render.note_value(beats) == render.note_value(beats * 1.02) == name
     assert render.note_value(100.0) == "Whole"
@@ -98,7 +98,7 @@ def test_a_performance_keeps_notes_and_times(tmp_path: Path) -> None:
     assert np.abs(times[0] - times[1]).max() <= 0.0005  # the ticks written
 
 
-def test_what_the_labels_do_not_know_is_left_out(tmp_path: Path) -> None:
+def test_events_that_labels_do_not_contain_are_dropped(tmp_path: Path) -> None:
     bent = part(VIOLIN, (0.0, 60, 1.0))
     bent.pitch_bends = [pretty_midi.PitchBend(8000, 0.5)]
     bent.control_changes = [pretty_midi.ControlChange(number, 50, 0.0) for number in (0, 7, 11, 64)]
@@ -109,7 +109,7 @@ def test_what_the_labels_do_not_know_is_left_out(tmp_path: Path) -> None:
     assert controls == {7: 50, 11: 50, 64: 50, 91: 80}
 
 
-def test_flat_velocities_come_alive_and_played_ones_are_kept(tmp_path: Path) -> None:
+def test_constant_velocities_are_varied_and_others_kept(tmp_path: Path) -> None:
     flat = read_score(write_midi(tmp_path / "1.mid", scale(0)))
     alive = velocities(perform_score(flat, RenderConfig(), rng()))
     assert np.std(alive) > 4 and 60 < np.mean(alive) < 100
@@ -135,7 +135,7 @@ def test_gain_and_tuning_stay_within_their_ranges(tmp_path: Path) -> None:
     assert -12.1 < min(gains_db) < -10 and -2 < max(gains_db) <= 0
 
 
-def test_a_piece_is_drawn_by_seed_and_id_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rendering_depends_on_seed_and_id_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     score = read_score(write_midi(tmp_path / "1.mid", scale(0)))
     heard = []
 
@@ -167,8 +167,8 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
 
 
 @needs_fluidsynth
-def test_a_note_sounds_when_its_label_says(tmp_path: Path) -> None:
-    """The stroke of a xylophone against its label, at times that fall differently on fluidsynth's blocks."""
+def test_notes_begin_at_their_labels(tmp_path: Path) -> None:
+    """Onsets of a xylophone, at different positions within the blocks of fluidsynth."""
     onsets_s = [0.0, 0.4003, 0.9117, 1.5]
     write_midi(tmp_path / "in" / "1.mid", part(XYLOPHONE, *((onset_s, 72, onset_s + 0.1) for onset_s in onsets_s)))
     render.render(tmp_path / "in", tmp_path / "out", DRY, progress=False)
@@ -185,7 +185,7 @@ def test_a_note_sounds_when_its_label_says(tmp_path: Path) -> None:
 
 
 @needs_fluidsynth
-def test_the_tuning_drawn_is_heard(tmp_path: Path) -> None:
+def test_the_audio_has_the_random_tuning(tmp_path: Path) -> None:
     score = read_score(write_midi(tmp_path / "1.mid", part(CLARINET, (0.0, 69, 1.5))))
     config = RenderConfig(tuning_cents=60.0)
     heard_hz, bends = [], []
@@ -202,7 +202,7 @@ def test_the_tuning_drawn_is_heard(tmp_path: Path) -> None:
 
 
 @needs_fluidsynth
-def test_rendering_goes_on_and_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_rendering_resumes_and_is_reproducible(tmp_path: Path) -> None:
     for piece in (1727, 2303):
         write_midi(tmp_path / "in" / f"{piece}.mid", part(VIOLIN, (0.1, 70, 0.3)), part(0, (0.1, 50, 0.4)))
     config = RenderConfig(soundfonts=(FONT,))
@@ -225,7 +225,7 @@ def test_rendering_goes_on_and_the_same_seed_gives_the_same_bytes(tmp_path: Path
 
 
 @needs_fluidsynth
-def test_a_bad_file_is_reported_and_the_rest_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_files_are_reported_and_the_others_rendered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = write_midi(tmp_path / "in/midi" / "9001.mid", part(0, (0.0, 60, 0.2)))
     (tmp_path / "in/midi/9000.mid").write_bytes(good.read_bytes()[:60])
     write_midi(tmp_path / "in/midi" / "9002.mid", part(0, (0.0, 40, 0.2), drums=True))
@@ -240,7 +240,7 @@ def test_a_bad_file_is_reported_and_the_rest_is_done(tmp_path: Path, capsys: pyt
 
 
 @needs_fluidsynth
-def test_a_file_that_is_no_soundfont(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_soundfont_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.sf2").write_bytes(b"RIFF nothing")
     score = read_score(write_midi(tmp_path / "1.mid", part(0, (0.0, 60, 0.2))))
     with pytest.raises(DataError, match=r"bad\.sf2"):
@@ -262,24 +262,24 @@ def test_the_command_renders(tmp_path: Path) -> None:
 
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """fluidsynth and its soundfonts, as far as is looked before anything is played."""
+    """Pretend that fluidsynth and its soundfonts are installed."""
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(render, "find_soundfont", lambda name: Path(__file__))
 
 
-def test_without_fluidsynth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_fluidsynth_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(DataError, match="apt install fluidsynth.*brew install"):
         render.render(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_without_the_soundfont(tmp_path: Path) -> None:
+def test_a_missing_soundfont_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere.sf2.*fluid-soundfont-gm timgm6mb-soundfont musescore-general"):
         render.find_soundfont(tmp_path / "nowhere.sf2")
 
 
-def test_midi_files_that_are_missing_or_misnamed(tmp_path: Path, pretended: None) -> None:
+def test_missing_and_misnamed_midi_files_are_errors(tmp_path: Path, pretended: None) -> None:
     with pytest.raises(DataError, match="no MIDI files"):
         render.render(tmp_path / "in", tmp_path / "out")
     write_midi(tmp_path / "in" / "9001.mid", part(0, (0.0, 60, 0.2)))

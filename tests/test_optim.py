@@ -10,7 +10,7 @@ import scipy.linalg
 import torch
 from torch import Tensor, nn
 
-from audiocx.nn import GatedRNN, StateMatrix, UnitaryRNN
+from audiocx.nn import ComplexGatedRNN, ComplexStateMatrix, ComplexUnitaryRNN
 from audiocx.optim import (
     StiefelAdam,
     StiefelAdamW,
@@ -69,7 +69,7 @@ def test_a_small_step_is_the_exponential_to_second_order() -> None:
 
 
 def test_steps_lead_down() -> None:
-    target, matrix = exact(8).float(), StateMatrix(8)
+    target, matrix = exact(8).float(), ComplexStateMatrix(8)
     optimiser = StiefelRMSprop(nn.ModuleList([matrix]), lr=0.05)
     losses = []
     for _ in range(150):
@@ -83,7 +83,7 @@ def test_steps_lead_down() -> None:
 
 def drift(steps: int, size: int) -> float:
     """How far from unitary a matrix was at its worst, on a walk of large steps."""
-    matrix = StateMatrix(size)
+    matrix = ComplexStateMatrix(size)
     before, worst = matrix.weight.detach().clone(), 0.0
     for step in range(steps):
         cayley_step_(matrix.weight, torch.randn(2, size, size), 1e-2)
@@ -103,14 +103,14 @@ def test_it_stays_unitary_over_ten_thousand_steps() -> None:
 
 
 def test_drift_is_that_of_the_worst_matrix_that_is_to_stay_unitary() -> None:
-    network = GatedRNN(2, 4, unitary_gates=True)
+    network = ComplexGatedRNN(2, 4, unitary_gates=True)
     assert unitary_drift(network) < 1e-5
     with torch.no_grad():
         network.cell.state.weight.mul_(1.1)
         network.cell.gate_state[1].weight.mul_(1.3)
         network.cell.input.weight_real.mul_(100)
     assert unitary_drift(network) == pytest.approx(2 * (1.3**2 - 1), rel=1e-5)  # of four singular values
-    assert unitary_drift(GatedRNN(2, 4, unitary=False)) == 0
+    assert unitary_drift(ComplexGatedRNN(2, 4, unitary=False)) == 0
 
 
 def test_the_nearest_unitary_matrix_is_the_polar_factor() -> None:
@@ -136,7 +136,7 @@ def train(network: nn.Module, optimiser: torch.optim.Optimizer, steps: int) -> N
 @pytest.mark.parametrize("kind", [StiefelRMSprop, StiefelAdam, StiefelAdamW])
 def test_everything_else_learns_as_usual(kind: Any) -> None:
     """One step of the optimiser itself, which knows no unitary matrices, gives all the others the same values."""
-    ours, theirs = (GatedRNN(2, 6) for _ in range(2))
+    ours, theirs = (ComplexGatedRNN(2, 6) for _ in range(2))
     theirs.load_state_dict(ours.state_dict())
     usual = getattr(torch.optim, kind.__name__.removeprefix("Stiefel"))
     train(ours, kind(ours, lr=1e-2, weight_decay=0.0), 1)
@@ -148,7 +148,7 @@ def test_everything_else_learns_as_usual(kind: Any) -> None:
 
 
 def test_decay_is_for_matrices_alone() -> None:
-    network = GatedRNN(5, 6)
+    network = ComplexGatedRNN(5, 6)
     nn.init.ones_(network.cell.get_parameter("input.bias"))
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     for parameter in network.parameters():
@@ -162,7 +162,7 @@ def test_decay_is_for_matrices_alone() -> None:
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_gradients_scaled_for_float16_give_the_same_step(fused: bool) -> None:
-    plain, scaled = UnitaryRNN(2, 4), UnitaryRNN(2, 4)
+    plain, scaled = ComplexUnitaryRNN(2, 4), ComplexUnitaryRNN(2, 4)
     scaled.load_state_dict(plain.state_dict())
     train(plain, StiefelAdamW(plain, fused=fused), 1)
     optimiser, scaler = StiefelAdamW(scaled, fused=fused), torch.amp.GradScaler("cpu", init_scale=1024.0)
@@ -173,7 +173,7 @@ def test_gradients_scaled_for_float16_give_the_same_step(fused: bool) -> None:
 
 
 def test_a_free_matrix_is_left_to_the_rest() -> None:
-    network = GatedRNN(2, 6, unitary=False)
+    network = ComplexGatedRNN(2, 6, unitary=False)
     assert unitary_parameters(network) == []
     optimiser = StiefelAdam(network)
     (group,) = optimiser.param_groups
@@ -181,18 +181,18 @@ def test_a_free_matrix_is_left_to_the_rest() -> None:
 
 
 def test_the_matrices_have_a_rate_of_their_own() -> None:
-    network = nn.Sequential(GatedRNN(2, 3), UnitaryRNN(3, 3))
+    network = nn.Sequential(ComplexGatedRNN(2, 3), ComplexUnitaryRNN(3, 3))
     rest, unitary = StiefelAdam(network, lr=1e-3, unitary_lr=1e-4).param_groups
     assert (rest["lr"], unitary["lr"], len(unitary["params"])) == (1e-3, 1e-4, 2)
     assert {*map(id, rest["params"])} | {*map(id, unitary["params"])} == {*map(id, network.parameters())}
 
 
 def test_the_mark_outlives_copies_and_checkpoints() -> None:
-    network = UnitaryRNN(2, 4)
+    network = ComplexUnitaryRNN(2, 4)
     loaded = copy.deepcopy(network)
     loaded.load_state_dict({name: value.clone() for name, value in network.state_dict().items()}, assign=True)
     with torch.device("meta"):
-        meta = UnitaryRNN(2, 4)
+        meta = ComplexUnitaryRNN(2, 4)
     meta.load_state_dict(network.state_dict(), assign=True)
     for other in (loaded, meta, copy.deepcopy(network), pickle.loads(pickle.dumps(network)), network.double()):
         (weight,) = unitary_parameters(other)
@@ -200,7 +200,7 @@ def test_the_mark_outlives_copies_and_checkpoints() -> None:
 
 
 def test_resumed_is_as_uninterrupted() -> None:
-    network = GatedRNN(2, 4)
+    network = ComplexGatedRNN(2, 4)
     other = copy.deepcopy(network)
     train(network, StiefelAdam(network), 6)
     first = StiefelAdam(other)
@@ -212,7 +212,7 @@ def test_resumed_is_as_uninterrupted() -> None:
 
 
 def test_closures_and_gradients_are_as_in_any_optimiser() -> None:
-    matrix = StateMatrix(3)
+    matrix = ComplexStateMatrix(3)
     optimiser = StiefelRMSprop(matrix)
 
     def closure() -> Tensor:

@@ -115,10 +115,10 @@ def test_schemes_by_name(scheme: str, how: Callable[..., None]) -> None:
 def test_unknown_names_are_refused() -> None:
     real, imag = torch.zeros(2, 4, 3)
     for call in (lambda: init_complex_(real, imag, "fourier"), lambda: init_real_(real, "fourier")):  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="scheme is 'unitary' or 'rayleigh', not 'fourier'"):
+        with pytest.raises(ValueError, match="scheme must be 'unitary' or 'rayleigh', not 'fourier'"):
             call()
     for scheme in ("unitary", "rayleigh"):
         for call in (lambda: init_complex_(real, imag, scheme, "lecun"), lambda: init_real_(real, scheme, "lecun")):  # type: ignore[arg-type] # noqa: B023
-            with pytest.raises(ValueError, match="criterion is 'he' or 'glorot', not 'lecun'"):
+            with pytest.raises(ValueError, match="criterion must be 'he' or 'glorot', not 'lecun'"):
                 call()
     assert not real.any() and not imag.any(), "a refused call must leave the weight alone"

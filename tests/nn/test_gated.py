@@ -14,11 +14,11 @@ from torch.func import functional_call
 
 from audiocx.nn import (
     ComplexGate,
-    ComplexGatedRNNCell,
     ComplexGatedRNN,
+    ComplexGatedRNNCell,
     ComplexStateActivation,
-    ComplexUnitaryRNNCell,
     ComplexUnitaryRNN,
+    ComplexUnitaryRNNCell,
 )
 from audiocx.nn.cell import SEGMENT_STEPS
 from audiocx.nn.functional import to_channels, to_complex

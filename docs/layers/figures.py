@@ -95,7 +95,7 @@ def convolution() -> None:
             axes.plot(values.real, color=BLUE, label="Re")
             axes.plot(values.imag, color=ORANGE, label="Im")
             axes.set(title=title, ylim=(-1.3, 1.3))
-    rows[0, 0].legend(loc="upper right", ncols=2, fontsize=8)
+    rows[1, 1].legend(loc="upper right", ncols=2, fontsize=8)
     for axes in rows[1]:
         axes.set_xlabel("t")
     save("convolution.png")

@@ -259,11 +259,8 @@ class ActivationDerivatives:
             lengths, self.weight = lengths.detach().requires_grad_(), weight.detach().requires_grad_()
             self.graph = radius(lengths, self.weight)
             (radial,) = torch.autograd.grad(self.graph.sum(), lengths, retain_graph=True)
-        self.radii, self.phases, self.along = (
-            self.graph.detach(),
-            phases.unflatten(2, (2, -1)),
-            torch.empty_like(radial),
-        )
+        self.radii, self.phases = self.graph.detach(), phases.unflatten(2, (2, -1))
+        self.along = torch.empty_like(radial)  # gradients along the phases, filled step by step
         # The Jacobian of r(|z|) z / |z| has the eigenvalue r'(|z|) along z and r(|z|) / |z| perpendicular to it.
         tangential = torch.where(lengths > 0, self.radii / lengths, 0).detach()
         # All views at once: making them step by step costs as much as some of the products.

@@ -205,32 +205,32 @@ class _Steps(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, to_states: Tensor, to_cell: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad_states: Tensor, grad_cell: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         gates, states, cells, matrix = ctx.saved_tensors
-        times, batch, size, channels = to_states.shape
+        times, batch, size, channels = grad_states.shape
         taps = matrix.shape[0] // channels
         margin = taps // 2
-        to_projection, transposed = torch.empty_like(gates), matrix.T.contiguous()
+        grad_projection, transposed = torch.empty_like(gates), matrix.T.contiguous()
         # Gradients of hidden and cell state, backwards in time.
-        padded, cell = torch.zeros_like(states[0]), to_cell.clone(memory_format=torch.contiguous_format)
+        padded, cell = torch.zeros_like(states[0]), grad_cell.clone(memory_format=torch.contiguous_format)
         for time in reversed(range(times)):
             input_gate, forget_gate, output_gate, candidate = gates[time].chunk(GATES, -1)
-            to_input_gate, to_forget_gate, to_output_gate, to_candidate = to_projection[time].chunk(GATES, -1)
-            activated, hidden = cells[time + 1].tanh(), padded[:, margin : margin + size] + to_states[time]
-            torch.mul(hidden, activated, out=to_output_gate).mul_(output_gate * (1 - output_gate))
+            grad_input_gate, grad_forget_gate, grad_output_gate, grad_candidate = grad_projection[time].chunk(GATES, -1)
+            activated, hidden = cells[time + 1].tanh(), padded[:, margin : margin + size] + grad_states[time]
+            torch.mul(hidden, activated, out=grad_output_gate).mul_(output_gate * (1 - output_gate))
             cell.addcmul_(hidden * output_gate, 1 - activated * activated)
-            torch.mul(cell, candidate, out=to_input_gate).mul_(input_gate * (1 - input_gate))
-            torch.mul(cell, cells[time], out=to_forget_gate).mul_(forget_gate * (1 - forget_gate))
-            torch.mul(cell, input_gate, out=to_candidate).mul_(1 - candidate * candidate)
+            torch.mul(cell, candidate, out=grad_input_gate).mul_(input_gate * (1 - input_gate))
+            torch.mul(cell, cells[time], out=grad_forget_gate).mul_(forget_gate * (1 - forget_gate))
+            torch.mul(cell, input_gate, out=grad_candidate).mul_(1 - candidate * candidate)
             cell.mul_(forget_gate)
-            windows = (to_projection[time].flatten(0, 1) @ transposed).view(batch, size, taps, channels)
+            windows = (grad_projection[time].flatten(0, 1) @ transposed).view(batch, size, taps, channels)
             padded.zero_()
             for tap in range(taps):
                 padded[:, tap : tap + size] += windows[:, :, tap]
-        rows = to_projection.flatten(0, 2)
+        rows = grad_projection.flatten(0, 2)
         # The gradient of the matrix, for all steps at once, one kernel position at a time.
         shifted = (states[:times, :, tap : tap + size].reshape(-1, channels) for tap in range(taps))
-        return to_projection, torch.cat([part.T @ rows for part in shifted]), padded[:, margin : margin + size], cell
+        return grad_projection, torch.cat([part.T @ rows for part in shifted]), padded[:, margin : margin + size], cell
 
 
 def _windows(state: Tensor, size: int) -> Tensor:

@@ -293,25 +293,25 @@ class _Steps(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, to_states: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:
         gate_weight, weight, gate_matrix, matrix, pre, phases, lengths, states = ctx.saved_tensors
         gate, radius = ctx.functions
-        to_pre, to_projection, states = torch.empty_like(pre), torch.empty_like(phases), states[:-1]
-        to_gate_matrix, to_matrix, to_weight = (torch.zeros_like(part) for part in (gate_matrix, matrix, weight))
-        to_gate_weight = None if gate_weight is None else torch.zeros_like(gate_weight)
-        hidden, backs = torch.zeros_like(states[0]), (gate_matrix.T.contiguous(), matrix.T.contiguous())
-        sequences = (to_states, to_pre, to_projection, pre, phases, lengths, states)
-        for ahead, to_z, out, z, phase, length, state in reversed([*segments(*sequences)]):
+        grad_pre, grad_projection, states = torch.empty_like(pre), torch.empty_like(phases), states[:-1]
+        grad_gate_matrix, grad_matrix, grad_weight = (torch.zeros_like(part) for part in (gate_matrix, matrix, weight))
+        grad_gate_weight = None if gate_weight is None else torch.zeros_like(gate_weight)
+        hidden, transposed = torch.zeros_like(states[0]), (gate_matrix.T.contiguous(), matrix.T.contiguous())
+        sequences = (grad_states, grad_pre, grad_projection, pre, phases, lengths, states)
+        for grad_state, grad_z, out, z, phase, length, state in reversed([*segments(*sequences)]):
             derivatives = ActivationDerivatives(radius, weight, length, phase)
             gates = _GateDerivatives(gate, gate_weight, z)
             reset_state = (gates.reset * state.unflatten(2, (2, -1))).flatten(2)
-            hidden = _backward_segment(hidden, (ahead, to_z, out, state), derivatives, gates, backs)
-            to_gate_matrix.addmm_(state.flatten(0, 1).T, to_z.flatten(0, 1))
-            to_matrix.addmm_(reset_state.flatten(0, 1).T, out.flatten(0, 1))
-            to_weight += derivatives.weight_gradient()
-            if to_gate_weight is not None:
-                to_gate_weight += gates.weight_gradient()
-        return None, to_gate_weight, to_weight, to_pre, to_projection, to_gate_matrix, to_matrix, hidden
+            hidden = _backward_segment(hidden, (grad_state, grad_z, out, state), derivatives, gates, transposed)
+            grad_gate_matrix.addmm_(state.flatten(0, 1).T, grad_z.flatten(0, 1))
+            grad_matrix.addmm_(reset_state.flatten(0, 1).T, out.flatten(0, 1))
+            grad_weight += derivatives.weight_gradient()
+            if grad_gate_weight is not None:
+                grad_gate_weight += gates.weight_gradient()
+        return None, grad_gate_weight, grad_weight, grad_pre, grad_projection, grad_gate_matrix, grad_matrix, hidden
 
 
 def _backward_segment(
@@ -319,26 +319,31 @@ def _backward_segment(
     steps: tuple[Tensor, ...],
     derivatives: ActivationDerivatives,
     gates: _GateDerivatives,
-    backs: tuple[Tensor, Tensor],
+    transposed: tuple[Tensor, Tensor],
 ) -> Tensor:
     """Backpropagate the state's gradient [B, 2H] through a segment of steps, [S, B, *] each, and return it."""
-    to_states, to_pre, to_projection, states = steps
+    grad_states, grad_pre, grad_projection, states = steps
     batch, states = states.shape[1], states.unflatten(2, (2, -1))
     change = derivatives.radii.unsqueeze(2) * derivatives.phases - states  # candidate minus state
-    to_gates = gates.gradient.unflatten(2, (2, -1)).unbind(2)
-    of_gates = (gates.reset, gates.update, gates.derivative, gates.gradient, *to_gates)
-    views = zip(to_states, to_pre, to_projection, states, change, *of_gates, strict=True)
+    grad_gates = gates.gradient.unflatten(2, (2, -1)).unbind(2)
+    of_gates = (gates.reset, gates.update, gates.derivative, gates.gradient, *grad_gates)
+    views = zip(grad_states, grad_pre, grad_projection, states, change, *of_gates, strict=True)
     for time, view in reversed([*enumerate(views)]):
-        to_state, to_z, out, state, step, reset, update, derivative, to_both, to_reset, to_update = view
-        gradient = (hidden + to_state).view(batch, 2, -1)
-        inner_product(gradient, step, to_update)
-        to_candidate = gradient * update
-        derivatives.backward(time, to_candidate, out.view(batch, 2, -1))
-        to_reset_state = (out @ backs[1]).view(batch, 2, -1)
-        inner_product(to_reset_state, state, to_reset)
+        grad_state, grad_z, out, state, step, reset, update, derivative, grad_both, grad_reset, grad_update = view
+        gradient = (hidden + grad_state).view(batch, 2, -1)
+        inner_product(gradient, step, grad_update)
+        grad_candidate = gradient * update
+        derivatives.backward(time, grad_candidate, out.view(batch, 2, -1))
+        grad_reset_state = (out @ transposed[1]).view(batch, 2, -1)
+        inner_product(grad_reset_state, state, grad_reset)
         # Real and imaginary part of a pre-activation both receive the gradient of its gate.
-        torch.mul(derivative, to_both.view(batch, 1, -1), out=to_z.view_as(derivative))
-        hidden = gradient.sub_(to_candidate).addcmul_(reset, to_reset_state).view(batch, -1).addmm_(to_z, backs[0])
+        torch.mul(derivative, grad_both.view(batch, 1, -1), out=grad_z.view_as(derivative))
+        hidden = (
+            gradient.sub_(grad_candidate)
+            .addcmul_(reset, grad_reset_state)
+            .view(batch, -1)
+            .addmm_(grad_z, transposed[0])
+        )
     return hidden
 
 

@@ -121,21 +121,18 @@ class _Steps(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, to_states: Tensor) -> tuple[None, Tensor, Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad_states: Tensor) -> tuple[None, Tensor, Tensor, Tensor, Tensor]:
         weight, matrix, phases, lengths, states = ctx.saved_tensors
-        to_projection, to_matrix, to_weight = (
-            torch.empty_like(phases),
-            torch.zeros_like(matrix),
-            torch.zeros_like(weight),
-        )
+        grad_projection = torch.empty_like(phases)
+        grad_matrix, grad_weight = torch.zeros_like(matrix), torch.zeros_like(weight)
         hidden, back = torch.zeros_like(states[0]), matrix.T.contiguous()
-        sequences = (to_states, to_projection, phases, lengths, states[:-1])
-        for ahead, out, phase, length, state in reversed([*segments(*sequences)]):
+        sequences = (grad_states, grad_projection, phases, lengths, states[:-1])
+        for upstream, out, phase, length, state in reversed([*segments(*sequences)]):
             derivatives = ActivationDerivatives(ctx.radius, weight, length, phase)
-            for time, (to_state, to_now) in reversed([*enumerate(zip(ahead, out, strict=True))]):
-                gradient = hidden + to_state
-                derivatives.backward(time, gradient.unflatten(1, (2, -1)), to_now.unflatten(1, (2, -1)))
-                hidden = to_now @ back
-            to_matrix.addmm_(state.flatten(0, 1).T, out.flatten(0, 1))
-            to_weight += derivatives.weight_gradient()
-        return None, to_weight, to_projection, to_matrix, hidden
+            for time, (grad_state, grad_now) in reversed([*enumerate(zip(upstream, out, strict=True))]):
+                gradient = hidden + grad_state
+                derivatives.backward(time, gradient.unflatten(1, (2, -1)), grad_now.unflatten(1, (2, -1)))
+                hidden = grad_now @ back
+            grad_matrix.addmm_(state.flatten(0, 1).T, out.flatten(0, 1))
+            grad_weight += derivatives.weight_gradient()
+        return None, grad_weight, grad_projection, grad_matrix, hidden

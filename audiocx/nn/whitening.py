@@ -65,20 +65,24 @@ def inverse_sqrt_2x2_backward(cov: Symmetric, eps: float, gradient: Symmetric) -
         Gradients with respect to rr, ii and ri.
     """
     rr, ii, ri = cov
-    to_rr, to_ii, to_ri = gradient
+    grad_rr, grad_ii, grad_ri = gradient
     a, c = rr + eps, ii + eps
     det, least = a * c - ri * ri, eps * (a + c - eps)
     s = torch.maximum(det, least).sqrt()
     t = (a + c + 2 * s).sqrt()
     scale = 1 / (s * t)
-    to_scale = to_rr * (c + s) + to_ii * (a + s) - to_ri * ri
-    to_trace = -to_scale * scale / (2 * t * t)  # through t, where the trace is a + c
-    to_det = ((to_rr + to_ii) * scale - to_scale * scale / s + 2 * to_trace) / (2 * s)
+    grad_scale = grad_rr * (c + s) + grad_ii * (a + s) - grad_ri * ri
+    grad_trace = -grad_scale * scale / (2 * t * t)  # through t, where the trace is a + c
+    grad_det = ((grad_rr + grad_ii) * scale - grad_scale * scale / s + 2 * grad_trace) / (2 * s)
     clamped = det < least
-    through_a = to_det * torch.where(clamped, eps, c)
-    through_c = to_det * torch.where(clamped, eps, a)
-    through_ri = torch.where(clamped, 0.0, -2 * ri * to_det)
-    return to_ii * scale + to_trace + through_a, to_rr * scale + to_trace + through_c, through_ri - to_ri * scale
+    through_a = grad_det * torch.where(clamped, eps, c)
+    through_c = grad_det * torch.where(clamped, eps, a)
+    through_ri = torch.where(clamped, 0.0, -2 * ri * grad_det)
+    return (
+        grad_ii * scale + grad_trace + through_a,
+        grad_rr * scale + grad_trace + through_c,
+        through_ri - grad_ri * scale,
+    )
 
 
 def affine_map(cov: Tensor, gamma: Tensor, eps: float, naive: bool) -> Matrix:
@@ -113,15 +117,15 @@ def _affine_map_backward(
     g_rr, g_ii, g_ri = gamma.unbind()
     w_rr, w_ii, w_ri = _root(cov, eps, naive)
     rr, ri, ir, ii = gradient
-    to_gamma = torch.stack(
+    grad_gamma = torch.stack(
         [rr * w_rr + ri * w_ri, ir * w_ri + ii * w_ii, rr * w_ri + ri * w_ii + ir * w_rr + ii * w_ri]
     )
-    to_root = (g_rr * rr + g_ri * ir, g_ri * ri + g_ii * ii, g_rr * ri + g_ri * ii + g_ri * rr + g_ii * ir)
+    grad_root = (g_rr * rr + g_ri * ir, g_ri * ri + g_ii * ii, g_rr * ri + g_ri * ii + g_ri * rr + g_ii * ir)
     if naive:
-        to_power = -0.5 * w_rr**3 * (to_root[0] + to_root[1])
-        return torch.stack([to_power, to_power, torch.zeros_like(to_power)]), to_gamma
+        grad_power = -0.5 * w_rr**3 * (grad_root[0] + grad_root[1])
+        return torch.stack([grad_power, grad_power, torch.zeros_like(grad_power)]), grad_gamma
     covariances = (cov[0], cov[1], cov[2])
-    return torch.stack(inverse_sqrt_2x2_backward(covariances, eps, to_root)), to_gamma
+    return torch.stack(inverse_sqrt_2x2_backward(covariances, eps, grad_root)), grad_gamma
 
 
 def transform(x: Tensor, matrix: Matrix, shift: Tensor) -> Tensor:
@@ -226,24 +230,26 @@ class _Normalization(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         centred, gamma, cov = ctx.saved_tensors
-        grad, grad_mean, grad_cov, grad_centred = gradients
-        if grad is None:
-            grad = torch.zeros_like(centred)
+        upstream, upstream_mean, upstream_cov, upstream_centred = gradients
+        if upstream is None:
+            upstream = torch.zeros_like(centred)
         axes, count = [0, *range(2, centred.ndim)], centred.numel() // centred.shape[1]
-        (real, imag), (to_real, to_imag) = split(centred), split(grad)
-        to_beta = grad.sum(axes)
-        rr, ii = split((grad * centred).sum(axes), 0)
-        to_matrix = (rr, (to_real * imag).sum(axes), (to_imag * real).sum(axes), ii)
-        to_cov, to_gamma = _affine_map_backward(cov, gamma, ctx.eps, ctx.naive, to_matrix)
-        if grad_cov is not None:
-            to_cov = to_cov + grad_cov
+        (real, imag), (grad_real, grad_imag) = split(centred), split(upstream)
+        grad_beta = upstream.sum(axes)
+        rr, ii = split((upstream * centred).sum(axes), 0)
+        grad_matrix = (rr, (grad_real * imag).sum(axes), (grad_imag * real).sum(axes), ii)
+        grad_cov, grad_gamma = _affine_map_backward(cov, gamma, ctx.eps, ctx.naive, grad_matrix)
+        if upstream_cov is not None:
+            grad_cov = grad_cov + upstream_cov
         m_rr, m_ri, m_ir, m_ii = affine_map(cov, gamma, ctx.eps, ctx.naive)
         back = (m_rr, m_ir, m_ri, m_ii)
         # Through the centred values, and through their covariance.
-        to_mean = -transform_vector(back, to_beta) if grad_mean is None else grad_mean - transform_vector(back, to_beta)
-        c_rr, c_ii, c_ri = to_cov.unbind()
-        to_x = transform(grad, back, to_mean / count)
-        to_x = _add_product(to_x, centred, (2 * c_rr / count, c_ri / count, c_ri / count, 2 * c_ii / count))
-        if grad_centred is not None:
-            to_x = to_x + grad_centred - _broadcast(grad_centred.mean(axes), centred.ndim)
-        return to_x, to_gamma, to_beta, None, None
+        grad_mean = -transform_vector(back, grad_beta)
+        if upstream_mean is not None:
+            grad_mean = upstream_mean + grad_mean
+        c_rr, c_ii, c_ri = grad_cov.unbind()
+        grad_x = transform(upstream, back, grad_mean / count)
+        grad_x = _add_product(grad_x, centred, (2 * c_rr / count, c_ri / count, c_ri / count, 2 * c_ii / count))
+        if upstream_centred is not None:
+            grad_x = grad_x + upstream_centred - _broadcast(upstream_centred.mean(axes), centred.ndim)
+        return grad_x, grad_gamma, grad_beta, None, None

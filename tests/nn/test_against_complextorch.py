@@ -45,8 +45,8 @@ def assert_same_outputs_and_input_gradients(ours: Any, theirs: Any, z: Tensor) -
     z = z.requires_grad_()
     y, expected = ours(z), theirs(z)
     assert_close(y, expected)
-    towards = torch.randn_like(expected)
-    assert_close(torch.autograd.grad(y, z, towards), torch.autograd.grad(expected, z, towards))
+    direction = torch.randn_like(expected)
+    assert_close(torch.autograd.grad(y, z, direction), torch.autograd.grad(expected, z, direction))
 
 
 def share_weights(ours: Any, theirs: Any) -> None:

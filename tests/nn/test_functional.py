@@ -49,8 +49,8 @@ def assert_same_map(ours: Callable[..., Tensor], native: Callable[..., Tensor], 
     """Two functions of complex tensors have the same values and the same gradients."""
     result, expected = ours(*leaves), native(*leaves)
     assert_close(result, expected)
-    towards = torch.randn_like(expected)
-    assert_close(torch.autograd.grad(result, leaves, towards), torch.autograd.grad(expected, leaves, towards))
+    direction = torch.randn_like(expected)
+    assert_close(torch.autograd.grad(result, leaves, direction), torch.autograd.grad(expected, leaves, direction))
 
 
 # Conversions
@@ -68,9 +68,9 @@ def test_to_channels_and_back(dim: int) -> None:
 
 def test_gradients_pass_through_the_conversions() -> None:
     z = leaf(2, 3)
-    towards = noise(2, 3)
-    (grad,) = torch.autograd.grad(to_complex(to_channels(z)), z, towards)
-    assert torch.equal(grad, towards)
+    direction = noise(2, 3)
+    (grad,) = torch.autograd.grad(to_complex(to_channels(z)), z, direction)
+    assert torch.equal(grad, direction)
 
 
 @pytest.mark.parametrize("function", [split, to_complex, zrelu, magnitude])
@@ -222,8 +222,10 @@ def test_modrelu_shifts_magnitudes_and_keeps_phases(dim: int) -> None:
 
 def test_modrelu_commutes_with_rotation() -> None:
     z, bias = noise(3, 4), torch.randn(4, dtype=torch.float64)
-    turn = torch.polar(torch.tensor(1.0, dtype=torch.float64), torch.tensor(0.7, dtype=torch.float64))
-    assert_close(on_complex(lambda x: modrelu(x, bias), turn * z), turn * on_complex(lambda x: modrelu(x, bias), z))
+    rotation = torch.polar(torch.tensor(1.0, dtype=torch.float64), torch.tensor(0.7, dtype=torch.float64))
+    assert_close(
+        on_complex(lambda x: modrelu(x, bias), rotation * z), rotation * on_complex(lambda x: modrelu(x, bias), z)
+    )
 
 
 def test_modrelu_at_zero_is_zero_with_finite_gradients() -> None:

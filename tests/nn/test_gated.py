@@ -34,12 +34,14 @@ Array = NDArray[np.complex128]
 def layer(gate: str | None, activation: str, inputs: int = 2, hidden: int = 3) -> ComplexGatedRNN | ComplexUnitaryRNN:
     """A layer of double precision with nothing at its default; without gate the unitary one."""
     torch.manual_seed(1)
-    made = ComplexGatedRNN(inputs, hidden, gate, activation) if gate else ComplexUnitaryRNN(inputs, hidden, activation)  # type: ignore[arg-type]
-    for parameter in made.double().parameters():
+    network = (
+        ComplexGatedRNN(inputs, hidden, gate, activation) if gate else ComplexUnitaryRNN(inputs, hidden, activation)
+    )  # type: ignore[arg-type]
+    for parameter in network.double().parameters():
         nn.init.normal_(parameter, std=0.7)
     if activation == "hirose":
-        nn.init.uniform_(made.cell.activation.weight, 0.7, 1.4)  # type: ignore[arg-type]
-    return made
+        nn.init.uniform_(network.cell.activation.weight, 0.7, 1.4)  # type: ignore[arg-type]
+    return network
 
 
 def random(*shape: int) -> Tensor:
@@ -70,9 +72,9 @@ def gate_value(z: Array, name: str, learnable: NDArray[np.float64]) -> NDArray[n
     return np.tanh(np.abs(z) / m**2) * sigma(a * np.angle(z) + b)
 
 
-def by_hand(made: ComplexGatedRNN | ComplexUnitaryRNN, x: Array, h: Array) -> Array:
+def by_hand(network: ComplexGatedRNN | ComplexUnitaryRNN, x: Array, h: Array) -> Array:
     """Step by step and sequence by sequence, as in the papers."""
-    cell, size = made.cell, made.cell.hidden_features
+    cell, size = network.cell, network.cell.hidden_features
     assert isinstance(cell, ComplexGatedRNNCell | ComplexUnitaryRNNCell)
     v, w = complex_of(cell.input.weight_real, cell.input.weight_imag), complex_of(*cell.state.weight)
     f_a = (cell.activation.name, cell.activation.weight.detach().numpy())
@@ -99,23 +101,23 @@ def by_hand(made: ComplexGatedRNN | ComplexUnitaryRNN, x: Array, h: Array) -> Ar
 
 @every_layer
 def test_the_equations(gate: str | None, activation: str) -> None:
-    made, x, h = layer(gate, activation), random(2, 5, 2), random(2, 3)
-    y, last = made(x, h)
-    np.testing.assert_allclose(y.detach().numpy(), by_hand(made, x.numpy(), h.numpy()), rtol=1e-12, atol=1e-12)
+    network, x, h = layer(gate, activation), random(2, 5, 2), random(2, 3)
+    y, last = network(x, h)
+    np.testing.assert_allclose(y.detach().numpy(), by_hand(network, x.numpy(), h.numpy()), rtol=1e-12, atol=1e-12)
     assert torch.equal(last, y[:, -1])
-    np.testing.assert_allclose(made(x)[0].detach().numpy(), by_hand(made, x.numpy(), 0 * h.numpy()), atol=1e-12)
+    np.testing.assert_allclose(network(x)[0].detach().numpy(), by_hand(network, x.numpy(), 0 * h.numpy()), atol=1e-12)
 
 
 @every_layer
 def test_gradients(gate: str | None, activation: str) -> None:
     """Gradients of inputs, initial state and every parameter match finite differences."""
-    made = layer(gate, activation, 1, 2)
-    names = [name for name, _ in made.named_parameters()]
+    network = layer(gate, activation, 1, 2)
+    names = [name for name, _ in network.named_parameters()]
 
     def run(x: Tensor, h: Tensor, *values: Tensor) -> Tensor:
-        return functional_call(made, dict(zip(names, values, strict=True)), (x, h))[0]
+        return functional_call(network, dict(zip(names, values, strict=True)), (x, h))[0]
 
-    inputs = (random(2, 3, 1).requires_grad_(), random(2, 2).requires_grad_(), *made.parameters())
+    inputs = (random(2, 3, 1).requires_grad_(), random(2, 2).requires_grad_(), *network.parameters())
     assert torch.autograd.gradcheck(run, inputs, fast_mode=True)
 
 
@@ -123,25 +125,25 @@ def test_gradients(gate: str | None, activation: str) -> None:
 def test_layer_equals_repeated_steps_of_its_cell(gate: str | None, activation: str) -> None:
     # More steps than a segment of the backward pass, and no multiple of it.
     times = SEGMENT_STEPS + 3
-    made, x, state = layer(gate, activation), random(2, times, 2), random(2, 3)
-    wanted, steps = list(made.parameters()), []
-    whole = made(x, state)[0]
+    network, x, state = layer(gate, activation), random(2, times, 2), random(2, 3)
+    leaves, steps = list(network.parameters()), []
+    whole = network(x, state)[0]
     for frame in x.unbind(1):
-        state = made.cell(frame, state)
+        state = network.cell(frame, state)
         steps.append(state)
     torch.testing.assert_close(torch.stack(steps, 1), whole)
-    weigh = random(2, times, 3)
-    gradients = [torch.autograd.grad((y * weigh).real.sum(), wanted) for y in (whole, torch.stack(steps, 1))]
+    weights = random(2, times, 3)
+    gradients = [torch.autograd.grad((y * weights).real.sum(), leaves) for y in (whole, torch.stack(steps, 1))]
     torch.testing.assert_close(*gradients)
 
 
 @every_layer
 def test_a_sequence_in_segments_equals_the_whole(gate: str | None, activation: str) -> None:
-    made, x = layer(gate, activation), random(1, 9, 2)
-    whole, last = made(x)
+    network, x = layer(gate, activation), random(1, 9, 2)
+    whole, last = network(x)
     state, pieces = None, []
     for segment in x.split([1, 5, 3], 1):
-        piece, state = made(segment, state)
+        piece, state = network(segment, state)
         pieces.append(piece)
     torch.testing.assert_close(torch.cat(pieces, 1), whole)
     torch.testing.assert_close(state, last)
@@ -149,57 +151,57 @@ def test_a_sequence_in_segments_equals_the_whole(gate: str | None, activation: s
 
 @pytest.mark.parametrize("gate", ["mod-sigmoid", None])
 def test_real_channels_in_and_out(gate: str | None) -> None:
-    made, x, h = layer(gate, "modrelu"), random(2, 4, 2), random(2, 3)
-    expected, last = made(x, h)
-    y, y_last = made(to_channels(x, -1), to_channels(h, -1))
+    network, x, h = layer(gate, "modrelu"), random(2, 4, 2), random(2, 3)
+    expected, last = network(x, h)
+    y, y_last = network(to_channels(x, -1), to_channels(h, -1))
     assert not y.is_complex()
     torch.testing.assert_close(to_complex(y, -1), expected)
     torch.testing.assert_close(to_complex(y_last, -1), last)
-    step = made.cell(to_channels(x[:, 0], -1), h)
+    step = network.cell(to_channels(x[:, 0], -1), h)
     torch.testing.assert_close(to_complex(step, -1), expected[:, 0])
 
 
 @every_layer
 def test_gradients_are_finite_at_zero(gate: str | None, activation: str) -> None:
     """The phase is undefined at 0."""
-    made = layer(gate, activation)
-    for name, parameter in made.named_parameters():
+    network = layer(gate, activation)
+    for name, parameter in network.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
     x = torch.zeros(1, 3, 2, dtype=torch.complex128, requires_grad=True)
-    for y in (made(x)[0], made.cell(x[:, 0])):
-        gradients = torch.autograd.grad(y.real.sum(), [x, *made.parameters()], allow_unused=True)
+    for y in (network(x)[0], network.cell(x[:, 0])):
+        gradients = torch.autograd.grad(y.real.sum(), [x, *network.parameters()], allow_unused=True)
         assert y.eq(0).all() and all(part is None or part.isfinite().all() for part in gradients)
 
 
 def test_a_hand_worked_step() -> None:
     """One unit with W = i rotates its state by 90 degrees with open gates and keeps it with closed ones."""
-    made = ComplexGatedRNNCell(1, 1)
-    for name, parameter in made.named_parameters():
+    network = ComplexGatedRNNCell(1, 1)
+    for name, parameter in network.named_parameters():
         nn.init.zeros_(parameter)
         if name == "state.weight":
             parameter.data[1] = 1.0
     state, x = torch.tensor([[3 + 4j]]), torch.zeros(1, 1, dtype=torch.complex64)
     for bias, expected in ((40.0, -4 + 3j), (-40.0, 3 + 4j)):
-        nn.init.constant_(made.gate_input.bias, bias)
-        torch.testing.assert_close(made(x, state), torch.tensor([[expected]]))
+        nn.init.constant_(network.gate_input.bias, bias)
+        torch.testing.assert_close(network(x, state), torch.tensor([[expected]]))
 
 
 def test_about_forty_thousand_weights() -> None:
     """The sizes that the literature compares at."""
-    for made, expected in (
+    for network, expected in (
         (ComplexGatedRNN(2, 80), 39_922),
         (ComplexUnitaryRNN(2, 140), 39_900),
         (nn.GRU(4, 112), 39_648),
     ):
-        assert sum(parameter.numel() for parameter in made.parameters()) == expected
+        assert sum(parameter.numel() for parameter in network.parameters()) == expected
 
 
 def test_initial_parameters() -> None:
     torch.manual_seed(0)
     cell, free = ComplexGatedRNNCell(4, 64), ComplexGatedRNNCell(4, 64, unitary=False)
-    for made in (cell, ComplexUnitaryRNNCell(4, 64)):
-        w = torch.complex(*made.state.weight.detach().double())
+    for network in (cell, ComplexUnitaryRNNCell(4, 64)):
+        w = torch.complex(*network.state.weight.detach().double())
         assert float(torch.linalg.matrix_norm(w.mH @ w - torch.eye(64))) < 1e-5
     w = torch.complex(*free.state.weight.detach().double())
     assert float(torch.linalg.matrix_norm(w.mH @ w - torch.eye(64))) > 1
@@ -230,23 +232,23 @@ def test_unknown_names_are_refused() -> None:
         ComplexGatedRNN(1, 2, "product")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not 'relu'"):
         ComplexUnitaryRNN(1, 2, "relu")  # type: ignore[arg-type]
-    for made in (ComplexGate("prod"), ComplexStateActivation("hirose", 2)):
-        assert made.name in repr(made)
+    for network in (ComplexGate("prod"), ComplexStateActivation("hirose", 2)):
+        assert network.name in repr(network)
 
 
 def test_autocast_keeps_the_dtype_of_the_parameters() -> None:
-    for made in (ComplexGatedRNN(1, 2), ComplexUnitaryRNN(1, 2)):
+    for network in (ComplexGatedRNN(1, 2), ComplexUnitaryRNN(1, 2)):
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert made(torch.zeros(1, 3, 2, dtype=torch.bfloat16))[0].dtype == torch.float32
+            assert network(torch.zeros(1, 3, 2, dtype=torch.bfloat16))[0].dtype == torch.float32
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler
 @pytest.mark.parametrize(("gate", "activation"), [*itertools.product(GATES, ["modrelu"]), (None, "hirose")])
 def test_compiles_to_one_graph(gate: str | None, activation: str) -> None:
-    made = layer(gate, activation)
-    for module, x in ((made.cell, random(2, 2)), (made, random(2, 3, 2))):
+    network = layer(gate, activation)
+    for module, x in ((network.cell, random(2, 2)), (network, random(2, 3, 2))):
         channels = to_channels(x, -1)
-        # The graph is what could break; what is made of it is the compiler's.
+        # The graph is what could break; what is network of it is the compiler's.
         compiled = torch.compile(copy.deepcopy(module), fullgraph=True, backend="aot_eager")
         torch.testing.assert_close(compiled(channels), module(channels))

@@ -169,10 +169,10 @@ def test_convolution_commutes_with_shifts() -> None:
 
 def test_linear_and_convolution_are_complex_linear() -> None:
     # A phase passes through them, as it would not through a general real map of the channels.
-    turn = complex(math.cos(0.9), math.sin(0.9))
+    rotation = complex(math.cos(0.9), math.sin(0.9))
     for layer, shape in [(ComplexLinear(4, 3, bias=False), ROWS), (ComplexConv1d(4, 3, 3, bias=False), ONE_AXIS)]:
         z = torch.randn(shape, dtype=torch.complex64)
-        assert_close(layer(turn * z), turn * layer(z))
+        assert_close(layer(rotation * z), rotation * layer(z))
 
 
 @pytest.mark.parametrize("groups", [0, -1, 3])
@@ -295,11 +295,11 @@ def test_a_block_compiles_to_one_graph(backend: str) -> None:
     layers = block()
     reference = copy.deepcopy(layers)
     compiled = torch.compile(reference, fullgraph=True, backend=backend)
-    x, towards = torch.randn(8, 4, 10), torch.randn(8, 6)
+    x, direction = torch.randn(8, 4, 10), torch.randn(8, 6)
     for _ in range(2):
         outputs = [module(x) for module in (layers, compiled)]
         for y in outputs:
-            y.backward(towards)
+            y.backward(direction)
         assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-4)
     assert_close(dict(reference.named_buffers()), dict(layers.named_buffers()), rtol=1e-4, atol=1e-4)
     for ours, theirs in zip(layers.parameters(), reference.parameters(), strict=True):

@@ -124,8 +124,8 @@ def test_whitening_undoes_any_widely_linear_map_up_to_a_rotation() -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_normalisation_commutes_with_rotation_and_conjugation(variant: str) -> None:
     norm, z = ComplexBatchNorm(3, variant=variant).double(), to_complex(features())  # type: ignore[arg-type]
-    turn = complex(math.cos(0.8), math.sin(0.8))
-    assert_close(norm(turn * z), turn * norm(z))
+    rotation = complex(math.cos(0.8), math.sin(0.8))
+    assert_close(norm(rotation * z), rotation * norm(z))
     assert_close(norm(z.conj()), norm(z).conj())
 
 
@@ -220,10 +220,10 @@ def test_statistics_are_over_batch_and_trailing_axes(variant: str) -> None:
 # Hard cases
 
 
-def values_and_gradient(x: Tensor, towards: Tensor, variant: str = "whitening") -> tuple[Tensor, Tensor]:
+def values_and_gradient(x: Tensor, direction: Tensor, variant: str = "whitening") -> tuple[Tensor, Tensor]:
     x = x.detach().requires_grad_()
     y = ComplexBatchNorm(x.shape[1] // 2, variant=variant).to(x.dtype)(x)  # type: ignore[arg-type]
-    (grad,) = torch.autograd.grad(y, x, towards.to(x.dtype))
+    (grad,) = torch.autograd.grad(y, x, direction.to(x.dtype))
     return y.detach(), grad
 
 
@@ -231,9 +231,9 @@ def values_and_gradient(x: Tensor, towards: Tensor, variant: str = "whitening") 
 @pytest.mark.parametrize("scale", [1.0, 1e3, 1e5])
 def test_equal_parts_stay_finite_and_near_the_float64_answer(scale: float, sign: int) -> None:
     part = scale * torch.randn(64, 2, 9)
-    x, towards = torch.cat([part, sign * part], 1), torch.randn(64, 4, 9)
-    y, grad = values_and_gradient(x, towards)
-    exact_y, exact_grad = values_and_gradient(x.double(), towards)
+    x, direction = torch.cat([part, sign * part], 1), torch.randn(64, 4, 9)
+    y, grad = values_and_gradient(x, direction)
+    exact_y, exact_grad = values_and_gradient(x.double(), direction)
     assert y.isfinite().all() and grad.isfinite().all()
     # Two products of about scale / sqrt(4 eps) cancel to about 1; each is rounded to 24 bits.
     rounding = 8 * scale / math.sqrt(4 * EPS) * 2**-24
@@ -330,11 +330,11 @@ def test_gradients_match_autograd_of_the_equations(naive: bool) -> None:
         assert_close(one, other)
     for outputs in ([0], [1], [2], [0, 1, 2]):
         sums = [sum((parts[k] * weights[k]).sum() for k in outputs) for parts in (ours, theirs)]
-        found, expected = (
+        actual, expected = (
             torch.autograd.grad(one, leaves, retain_graph=True, allow_unused=True, materialize_grads=True)
             for one in sums
         )
-        for one, other in zip(found, expected, strict=True):
+        for one, other in zip(actual, expected, strict=True):
             assert_close(one, other, rtol=1e-6, atol=1e-9)
 
 
@@ -360,8 +360,8 @@ def test_gradients_where_the_determinant_is_clamped() -> None:
     eps = 1e-18  # so small that rounding takes all of it
     outputs = inverse_sqrt_2x2(*leaves, eps)
     expected = torch.autograd.grad(sum((one * w).sum() for one, w in zip(outputs, weights, strict=True)), leaves)
-    found = inverse_sqrt_2x2_backward((cov, cov, cov), eps, tuple(weights))  # type: ignore[arg-type]
-    for one, other in zip(found, expected, strict=True):
+    actual = inverse_sqrt_2x2_backward((cov, cov, cov), eps, tuple(weights))  # type: ignore[arg-type]
+    for one, other in zip(actual, expected, strict=True):
         assert_close(one, other)
 
 
@@ -373,10 +373,10 @@ def test_grad_and_vmap_of_torch_func() -> None:
     def loss(*parts: Tensor) -> Tensor:
         return normalize(*parts, EPS, False)[0].pow(3).sum()
 
-    found = torch.func.grad(loss, argnums=(0, 1, 2))(*leaves)
+    actual = torch.func.grad(loss, argnums=(0, 1, 2))(*leaves)
     for part in leaves:
         part.requires_grad_()
-    for one, other in zip(found, torch.autograd.grad(loss(*leaves), leaves), strict=True):
+    for one, other in zip(actual, torch.autograd.grad(loss(*leaves), leaves), strict=True):
         assert_close(one, other)
     batched = torch.func.vmap(lambda x: normalize(x, *leaves[1:], EPS, False)[0])(leaves[0].unflatten(0, (4, 10)))
     for one, part in zip(batched, leaves[0].chunk(4), strict=True):

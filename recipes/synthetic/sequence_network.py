@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from audiocx.config import check_fields
-from audiocx.nn import GatedRNN, UnitaryRNN
+from audiocx.nn import ComplexGatedRNN, ComplexUnitaryRNN
 from audiocx.nn.cell import StateActivationName
 from audiocx.nn.gated import GateName
 
@@ -39,8 +39,8 @@ class SequenceConfig:
         inputs: Number of real inputs at each step.
         outputs: Number of real outputs at each step.
         hidden: Number of units, complex ones of "cgrnn" and "urnn"; None for about 40 thousand weights.
-        gate: Gate of "cgrnn"; see :class:`audiocx.nn.Gate`.
-        activation: State activation of "cgrnn" and "urnn"; see :class:`audiocx.nn.StateActivation`.
+        gate: Gate of "cgrnn"; see :class:`audiocx.nn.ComplexGate`.
+        activation: State activation of "cgrnn" and "urnn"; see :class:`audiocx.nn.ComplexStateActivation`.
         unitary: Whether the state matrix of a cgRNN stays unitary; a uRNN's always does.
         unitary_gates: Whether the state matrices of its gates do too.
         gate_bias: Initial value of its gates' biases.
@@ -73,8 +73,10 @@ class SequenceConfig:
 
 
 _LAYERS: dict[str, Callable[[SequenceConfig], nn.Module]] = {
-    "cgrnn": lambda c: GatedRNN(c.inputs, c.units, c.gate, c.activation, c.unitary, c.gate_bias, c.unitary_gates),
-    "urnn": lambda c: UnitaryRNN(c.inputs, c.units, c.activation),
+    "cgrnn": lambda c: ComplexGatedRNN(
+        c.inputs, c.units, c.gate, c.activation, c.unitary, c.gate_bias, c.unitary_gates
+    ),
+    "urnn": lambda c: ComplexUnitaryRNN(c.inputs, c.units, c.activation),
     "gru": lambda c: nn.GRU(c.inputs, c.units, batch_first=True),
 }
 

@@ -6,13 +6,13 @@ import math
 from pathlib import Path
 
 from ..errors import DataError
+from ..io.audio import AUDIO_SUFFIXES
 from ..io.midi import read_csv, read_midi
 from ..notes import DEFAULT_VELOCITY, Note
 from .corpora import musicnet_labels
 
-__all__ = ["AUDIO_ENDINGS", "LABEL_ENDINGS", "find_audio", "find_labelled", "find_labels", "read_labels"]
+__all__ = ["LABEL_ENDINGS", "find_audio", "find_labelled", "find_labels", "read_labels"]
 
-AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 LABEL_ENDINGS = (".tsv", ".txt", ".csv", ".mid", ".midi")
 
 
@@ -31,7 +31,7 @@ def find_audio(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: is not a folder; name one that holds recordings.")
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_ENDINGS)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     # Hidden ones are other programs', or half-written.
     return sorted(path for path in found if not path.name.startswith("."))
 

@@ -6,6 +6,7 @@ hour of 8 channels at 192 kHz costs no more memory than its result.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -19,13 +20,15 @@ from numpy.typing import NDArray
 
 from ..errors import AudioError, OutputError
 from .atomic_write import atomic_write
+from .disk_array import on_disk
 from .resampling import at_rate, of_length, resample, resample_blocks, resample_torch, resampled_length
-from .sphere import read_header
+from .sphere import SphereHeader, read_header
 
 if TYPE_CHECKING:
     import soundfile
 
 __all__ = [
+    "AUDIO_SUFFIXES",
     "AudioInfo",
     "info",
     "read",
@@ -37,6 +40,12 @@ __all__ = [
     "write",
 ]
 
+# Formats that libsndfile reads; in folders, files of these suffixes are recordings. Headerless and rare formats are
+# read too where a file is named.
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc"),
+    *(".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".nist", ".voc"),
+)
 BLOCK_FRAMES = 65_536  # 2 MB of float32 at 8 channels; larger blocks are no faster
 MISSING_TOLERANCE_S = 0.1  # codecs pad and trim a few thousand samples; a cut file lacks more
 STREAMED_BYTES = 0x7FFFFFFF  # from here on a WAV size field means "length unknown when writing began"
@@ -87,7 +96,12 @@ def info(path: str | Path) -> AudioInfo:
 
 
 def read(
-    path: str | Path, sample_rate: int | None = None, block_frames: int = BLOCK_FRAMES, *, mono: bool = True
+    path: str | Path,
+    sample_rate: int | None = None,
+    block_frames: int = BLOCK_FRAMES,
+    *,
+    mono: bool = True,
+    max_memory_s: float = math.inf,
 ) -> tuple[NDArray[np.float32], int]:
     """Read an audio file: the mean over its channels, or each of them, resampled where a rate is asked for.
 
@@ -96,6 +110,7 @@ def read(
         sample_rate: Rate wanted, in Hz; None keeps the file's own.
         block_frames: Frames decoded at a time; it bounds the memory and does not change the result.
         mono: Give the mean over the channels; else all of them.
+        max_memory_s: Longer recordings, in seconds, are read into a temporary file, and are read-only.
 
     Returns:
         Float32 [N] or [N, C], N = ceil(frames * sample_rate / own rate), full scale at 1; and their rate in Hz.
@@ -103,14 +118,18 @@ def read(
     Raises:
         AudioError: The file is missing, empty, cut short, not audio, or holds NaN or infinite samples.
         ConfigError: The rate is not positive.
+        OutputError: There is no room for the temporary file.
     """
     path = Path(path)
     with _open(path) as source:
         rate = source.samplerate if sample_rate is None else sample_rate
+        blocks = _at_rate(source, path, rate, block_frames, mono)
+        if source.frames > max_memory_s * source.samplerate:
+            return on_disk(blocks), rate
         shape = () if mono else (source.channels,)
         samples = np.empty((resampled_length(source.frames, source.samplerate, rate), *shape), dtype=np.float32)
         filled = 0
-        for block in _at_rate(source, path, rate, block_frames, mono):
+        for block in blocks:
             samples[filled : filled + len(block)] = block
             filled += len(block)
     return samples, rate
@@ -160,9 +179,23 @@ def write(path: str | Path, samples: np.ndarray, sample_rate: int, subtype: str 
 
 @contextmanager
 def _open(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open an audio file for reading, having refused whatever cannot be one."""
+    """Open an audio file for reading, having refused whatever cannot be one. It is opened once if all is well."""
     import soundfile
 
+    try:
+        source = soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name ending in .raw
+        _sphere_header(path)  # raises if there is a clearer reason
+        raise AudioError(f"{path}: is not audio that can be read here, or is damaged; {CONVERT}.") from error
+    with source:
+        sphere = _sphere_header(path) if source.format == "NIST" else None
+        _check_header(source, path)
+        _check_length(source, path, sphere.frames if sphere else 0, source.frames)
+        yield source
+
+
+def _sphere_header(path: Path) -> SphereHeader | None:
+    """Read the header of a SPHERE file, which libsndfile reads in part; refuse what cannot be audio at all."""
     if path.is_dir():
         raise AudioError(f"{path}: is a folder; name the audio files in it, for example {path / '*.wav'}.")
     try:
@@ -179,14 +212,7 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
             f'{path}: is compressed by "shorten", which cannot be read here; convert it first: sph2pipe -f wav '
             f"{path.name} {path.name}.wav (or ffmpeg -i)."
         )
-    try:
-        source = soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: a name ending in .raw
-        raise AudioError(f"{path}: is not audio that can be read here, or is damaged; {CONVERT}.") from error
-    with source:
-        _check_header(source, path)
-        _check_length(source, path, sphere.frames if sphere else 0, source.frames)
-        yield source
+    return sphere
 
 
 def _check_header(source: soundfile.SoundFile, path: Path) -> None:
@@ -231,7 +257,7 @@ def _blocks(source: soundfile.SoundFile, path: Path, block_frames: int) -> Itera
             raise AudioError(f"{path}: holds NaN or infinite samples; export it again as 16- or 24-bit PCM.")
         present += len(block)
         yield block
-    if source.format != "MP3" or _states_length(path):
+    if present < source.frames and (source.format != "MP3" or _states_length(path)):
         _check_length(source, path, source.frames, present)
 
 

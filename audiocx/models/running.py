@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ..errors import AudioError, ConfigError
 from ..io import audio
-from ..io.disk_array import on_disk
 
 if TYPE_CHECKING:
     import torch
@@ -78,9 +77,7 @@ def read_samples(
         OutputError: There is no room for the temporary file.
     """
     if not isinstance(source, np.ndarray):
-        long = audio.info(source).duration_s > _LONG_S
-        samples = on_disk(audio.stream(source, wanted_rate)) if long else audio.read(source, wanted_rate)[0]
-        return samples, Path(source).name
+        return audio.read(source, wanted_rate, max_memory_s=_LONG_S)[0], Path(source).name
     rate = _checked_rate(source, sample_rate)
     if source.ndim != 1:
         raise AudioError(f"Samples must be mono, [N]; these are {list(source.shape)}.")

@@ -126,10 +126,9 @@ def test_two_recordings_never_share_an_output(capsys: pytest.CaptureFixture[str]
 
 def test_what_was_made_from_recordings_is_not_worked_on(capsys: pytest.CaptureFixture[str]) -> None:
     make("a.wav")
-    words = ["transcribe", ".", "-m", str(make_network(Path("network")))]
-    arguments = stub_work._parser().parse_args(words)
+    words = [".", "-m", str(make_network(Path("network")))]
     for before in ("", ", 1 was done before"):
-        code = stub_work.run_jobs(arguments, {"wav": ".notes.wav"}, stub_work.load, stub_work.work, "none")
+        code = stub_work.run(words, {"wav": ".notes.wav"})
         out = capsys.readouterr().out
         assert code == 0 and out.startswith("1 file: ") and before in out
     assert sorted(path.name for path in Path().glob("*.wav")) == ["a.notes.wav", "a.wav"]
@@ -250,16 +249,16 @@ def test_ray_that_is_absent_or_not_asked_for(words: list[str], said: str, monkey
 def test_recordings_are_found_in_order_and_once() -> None:
     make("m/b.wav", "m/a/c.flac", "m/a/.x.wav", "m/a/text.txt", "m/.git/d.wav", "m/e.OGG", "single.bin")
     (folder, errors) = find_sources(["m", "single.bin", "m/b.wav"])
-    assert [(str(one.path), str(one.place)) for one in folder] == [
+    assert [(str(one.path), str(one.subfolder)) for one in folder] == [
         ("m/b.wav", "."), ("m/e.OGG", "."), ("m/a/c.flac", "a"), ("single.bin", "."),
     ]  # fmt: skip
     assert errors == []
     globbed, _ = find_sources(["m/**/*"])
-    assert {(str(one.path), str(one.place)) for one in globbed} == {
+    assert {(str(one.path), str(one.subfolder)) for one in globbed} == {
         ("m/b.wav", "."), ("m/e.OGG", "."), ("m/a/c.flac", "a"),
     }  # fmt: skip
     (one,), _ = find_sources([f"{Path.cwd()}/?/a"])
-    assert one.place == Path("m/a")
+    assert one.subfolder == Path("m/a")
 
 
 @pytest.mark.parametrize("name", ["empty", "text", "*.wav"])

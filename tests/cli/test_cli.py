@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -7,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 import audiocx
-from audiocx.cli import FORMATS, main
+from audiocx.cli import main
+from audiocx.cli.transcribe import FORMATS
 from audiocx.errors import AudioError
 from audiocx.io import midi
 from audiocx.notes import Note
@@ -276,6 +279,34 @@ def test_models_prints_a_table(
         "hears an A in everything"
     )
     assert second.split()[:4] == ["one", "predictor", "MSE", "99.00"] and second.endswith("guesses")
+
+
+@pytest.mark.parametrize("command", ["transcribe", "predict"])
+@pytest.mark.parametrize("name", ["song.wav", "song.mp3"])
+def test_a_recording_is_opened_twice(
+    sine_file: SineFile,
+    tiny_checkpoint: Path,
+    tiny_predictor: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    name: str,
+) -> None:
+    """Once to check it before the network is loaded, once to read it."""
+    path, opened = str(sine_file(name)), []
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(file: Any, *arguments: Any, **keywords: Any) -> Any:
+            opened.append(str(file))
+            return function(file, *arguments, **keywords)
+
+        return call
+
+    monkeypatch.setattr(soundfile, "SoundFile", counted(soundfile.SoundFile))
+    monkeypatch.setattr("builtins.open", counted(open))
+    monkeypatch.setattr("io.open", counted(io.open))
+    model = tiny_checkpoint if command == "transcribe" else tiny_predictor
+    assert main([command, path, "-m", str(model), "-q"]) == 0
+    assert opened.count(path) == 2
 
 
 def test_as_a_module_and_piped_it_is_quiet_on_stderr(sine_file: SineFile, tiny_checkpoint: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 import audiocx
-from audiocx.cli import PREDICTION_FORMATS, main
+from audiocx.cli import main
+from audiocx.cli.predict import FORMATS
 from audiocx.speech.predictor import load_predictor
 
 SineFile = Callable[..., Path]
@@ -43,7 +44,7 @@ def test_prints_the_error_and_writes_nothing(
 
 def test_writes_every_format(sine_file: SineFile, tiny_predictor: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["predict", str(sine_file("speech.wav")), "-m", str(tiny_predictor), "-o", "new/folder"]
-    assert main([*command, "--format", ",".join(PREDICTION_FORMATS)]) == 0
+    assert main([*command, "--format", ",".join(FORMATS)]) == 0
     written = {path.name: path for path in Path("new/folder").iterdir()}
     assert set(written) == {f"speech.prediction.{name}" for name in ("json", "npz", "png", "wav")}
     out = capsys.readouterr().out

@@ -11,8 +11,9 @@ import re
 from pathlib import Path
 
 from ...errors import DataError
+from ...io.audio import AUDIO_SUFFIXES
 from ..corpus import Piece
-from ..labels import AUDIO_ENDINGS, find_labels
+from ..labels import find_labels
 
 __all__ = ["find_pieces", "split"]
 
@@ -35,7 +36,7 @@ def find_pieces(folder: str | Path) -> list[Piece]:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; pass the one that holds the MAPS recordings and their labels.")
     pieces = []
-    for audio in sorted(path for path in folder.rglob("MAPS_MUS-*") if path.suffix.lower() in AUDIO_ENDINGS):
+    for audio in sorted(path for path in folder.rglob("MAPS_MUS-*") if path.suffix.lower() in AUDIO_SUFFIXES):
         match, labels = _NAME.match(audio.stem), find_labels(audio)
         if match and labels:
             pieces.append(Piece(audio.stem, audio, labels, match["piano"], match["title"]))

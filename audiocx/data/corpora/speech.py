@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import DataError
-from ...io.audio import read
+from ...io.audio import AUDIO_SUFFIXES, read
 from ...notes import Note
 from ..corpus import file_stamp
-from ..labels import AUDIO_ENDINGS, find_audio
+from ..labels import find_audio
 
 __all__ = ["Split", "Utterance", "find_recordings"]
 
@@ -80,5 +80,5 @@ def find_recordings(folder: str | Path) -> list[Utterance]:
     folder = Path(folder)
     found = [Utterance(path.relative_to(folder).as_posix(), path) for path in find_audio(folder)]
     if not found:
-        raise DataError(f"{folder}: holds no recording; name a folder that does ({', '.join(AUDIO_ENDINGS)}).")
+        raise DataError(f"{folder}: holds no recording; name a folder that does ({', '.join(AUDIO_SUFFIXES)}).")
     return found

@@ -23,8 +23,8 @@ from ..data.store import Store
 from ..io.atomic_write import atomic_write
 from ..models import PredictorNetwork
 from ..models.running import choose_device
-from ..speech.concealment import Forecast, fill, forecast_by, turning
-from ..speech.gaps import CROSSFADE_S, join, spans, touched_frames
+from ..speech.concealment import Forecast, extrapolate_phase, fill, network_forecast
+from ..speech.gaps import CROSSFADE_S, crossfade, frame_ranges, sample_ranges
 from ..speech.metrics import SpectralError, pesq_mos
 from ..stft import HOP_SAMPLES, SPEECH_RATE, log_power_db, stft
 from ..train.runs import open_trained
@@ -45,17 +45,17 @@ LONGEST_S = 20
 
 def silence(samples: NDArray[np.float32], gaps: Gaps) -> NDArray[np.float32]:
     """Fills gaps with zeros."""
-    return join(samples, np.zeros_like(samples), gaps, SPEECH_RATE)
+    return crossfade(samples, np.zeros_like(samples), gaps, SPEECH_RATE)
 
 
 def last_packet(samples: NDArray[np.float32], gaps: Gaps) -> NDArray[np.float32]:
     """Fills each gap with as many samples as were heard last."""
     filled, fade = samples.copy(), round(CROSSFADE_S * SPEECH_RATE)
-    for start, stop in spans(gaps, SPEECH_RATE):
+    for start, stop in sample_ranges(gaps, SPEECH_RATE):
         around = np.arange(start - fade, min(stop + fade, len(samples)))
         length = stop - start
         filled[around] = samples[start - length + (around - start) % length]
-    return join(samples, filled, gaps, SPEECH_RATE)
+    return crossfade(samples, filled, gaps, SPEECH_RATE)
 
 
 def _again(spectra: Tensor, state: None) -> tuple[Tensor, None]:
@@ -75,7 +75,7 @@ METHODS: dict[str, Method] = {
     "silence": silence,
     "the last packet again": last_packet,
     "the last frame again": _by(_again),
-    "the last frame, going on turning": _by(turning(_again)),
+    "the last frame, going on turning": _by(extrapolate_phase(_again)),
 }
 
 
@@ -97,7 +97,7 @@ class Tally:
         score = pesq_mos(true, concealed, SPEECH_RATE)
         if not math.isnan(score):
             self.pesq.append(score)
-        lost = torch.cat([torch.arange(*frames) for frames in touched_frames(gaps, SPEECH_RATE)])
+        lost = torch.cat([torch.arange(*frames) for frames in frame_ranges(gaps, SPEECH_RATE)])
         true_db, concealed_db = (log_power_db(stft(torch.from_numpy(own))[lost]) for own in (true, concealed))
         self.error.add(true_db, concealed_db)
 
@@ -153,7 +153,7 @@ def score_methods(
         if not (gaps := random_gaps(len(true), gap_ms, rng)):
             continue
         lost = true.copy()
-        for start, stop in spans(gaps, SPEECH_RATE):
+        for start, stop in sample_ranges(gaps, SPEECH_RATE):
             lost[start:stop] = 0
         for name, method in methods.items():
             tallies[name][gap_ms].add(true, method(lost, gaps), gaps)
@@ -180,7 +180,7 @@ def score_concealment(
     arguments = _parsed(description, add_corpora)
     device = choose_device(arguments.device)
     networks = {name: open_trained(name, PredictorNetwork).network.to(device) for name in arguments.networks}
-    methods = METHODS | {name: _by(forecast_by(network)) for name, network in networks.items()}
+    methods = METHODS | {name: _by(network_forecast(network)) for name, network in networks.items()}
     (store,) = open_speech([parts(arguments).validation], arguments.cache)
     utterances = min(arguments.utterances, len(store.names))
     chosen = np.linspace(0, len(store.names) - 1, utterances).round().astype(int).tolist()

@@ -15,8 +15,8 @@ import audiocx
 from audiocx import checkpoints
 from audiocx.errors import AudioError, CheckpointError, ConfigError
 from audiocx.models import PredictorConfig, PredictorNetwork, build
-from audiocx.speech.concealment import Forecast, conceal, fill, forecast_by, partway, plot, turning
-from audiocx.speech.gaps import spans, touched_frames
+from audiocx.speech.concealment import Forecast, conceal, damp_levels, extrapolate_phase, fill, network_forecast, plot
+from audiocx.speech.gaps import frame_ranges, sample_ranges
 from audiocx.speech.predictor import Predictor, load_predictor
 from audiocx.stft import stft
 
@@ -48,7 +48,7 @@ def tones(rate: int = 8000, duration_s: float = 1.0) -> np.ndarray:
 
 def without(samples: np.ndarray, gaps: Gaps, rate: int = 8000, value: float = 0.0) -> np.ndarray:
     lost = samples.copy()
-    for start, stop in spans(gaps, rate):
+    for start, stop in sample_ranges(gaps, rate):
         lost[start:stop] = value
     return lost
 
@@ -56,7 +56,7 @@ def without(samples: np.ndarray, gaps: Gaps, rate: int = 8000, value: float = 0.
 def assert_untouched(concealed: np.ndarray, lost: np.ndarray, gaps: Gaps, rate: int) -> None:
     """Bit for bit, but for the gaps and 4 ms around them."""
     outside, fade = np.ones(len(lost), bool), round(0.004 * rate)
-    for start, stop in spans(gaps, rate):
+    for start, stop in sample_ranges(gaps, rate):
         outside[max(0, start - fade) : stop + fade] = False
     assert concealed.dtype == np.float32 and concealed.shape == lost.shape
     assert concealed[outside].tobytes() == lost[outside].tobytes()
@@ -64,7 +64,7 @@ def assert_untouched(concealed: np.ndarray, lost: np.ndarray, gaps: Gaps, rate: 
 
 def error_in(concealed: np.ndarray, true: np.ndarray, gaps: Gaps, rate: int = 8000) -> float:
     """Root of the energy of the error in the gaps over that of what was lost."""
-    lost = np.concatenate([np.arange(*span) for span in spans(gaps, rate)])
+    lost = np.concatenate([np.arange(*span) for span in sample_ranges(gaps, rate)])
     return float(np.linalg.norm((concealed - true)[lost]) / np.linalg.norm(true[lost]))
 
 
@@ -119,7 +119,7 @@ def test_the_network_goes_on_from_the_frames_it_made_to_the_intact_ones() -> Non
 
     fill(without(true, gaps), 8000, gaps, remembering)
     given, intact = torch.cat(seen, 1)[0], stft(torch.from_numpy(without(true, gaps)))
-    ranges, expected = touched_frames(gaps, 8000), intact.clone()
+    ranges, expected = frame_ranges(gaps, 8000), intact.clone()
     for first, after in ranges:
         for frame in range(first, after):
             # All three of a call are alike, and the next call goes on from the last of them.
@@ -136,7 +136,7 @@ def test_steady_tones_go_on(gaps: Gaps, front_end: str) -> None:
     """A network without phases of its own has every bin go on turning."""
     true = tones()
     lost = without(true, gaps)
-    concealed = fill(lost, 8000, gaps, forecast_by(repeating(front_end, 5 if front_end == "advance" else 1)))
+    concealed = fill(lost, 8000, gaps, network_forecast(repeating(front_end, 5 if front_end == "advance" else 1)))
     assert_untouched(concealed, lost, gaps, 8000)
     assert error_in(concealed, true, gaps) < 0.05
     assert np.abs(concealed - true).max() < 0.1  # fades do no harm
@@ -145,7 +145,7 @@ def test_steady_tones_go_on(gaps: Gaps, front_end: str) -> None:
 def test_a_network_without_phases_gives_magnitudes() -> None:
     """In a frame that is a tenth as loud again, tones are a tenth as loud, and turn as they did."""
     spectra = stft(torch.from_numpy(tones()))[None, 3:20]
-    ahead, _ = turning(lambda frames, _: (0.1 * frames[:, -1:] * 1j, None))(spectra[:, :10], None)
+    ahead, _ = extrapolate_phase(lambda frames, _: (0.1 * frames[:, -1:] * 1j, None))(spectra[:, :10], None)
     strong = spectra[0, 10].abs() > 1
     torch.testing.assert_close(10 * ahead[0, 0, strong], spectra[0, 10, strong], rtol=0.05, atol=0.1)
 
@@ -156,13 +156,16 @@ def test_levels_go_part_of_the_way(share: float) -> None:
     spectra = torch.polar(torch.rand(1, 9, 129), torch.randn(1, 9, 129))
     last, phases = spectra[:, -1:], torch.randn(1, 2, 129)
     given = torch.polar(last.abs() * torch.tensor([0.1, 1.0])[:, None], phases)
-    ahead, state = partway(lambda frames, state: (given, (state, frames.shape)), share)(spectra, "before")
+    ahead, state = damp_levels(lambda frames, state: (given, (state, frames.shape)), share)(spectra, "before")
     torch.testing.assert_close(ahead, torch.polar(last.abs() * torch.tensor([0.1**share, 1.0])[:, None], phases))
     assert state == ("before", spectra.shape)
 
 
 def test_turning_goes_on_across_calls() -> None:
-    forecast, spectra = turning(lambda frames, _: (frames[:, -1:].expand(-1, 2, -1), None)), torch.randn(1, 9, 129) + 1j
+    forecast, spectra = (
+        extrapolate_phase(lambda frames, _: (frames[:, -1:].expand(-1, 2, -1), None)),
+        torch.randn(1, 9, 129) + 1j,
+    )
     whole, _ = forecast(spectra, None)
     _, state = forecast(spectra[:, :8], None)
     by_parts, _ = forecast(spectra[:, 8:], state)
@@ -171,7 +174,7 @@ def test_turning_goes_on_across_calls() -> None:
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
 def test_channels_of_any_rate_are_concealed_each_by_itself(rate: int) -> None:
-    gaps, forecast = [(0.3, 0.35), (0.6004, 0.6321)], forecast_by(repeating())
+    gaps, forecast = [(0.3, 0.35), (0.6004, 0.6321)], network_forecast(repeating())
     both = np.stack([tones(rate), np.roll(tones(rate), 99) * 0.3], axis=1)
     lost = without(both, gaps, rate)
     concealed = fill(lost, rate, gaps, forecast)
@@ -183,7 +186,7 @@ def test_channels_of_any_rate_are_concealed_each_by_itself(rate: int) -> None:
 
 
 def test_what_lies_in_a_gap_does_not_matter() -> None:
-    gaps, forecast = CASES["anywhere"], forecast_by(repeating())
+    gaps, forecast = CASES["anywhere"], network_forecast(repeating())
     quiet, loud = (fill(without(tones(16000), gaps, 16000, value), 16000, gaps, forecast) for value in (0.0, 9.0))
     np.testing.assert_array_equal(quiet, loud)
 
@@ -191,7 +194,7 @@ def test_what_lies_in_a_gap_does_not_matter() -> None:
 def test_long_gaps_fade_out_after_100_ms() -> None:
     gaps: Gaps = [(0.32, 0.8)]
     true, lost = tones(), without(tones(), gaps)
-    concealed = fill(lost, 8000, gaps, forecast_by(repeating()))
+    concealed = fill(lost, 8000, gaps, network_forecast(repeating()))
     assert_untouched(concealed, lost, gaps, 8000)
     assert error_in(concealed, true, [(0.32, 0.4)]) < 0.05
     levels = [np.abs(concealed[start : start + 128]).max() for start in range(3328, 4224, 128)]
@@ -202,7 +205,7 @@ def test_long_gaps_fade_out_after_100_ms() -> None:
 
 def test_a_gap_after_a_long_one_is_concealed_from_what_came_between() -> None:
     gaps: Gaps = [(0.1, 0.4), (0.6, 0.632)]
-    concealed = fill(without(tones(), gaps), 8000, gaps, forecast_by(repeating()))
+    concealed = fill(without(tones(), gaps), 8000, gaps, network_forecast(repeating()))
     assert error_in(concealed, tones(), gaps[1:]) < 0.05
 
 
@@ -224,7 +227,7 @@ def test_before_any_sound_there_is_silence() -> None:
 
 def test_no_frame_is_louder_than_the_last_intact_one() -> None:
     gaps: Gaps = [(0.4, 0.496)]
-    runs_away = forecast_by(repeating("compressed", 1, weight=1.5))
+    runs_away = network_forecast(repeating("compressed", 1, weight=1.5))
     concealed = fill(without(tones(), gaps), 8000, gaps, runs_away)
     heard = concealed[3200:3968]
     assert 0.1 < np.abs(heard).max() < 2 * np.abs(tones()).max()
@@ -236,7 +239,7 @@ def test_an_untrained_network_does_no_harm_elsewhere(front_end: Any) -> None:
     torch.manual_seed(0)
     network = build(PredictorConfig(hidden=3, front_end=front_end, ahead=2)).eval()
     gaps: Gaps = [(0.2, 0.3), (0.5, 0.9)]
-    concealed = fill(without(tones(), gaps), 8000, gaps, forecast_by(network))
+    concealed = fill(without(tones(), gaps), 8000, gaps, network_forecast(network))
     assert_untouched(concealed, without(tones(), gaps), gaps, 8000)
     assert np.isfinite(concealed).all()
 

@@ -79,7 +79,7 @@ def test_the_options_reach_the_network(sine_file: SineFile, tiny_checkpoint: Pat
         assert len(midi.read_csv("song.csv")) == count, options
 
 
-def test_the_tuning_is_estimated_told_and_made_up_for(
+def test_the_tuning_is_estimated_printed_and_corrected(
     tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     time_s = np.arange(5 * 8000) / 8000
@@ -228,11 +228,11 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
     assert exit_info.value.code == 2 and "error: " in capsys.readouterr().err
 
 
-def test_a_file_behind_quantize_is_told_where_it_belongs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_after_quantize_gets_advice(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["transcribe", "--quantize", "a.wav"])
-    says = "'a.wav' is not a whole number from 1 to 12; without one, write the files first"
-    assert says in capsys.readouterr().err
+    message = "'a.wav' is not a whole number from 1 to 12; without one, write the files first"
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [[], ["transcribe"], ["predict"], ["models"], ["evaluate"], ["export"], ["info"]])

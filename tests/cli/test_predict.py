@@ -49,10 +49,10 @@ def test_writes_every_format(sine_file: SineFile, tiny_predictor: Path, capsys: 
     assert set(written) == {f"speech.prediction.{name}" for name in ("json", "npz", "png", "wav")}
     out = capsys.readouterr().out
     assert all(name in out for name in written)
-    told = json.loads(written["speech.prediction.json"].read_text())
-    assert told["source"] == "speech.wav" and f"MSE {told['mse']:.2f} " in out and len(told["mse_by_second"]) == 1
+    values = json.loads(written["speech.prediction.json"].read_text())
+    assert values["source"] == "speech.wav" and f"MSE {values['mse']:.2f} " in out and len(values["mse_by_second"]) == 1
     with np.load(written["speech.prediction.npz"]) as archive:
-        assert archive["predicted"].shape == archive["true"].shape == (told["frames"] + 1, 129)
+        assert archive["predicted"].shape == archive["true"].shape == (values["frames"] + 1, 129)
     assert written["speech.prediction.png"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert soundfile.info(written["speech.prediction.wav"]).frames == 8000
 

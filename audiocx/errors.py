@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 import traceback
 
+EXIT_INTERRUPTED = 130  # exit code that a shell reports for Ctrl-C: 128 + SIGINT
+
 
 class AudiocxError(Exception):
     """Base of all errors with a remedy in the sentence."""

@@ -69,7 +69,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Task(ABC, Generic[Network]):
-    """What is done with each recording. It is sent to worker processes, so it has to be picklable.
+    """The processing of one recording after the other. It is sent to worker processes, so it has to be picklable.
 
     Attributes:
         model: Name or folder of the checkpoint.

@@ -103,9 +103,9 @@ class _Process:
         except RayError as error:
             raised = isinstance(error, RayTaskError) or (isinstance(error, RayActorError) and error.actor_init_failed)
             if raised and not self._ready:
-                what = str(error).strip().splitlines()[-1].strip()
+                reason = str(error).strip().splitlines()[-1].strip()
                 return AudiocxError(
-                    f"A process on the Ray cluster could not start ({what}); install the same versions of audiocx "
+                    f"A process on the Ray cluster could not start ({reason}); install the same versions of audiocx "
                     "and its dependencies on all machines of the cluster."
                 )
             return Died("died")

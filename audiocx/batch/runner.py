@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import AudiocxError, ConfigError, OutputError, report
+from ..errors import EXIT_INTERRUPTED, AudiocxError, ConfigError, OutputError, report
 from ..io.paths import is_url, staged, stamp
 from .jobs import BatchOptions, Done, Job, Task, check_folder, check_outputs
 from .manifest import BEGUN, DONE, FAILED, Manifest, fingerprint
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["run_batch"]
 
 MANIFEST = "manifest.jsonl"
-INTERRUPTED = 130  # what a shell reports for Ctrl-C: 128 + SIGINT
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,14 @@ class _Run(Protocol):
 
 
 def run_batch(task: Task[Any], options: BatchOptions) -> int:
-    """Run a task over recordings, and print what became of them.
+    """Run a task over recordings and print the results.
 
     A few files are processed in order by this process, which prints a line for each. For anything larger
-    (``BatchOptions.keeps_manifest``) there is a manifest: only what is missing or has changed is done, in processes of
-    their own, and failed recordings or killed processes do not affect others.
+    (``BatchOptions.keeps_manifest``) there is a manifest: only missing or changed recordings are processed,
+    in worker processes, and failed recordings or killed processes do not affect others.
 
     Args:
-        task: What is done with each recording.
+        task: The processing of each recording.
         options: The recordings, where to write, and how to run.
 
     Returns:
@@ -104,7 +103,7 @@ def _run_with_manifest(task: Task[Any], options: BatchOptions) -> int:
             interrupted = True
     if interrupted:
         print(f"audiocx: interrupted ({run.summary()}); the same command goes on from there", file=sys.stderr)
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     if not options.quiet:
         print(f"{run.summary()}: see {path}" if run.failed else f"{run.summary()} -> {path}")
     return 1 if run.failed or errors else 0
@@ -215,7 +214,7 @@ class _SerialRun:
 
 
 class _ManifestRun:
-    """A batch: what is missing or changed is done; the manifest, a progress bar and a summary keep account."""
+    """A batch: only missing or changed recordings are processed, with a manifest and a progress bar."""
 
     def __init__(self, options: BatchOptions, manifest: Manifest, sources: list[Source]) -> None:
         self.options, self.manifest, self.sources = options, manifest, sources
@@ -240,7 +239,7 @@ class _ManifestRun:
         return f"{len(self.sources)} file{'' if len(self.sources) == 1 else 's'}: {', '.join(parts)}"
 
     def jobs(self) -> Iterator[Job]:
-        """Yield what is missing or changed, recorded as begun."""
+        """Yield the missing and changed recordings, recorded as begun."""
         for source in self.sources:
             folder = self.options.folder.joinpath(*source.subfolder.parts)
             job = Job(source.path, self.options.outputs(source.path, folder))
@@ -279,7 +278,7 @@ class _ManifestRun:
         from ..io import audio
 
         if not is_url(job.source) and not job.source.is_file():
-            audio.info(job.source)  # raises what is wrong
+            audio.info(job.source)  # raises an error that names the reason
         others = [path for path in job.outputs.values() if not self.manifest.owns(job.source, path)]
         owners = {path.resolve(): self.manifest.owner(path) for path in others}
         taken = {path: owner for path, owner in owners.items() if owner is not None and owner.exists()}

@@ -14,12 +14,12 @@ from importlib import import_module
 from types import ModuleType
 
 from .. import __version__
-from ..errors import AudiocxError, report
+from ..errors import EXIT_INTERRUPTED, AudiocxError, report
 from . import help_text
 
 __all__ = ["COMMANDS", "build_parser", "main"]
 
-# The commands, in the order of the help: what each does in a few words, and its description.
+# Name of each command, its line in the list of commands, and its description.
 COMMANDS = {
     "transcribe": ("find the notes of recordings", help_text.TRANSCRIBE),
     "predict": ("predict the spectra of speech", help_text.PREDICT),
@@ -29,7 +29,6 @@ COMMANDS = {
     "export": ("write a network as an ONNX file", help_text.EXPORT),
     "info": ("describe audio files", "Show rate, channels, length and encoding of audio files."),
 }
-INTERRUPTED = 130  # what a shell reports for Ctrl-C: 128 + SIGINT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("audiocx: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -21,21 +21,12 @@ __all__ = [
 
 
 def add_files(parser: argparse.ArgumentParser, about: str = "an audio file") -> None:
-    """Add the positional arguments FILE.
-
-    Args:
-        parser: Of a command.
-        about: Their help.
-    """
+    """Add the positional arguments FILE, described by ``about``."""
     parser.add_argument("files", nargs="+", metavar="FILE", help=about)
 
 
 def add_batch(parser: argparse.ArgumentParser) -> None:
-    """Add recordings, which may be many, and how to work through them.
-
-    Args:
-        parser: Of a command.
-    """
+    """Add recordings, and the options of a batch."""
     add_files(parser, "audio files, folders of them (searched with subfolders), globs in quotes, or URLs of these")
     about = "work on N recordings at a time, in processes that share the cores (default: 1)"
     parser.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help=about)
@@ -44,29 +35,21 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     about = "the Ray cluster: auto, HOST:6379, or local for one of this machine alone (default: Ray's own choice)"
     parser.add_argument("--address", metavar="ADDRESS", help=about)
     about = (
-        "record what became of each recording, and process only what is missing or has changed (default for folders, "
-        "globs, URLs and several jobs: DIR/manifest.jsonl)"
+        "record the status of each recording, and process only missing and changed ones (default for folders, globs, "
+        "URLs and several jobs: DIR/manifest.jsonl)"
     )
     parser.add_argument("--manifest", metavar="FILE.jsonl", help=about)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the choice of network and device, and --quiet.
-
-    Args:
-        parser: Of a command.
-    """
+    """Add the choice of network and device, and --quiet."""
     parser.add_argument("-m", "--model", metavar="NAME|PATH", help="network: a name of 'audiocx models', or its folder")
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1, mps")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:
-    """Add the precision of a transcriber.
-
-    Args:
-        parser: Of a command.
-    """
+    """Add the precision of a transcriber."""
     about = "compute in float32 (default), or in bfloat16, which is faster on GPUs and on processors with AMX"
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help=about)
 
@@ -75,7 +58,7 @@ def add_outputs(parser: argparse.ArgumentParser, formats: Mapping[str, str], def
     """Add the output folder, the formats to write, and --overwrite.
 
     Args:
-        parser: Of a command.
+        parser: Parser of a command.
         formats: Suffix of the file to write for each format.
         default: Formats that are written unless others are named.
     """
@@ -86,14 +69,14 @@ def add_outputs(parser: argparse.ArgumentParser, formats: Mapping[str, str], def
 
 
 def batch_options(arguments: argparse.Namespace, suffixes: Mapping[str, str]) -> BatchOptions:
-    """Return the options of :func:`add_batch`, :func:`add_model` and :func:`add_outputs`, typed.
+    """Return the options of a batch.
 
     Args:
-        arguments: Parsed arguments.
-        suffixes: Suffix of the file to write for each format that was chosen.
+        arguments: Parsed arguments of :func:`add_batch`, :func:`add_model` and :func:`add_outputs`.
+        suffixes: Suffix of the file to write for each format chosen.
 
     Returns:
-        The options of the batch.
+        The options, typed.
     """
     return BatchOptions(
         tuple(arguments.files),
@@ -117,14 +100,7 @@ def count(text: str) -> int:
 
 
 def names_among(known: Mapping[str, str]) -> Callable[[str], list[str]]:
-    """Return a converter of an option to a list of known names.
-
-    Args:
-        known: Their names.
-
-    Returns:
-        The converter, for ``type=``.
-    """
+    """Return a converter of an option to a list of names, all of them known."""
 
     def convert(text: str) -> list[str]:
         names = [name.strip().lower() for name in text.split(",") if name.strip()]
@@ -139,15 +115,7 @@ def names_among(known: Mapping[str, str]) -> Callable[[str], list[str]]:
 
 
 def number_between(low: float, high: float) -> Callable[[str], float]:
-    """Return a converter of an option to a number strictly between two others.
-
-    Args:
-        low: The number is greater.
-        high: The number is less.
-
-    Returns:
-        The converter, for ``type=``.
-    """
+    """Return a converter of an option to a number strictly between two others."""
 
     def convert(text: str) -> float:
         try:

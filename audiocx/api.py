@@ -196,7 +196,7 @@ def conceal(
             their rate.
     """
     from .models.running import read_channels
-    from .speech.concealment import fill, forecast_by
+    from .speech.concealment import fill, network_forecast
     from .speech.gaps import find_gaps, merge_gaps
 
     samples, rate, name = read_channels(source, sample_rate)
@@ -204,7 +204,7 @@ def conceal(
     if not spans:
         return samples
     predictor = load_predictor(model, device) if model is None or isinstance(model, (str, Path)) else model
-    return fill(samples, rate, spans, forecast_by(predictor.network), progress=progress)
+    return fill(samples, rate, spans, network_forecast(predictor.network), progress=progress)
 
 
 def _name(name_or_path: str | Path | None, does: Literal["transcribe", "predict"]) -> str | Path:

@@ -4,6 +4,13 @@ Every message is one sentence a user can act on: it names the file and the remed
 message alone; anything that is not an :class:`AudiocxError` is a defect of audiocx and keeps its traceback.
 """
 
+from __future__ import annotations
+
+import sys
+import traceback
+
+EXIT_INTERRUPTED = 130  # exit code that a shell reports for Ctrl-C: 128 + SIGINT
+
 
 class AudiocxError(Exception):
     """Base of all errors with a remedy in the sentence."""
@@ -31,3 +38,15 @@ class OutputError(AudiocxError):
 
 class TrainingError(AudiocxError):
     """A training that has led nowhere."""
+
+
+def report(error: AudiocxError, debug: bool = False) -> None:
+    """Print an error to stderr: its sentence, or the whole traceback.
+
+    Args:
+        error: The error.
+        debug: Print the traceback, too.
+    """
+    if debug:
+        traceback.print_exception(error)
+    print(f"audiocx: error: {error}", file=sys.stderr)

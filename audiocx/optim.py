@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .nn import ComplexBatchNorm, ComplexStateMatrix
+from .nn import ComplexBatchNorm, ComplexGate, ComplexStateMatrix
 
 __all__ = [
     "StiefelAdam",

@@ -1,6 +1,6 @@
-"""Work on recordings without a network, for the processes of an archive: the name of a file says what becomes of it.
+"""A task without a network for tests of batches: the name of a recording decides what becomes of it.
 
-As a program it is ``audiocx transcribe`` with this work: to be killed.
+As a program it is ``audiocx transcribe`` with this task, in a process that can be killed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ import os
 import signal
 import sys
 import time
-from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from audiocx.batch.jobs import Done, Job, run_jobs
-from audiocx.cli import _parser, report
-from audiocx.errors import AudiocxError, AudioError, CheckpointError
+from audiocx.batch.jobs import BatchOptions, Done, Job, Task
+from audiocx.batch.runner import run_batch
+from audiocx.cli import build_parser
+from audiocx.cli.options import batch_options
+from audiocx.errors import AudiocxError, AudioError, CheckpointError, report
+
+SUFFIXES = {"midi": ".mid"}
 
 
 def make_network(folder: Path, sha256: str = "1") -> Path:
@@ -27,32 +32,45 @@ def make_network(folder: Path, sha256: str = "1") -> Path:
     return folder
 
 
-def load(arguments: Namespace) -> str:
-    if arguments.device == "none":
-        raise CheckpointError("no such network; take another.")
-    if arguments.device == "kills":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "network"
+@dataclass(frozen=True)
+class StubTask(Task[str]):
+    list_notes: bool = False
+    command: ClassVar[str] = "transcribe"
+
+    def load(self) -> str:
+        if self.device == "none":
+            raise CheckpointError("no such network; take another.")
+        if self.device == "kills":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "network"
+
+    def work(self, network: str, job: Job, progress: bool) -> Done:
+        trace = job.source.with_suffix(".tries")
+        trace.write_text(trace.read_text() + "+" if trace.exists() else "+")
+        action = job.source.stem.partition("-")[0]
+        if action == "bad":
+            raise AudioError(f"{job.source}: is bad; mend it.")
+        if action == "breaks":
+            raise ValueError("what nobody thought of")
+        if action == "kills" or (action == "killsonce" and trace.read_text() == "+"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        while action == "waits" and not job.source.with_suffix(".go").exists():
+            time.sleep(0.01)
+        for path in job.outputs.values():
+            path.write_text(job.source.read_text())
+        return Done(f"{job.source}: done", {"duration_s": 3600.0, "notes": 7}, "listing" if self.list_notes else "")
 
 
-def work(network: str, job: Job, arguments: Namespace) -> Done:
-    (trace := job.source.with_suffix(".tries")).write_text(trace.read_text() + "+" if trace.exists() else "+")
-    how = job.source.stem.partition("-")[0]
-    if how == "bad":
-        raise AudioError(f"{job.source}: is bad; mend it.")
-    if how == "breaks":
-        raise ValueError("what nobody thought of")
-    if how == "kills" or (how == "killsonce" and trace.read_text() == "+"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    while how == "waits" and not job.source.with_suffix(".go").exists():
-        time.sleep(0.01)
-    for path in job.outputs.values():
-        path.write_text(job.source.read_text())
-    return Done(f"{job.source}: done", {"duration_s": 3600.0, "notes": 7}, "listing" if arguments.list else "")
+def parsed(words: list[str], suffixes: dict[str, str] = SUFFIXES) -> tuple[StubTask, BatchOptions]:
+    """Return task and options for arguments of ``audiocx transcribe``."""
+    arguments = build_parser().parse_args(["transcribe", *words])
+    settings = {"threshold": arguments.threshold, "tempo": arguments.tempo}
+    task = StubTask(arguments.model or "none", arguments.device, settings, arguments.list)
+    return task, batch_options(arguments, suffixes)
 
 
-def run(words: list[str]) -> int:
-    return run_jobs(_parser().parse_args(["transcribe", *words]), {"midi": ".mid"}, load, work, "none")
+def run(words: list[str], suffixes: dict[str, str] = SUFFIXES) -> int:
+    return run_batch(*parsed(words, suffixes))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Batches of recordings: jobs, process pools, Ray and the manifest."""
+"""Many recordings: jobs, worker processes on this machine or a Ray cluster, and the manifest of a run."""

@@ -1,27 +1,41 @@
-"""Recordings in, files out: what the commands that work through a list of recordings have in common."""
+"""Jobs: recordings, the files to write from each, and the task that does it."""
 
 from __future__ import annotations
 
-import argparse
+import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from ..cli import report
-from ..errors import AudiocxError, OutputError
-from ..io.paths import as_path, check_writable, is_url
-from .sources import is_archive
+from ..errors import ConfigError, OutputError
+from ..io.paths import as_path, check_writable, is_glob, is_url
 
-__all__ = ["Done", "Job", "check_folder", "check_output", "check_outputs", "output_folder", "run_jobs", "speed"]
+__all__ = [
+    "BatchOptions",
+    "Done",
+    "Job",
+    "Task",
+    "check_folder",
+    "check_output",
+    "check_outputs",
+    "names_pattern",
+    "speed",
+]
 
 Network = TypeVar("Network")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A recording and the files to write from it, by format."""
+    """A recording and the files to write from it.
+
+    Attributes:
+        source: The recording.
+        outputs: The files, by format.
+    """
 
     source: Path
     outputs: dict[str, Path]
@@ -29,12 +43,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a recording.
+    """Result of a job.
 
     Attributes:
-        line: The line to print of it.
-        figures: What a manifest tells of it, "duration_s" among them, as plain values.
-        listing: What else was asked to be printed.
+        line: Summary, one line.
+        figures: Values for the manifest, "duration_s" among them.
+        listing: Further output that the user asked for, such as a table of notes.
     """
 
     line: str
@@ -42,10 +56,10 @@ class Done:
     listing: str = ""
 
     def show(self, quiet: bool) -> None:
-        """Print it.
+        """Print the result.
 
         Args:
-            quiet: Leave out the line.
+            quiet: Print the listing only.
         """
         if self.listing:
             print(self.listing)
@@ -53,54 +67,120 @@ class Done:
             print(self.line, flush=True)
 
 
-def run_jobs(
-    arguments: argparse.Namespace,
-    suffixes: Mapping[str, str],
-    load: Callable[[argparse.Namespace], Network],
-    work: Callable[[Network, Job, argparse.Namespace], Done],
-    default: str,
-) -> int:
-    """Do every check that costs nothing, load the network, then go through one recording after the other.
+@dataclass(frozen=True)
+class Task(ABC, Generic[Network]):
+    """The processing of one recording after the other. It is sent to worker processes, so it has to be picklable.
 
-    Args:
-        arguments: What the parser made of the command line.
-        suffixes: How the names of the files to write end, by format.
-        load: Gives the network; only called if there is anything to do. It and ``work`` are called in other processes
-            if the command line is about an archive.
-        work: Works on one recording, writes its outputs.
-        default: Name of the network that ``load`` takes if the command line names none.
+    Attributes:
+        model: Name or folder of the checkpoint.
+        device: Device to compute on, such as "auto" or "cuda".
+        settings: Plain values that influence the results; if they change, recordings are done again.
+        command: Name of the task in the manifest.
+    """
 
-    Returns:
-        0 if every recording was done, else 1.
+    model: str
+    device: str
+    settings: dict[str, Any]
+    command: ClassVar[str]
+
+    @abstractmethod
+    def load(self) -> Network:
+        """Load the network; called once in each worker.
+
+        Returns:
+            The network, for :meth:`work`.
+
+        Raises:
+            AudiocxError: The checkpoint or the device cannot be used.
+        """
+
+    @abstractmethod
+    def work(self, network: Network, job: Job, progress: bool) -> Done:
+        """Process one recording and write its outputs.
+
+        Args:
+            network: What :meth:`load` returned.
+            job: The recording and its outputs, all on the disk.
+            progress: Show a progress bar.
+
+        Returns:
+            The result.
+
+        Raises:
+            AudiocxError: The recording cannot be used, or an output cannot be written.
+        """
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """Recordings to work through, where to write, and how to run.
+
+    Attributes:
+        sources: Files, folders, globs or URLs.
+        suffixes: Suffix of the file to write for each format, such as ``{"midi": ".mid"}``.
+        output: Folder or URL to write to; None for the current folder.
+        overwrite: Replace outputs that exist.
+        jobs: Number of recordings to work on at a time, each in a process of its own.
+        engine: Where these processes run: on this machine, or on a Ray cluster.
+        address: Address of the Ray cluster; None for Ray's own choice.
+        manifest: Manifest file; None for the default.
+        quiet: Print errors only.
+        debug: Print the traceback of each error.
 
     Raises:
-        AudiocxError: Nothing can be done at all: no output folder, no network, no device.
+        ConfigError: There is an address, but the engine is not Ray.
     """
-    if suffixes:
-        check_folder(output_folder(arguments))
-    elif arguments.output is not None:
-        raise OutputError(
-            f"{arguments.output}: nothing is to be written there; say what with --format, or leave out -o."
-        )
-    if is_archive(arguments):
-        from .runner import run_archive
 
-        return run_archive(arguments, suffixes, load, work, default)
-    jobs = list(_jobs(arguments, suffixes))
-    failed = len(arguments.files) - len(jobs)
-    if jobs:
-        network = load(arguments)
-        for job in jobs:
-            try:
-                work(network, job, arguments).show(arguments.quiet)
-            except AudiocxError as error:
-                report(error, arguments.debug)
-                failed += 1
-    return 1 if failed else 0
+    sources: tuple[str, ...]
+    suffixes: Mapping[str, str] = field(default_factory=dict)
+    output: str | None = None
+    overwrite: bool = False
+    jobs: int = 1
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
+    manifest: str | None = None
+    quiet: bool = False
+    debug: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse an address without Ray."""
+        if self.address is not None and self.engine != "ray":
+            raise ConfigError("--address names a Ray cluster; add --engine ray, or leave it out.")
+
+    @property
+    def folder(self) -> Path:
+        """Folder or URL to write to; it need not exist."""
+        return as_path("." if self.output is None else self.output)
+
+    @property
+    def keeps_manifest(self) -> bool:
+        """Whether the run keeps a manifest: for a folder, glob or URL, several jobs, Ray, or if one is named."""
+        if self.jobs > 1 or self.engine == "ray" or self.manifest is not None:
+            return True
+        if any(map(is_url, filter(None, [self.output, *self.sources]))):
+            return True
+        return any(os.path.isdir(name) or names_pattern(name) for name in self.sources)
+
+    def outputs(self, source: Path, folder: Path) -> dict[str, Path]:
+        """Return the files to write from a recording.
+
+        Args:
+            source: The recording.
+            folder: Where they go.
+
+        Returns:
+            The files, by format.
+        """
+        return {name: folder / f"{source.stem}{suffix}" for name, suffix in self.suffixes.items()}
+
+
+def names_pattern(name: str) -> bool:
+    """Return whether a name is a glob: it has wildcards, and no file of that very name exists."""
+    return is_glob(name) and not os.path.lexists(name)
 
 
 def speed(took_s: float, duration_s: float) -> str:
-    """Say how fast a recording was worked through.
+    """Format the processing time and its ratio to real time.
 
     >>> speed(2.0, 60.0)
     '2.0 s, 30 x real time'
@@ -108,43 +188,14 @@ def speed(took_s: float, duration_s: float) -> str:
     return f"{took_s:.1f} s, {duration_s / took_s:.0f} x real time"
 
 
-def output_folder(arguments: argparse.Namespace) -> Path:
-    """Give the folder to write to, which may not be there yet.
-
-    Args:
-        arguments: What the parser made of the command line.
-
-    Returns:
-        The folder.
-    """
-    return as_path("." if arguments.output is None else arguments.output)
-
-
-def _jobs(arguments: argparse.Namespace, suffixes: Mapping[str, str]) -> Iterator[Job]:
-    """Plan the work, reporting and leaving out what cannot be done, before any of the expensive part."""
-    from ..io import audio
-
-    taken: dict[Path, Path] = {}
-    for source in map(Path, arguments.files):
-        outputs = {name: output_folder(arguments) / f"{source.stem}{suffix}" for name, suffix in suffixes.items()}
-        try:
-            audio.info(source)
-            check_outputs(source, outputs.values(), taken, arguments.overwrite)
-        except AudiocxError as error:
-            report(error, arguments.debug)
-            continue
-        taken.update((path.resolve(), source) for path in outputs.values())
-        yield Job(source, outputs)
-
-
 def check_folder(folder: Path) -> None:
-    """Make a folder for outputs and try to write there, which no look at permissions can replace.
+    """Create an output folder and try to write to it, which is more reliable than its permissions.
 
     Args:
         folder: The folder.
 
     Raises:
-        OutputError: It cannot be made or written to.
+        OutputError: It cannot be created or written to.
     """
     if is_url(folder):
         check_writable(folder)
@@ -159,10 +210,10 @@ def check_folder(folder: Path) -> None:
 
 
 def check_output(path: Path, overwrite: bool) -> None:
-    """Refuse a file that exists, or that has no folder to lie in, before any work.
+    """Refuse an output file that exists, or whose folder does not, before any work is done.
 
     Args:
-        path: What would be written.
+        path: The file to write.
         overwrite: Whether it may exist.
 
     Raises:
@@ -175,13 +226,13 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 
 def check_outputs(source: Path, outputs: Iterable[Path], taken: Mapping[Path, Path], overwrite: bool) -> None:
-    """Refuse to write over a recording, another recording's outputs, or a file that exists.
+    """Refuse to overwrite a recording, the outputs of another recording, or a file that exists.
 
     Args:
         source: The recording.
         outputs: The files to write from it.
-        taken: The recordings whose outputs other files are, by the resolved paths of these.
-        overwrite: Whether files that exist may be replaced.
+        taken: The recording that each file already written belongs to, by the file's resolved path.
+        overwrite: Whether existing files may be replaced.
 
     Raises:
         OutputError: Something would be lost.

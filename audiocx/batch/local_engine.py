@@ -1,4 +1,4 @@
-"""Processes of this machine, each with a pipe of its own."""
+"""Worker processes on this machine, connected by pipes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from .pool import Died
 __all__ = ["LocalEngine"]
 
 CONTEXT = get_context("spawn")  # torch's threads do not survive a fork
-STOP_S = 5.0  # for a process to tidy up when told to stop
+STOP_S = 5.0  # time for a process to clean up after it is told to stop
 TERMINATED = 128 + signal.SIGTERM
 
 
 class LocalEngine:
-    """Processes of this machine, which end with this one.
+    """Worker processes on this machine. They end with the main process.
 
     Args:
-        start: Called once in each process, gives what works on a task; it, tasks and results go through pickle.
-        processes: How many there will be at most; each computes with its share of the cores.
+        start: Called once in each process; returns the function to call with each job. It, the jobs and the results
+            are pickled.
+        processes: Maximum number of processes; each computes with its share of the cores.
     """
 
     def __init__(self, start: Callable[[], Callable[[Any], Any]], processes: int) -> None:
@@ -36,28 +37,24 @@ class LocalEngine:
         self._processes: list[_Process] = []
 
     def start(self) -> _Process:
-        """Begin a process.
-
-        Returns:
-            The process.
-        """
+        """Start a process."""
         self._processes.append(_Process(self._start, self._threads))
         return self._processes[-1]
 
     def wait(self, processes: list[_Process]) -> list[_Process]:
-        """Wait until something is to be heard from processes.
+        """Wait for messages.
 
         Args:
-            processes: Some of these.
+            processes: Some of this engine's.
 
         Returns:
-            Those that have something to say, or have died.
+            Those that have sent a message or died.
         """
-        heard = wait([process.connection for process in processes])
-        return [process for process in processes if process.connection in heard]
+        waiting = wait([process.connection for process in processes])
+        return [process for process in processes if process.connection in waiting]
 
     def close(self) -> None:
-        """Stop all processes, which remove what is half-written."""
+        """Stop all processes, which remove the files they have half-written."""
         for process in self._processes:
             process.process.terminate()
         for process in self._processes:
@@ -70,7 +67,7 @@ class _Process:
     def __init__(self, start: Callable[[], Callable[[Any], Any]], threads: int) -> None:
         self.connection, theirs = CONTEXT.Pipe()
         self.process = CONTEXT.Process(target=_serve, args=(theirs, start, threads), daemon=True)
-        # Ctrl-C is meant for the main process. What is ignored here and now is ignored there from the beginning.
+        # Ctrl-C is for the main process. A signal ignored here is ignored by the child from its first instruction.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             self.process.start()
@@ -78,9 +75,9 @@ class _Process:
             signal.signal(signal.SIGINT, before)
         theirs.close()
 
-    def send(self, task: Any) -> None:
-        with suppress(OSError):  # of one that has died; that is noticed when it is listened to
-            self.connection.send(task)
+    def send(self, job: Any) -> None:
+        with suppress(OSError):  # it has died, which receive() reports
+            self.connection.send(job)
 
     def receive(self) -> Any:
         try:
@@ -88,8 +85,8 @@ class _Process:
         except (EOFError, OSError):
             self.process.join()
         code = self.process.exitcode or 0
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return Died(how, hopeless=code == 1)  # 1: an exception, which was printed there
+        reason = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return Died(reason, permanent=code == 1)  # 1: an exception, which the process has printed
 
 
 def _cores() -> int:
@@ -97,11 +94,13 @@ def _cores() -> int:
 
 
 def _serve(connection: Connection, start: Callable[[], Callable[[Any], Any]], threads: int) -> None:
-    """What a process does: get ready, say so, then answer every task with its result."""
+    """Run a worker process: load, report ready, then answer each job with its result."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # an exception: what is half-written is removed
-    threading.Thread(target=_follow_main_process, daemon=True).start()
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read when torch is imported, which it is not yet
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(TERMINATED)
+    )  # an exception, so that half-written files are removed
+    threading.Thread(target=_end_with_main_process, daemon=True).start()
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read when torch is imported, which is later
     try:
         work = start()
     except AudiocxError as error:
@@ -113,8 +112,8 @@ def _serve(connection: Connection, start: Callable[[], Callable[[Any], Any]], th
             connection.send(work(connection.recv()))
 
 
-def _follow_main_process() -> None:
-    """End with the main process, even if that was killed."""
+def _end_with_main_process() -> None:
+    """End this process when the main process ends, even if that is killed."""
     parent = parent_process()
     assert parent is not None
     wait([parent.sentinel])

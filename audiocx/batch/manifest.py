@@ -1,8 +1,8 @@
-"""What became of each recording of an archive, so that a run which was cut off goes on where it stopped.
+"""Manifest of a batch: the status of each recording, so that an interrupted run continues where it stopped.
 
-A manifest is a file of JSON lines, a record each. During a run records are added at its end, one when a recording is
-begun and one when it is done with, and the newest counts; a run that ends leaves one for each recording. Paths below
-the manifest's own folder are relative to it, all others absolute, or URLs.
+A manifest is a file of JSON lines, one record a line. A run appends a record when a recording is begun and another when
+it is done or has failed, and the newest counts; a run that ends leaves one record for each recording. Paths below the
+manifest's own folder are relative to it, all others are absolute, or URLs.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = ["BEGUN", "DONE", "FAILED", "Manifest", "fingerprint"]
 
 BEGUN, DONE, FAILED = "begun", "done", "failed"
 _CHUNK_BYTES = 2**20
-_BEGINNING = b'{"file": "'
+_PREFIX = b'{"file": "'  # of every line
 
 
 class _Known(NamedTuple):
-    """What is kept in memory of a recording's newest record."""
+    """The part of a recording's newest record that is kept in memory."""
 
     status: str
     stamp: tuple[int, int] | None
@@ -43,22 +43,22 @@ class _Known(NamedTuple):
 
 
 class Manifest:
-    """The manifest of a run, open for it alone; used as a context.
+    """A manifest, locked for one run; used as a context.
 
     Args:
-        path: The file; it is made if it is not there.
-        made_by: What decides the results apart from the recording, as plain values; its "command" tells the records of
-            one command from those of another.
+        path: The file; created if it does not exist.
+        made_by: Command, network and settings that the results depend on, as plain values. Records of another "command"
+            are kept apart.
 
     Raises:
-        DataError: The file is no manifest.
+        DataError: The file is not a manifest.
         OutputError: It cannot be written, or another run is writing to it.
     """
 
     def __init__(self, path: str | Path, made_by: dict[str, Any]) -> None:
         self.path = Path(os.path.abspath(path))
         self._root = os.path.join(self.path.parent, "")
-        self._made_by, self._way = made_by, _canonical(made_by)
+        self._made_by, self._made_by_text = made_by, _canonical(made_by)
         self._known: dict[tuple[str, str], _Known] = {}
         self._owners: dict[str, str] = {}
         self._stale = False
@@ -80,65 +80,65 @@ class Manifest:
             self._file.close()
 
     def is_done(self, source: Path, outputs: Iterable[Path]) -> bool:
-        """Tell whether a recording needs no work: done before in the same way, not changed since, its outputs there.
+        """Return whether a recording is done: with the same network and settings, not changed since, its outputs there.
 
         Args:
-            source: The recording. It is read only if its size or its time is not what the manifest says.
+            source: The recording. It is read only if its size or time of change differs from the record.
             outputs: The files wanted from it.
 
         Returns:
-            Whether it is done.
+            Whether it needs no work.
         """
         known = self._known.get(self._key(source))
-        if known is None or known.status != DONE or known.made_by != self._way:
+        if known is None or known.status != DONE or known.made_by != self._made_by_text:
             return False
         if not all(self._name(path) in known.outputs and path.is_file() for path in outputs):
             return False
         try:
             if stamp(source) == known.stamp:
                 return True
-            found = fingerprint(source)
+            current = fingerprint(source)
         except OSError:
             return False
-        if found["sha256"] != known.sha256:
+        if current["sha256"] != known.sha256:
             return False
-        with open(self.path, "rb") as file:  # touched, or copied: the record learns the new time
+        with open(self.path, "rb") as file:  # touched or copied: the record takes the new time
             file.seek(known.offset)
-            self._append({**json.loads(file.readline()), **found})
+            self._append({**json.loads(file.readline()), **current})
         return True
 
     def owner(self, output: Path) -> Path | None:
-        """Give the recording that a file was made from.
+        """Return the recording that a file was made from.
 
         Args:
             output: Any file.
 
         Returns:
-            The recording; None if no record tells of the file.
+            The recording; None if the file is in no record.
         """
         name = self._owners.get(self._name(output))
         return None if name is None else as_path(name if is_url(name) else self.path.parent / name)
 
     def owns(self, source: Path, output: Path) -> bool:
-        """Tell whether a file was made from a recording, so that it may be made anew.
+        """Return whether a file was made from a recording, and so may be replaced.
 
         Args:
             source: The recording.
             output: Any file.
 
         Returns:
-            Whether a record says so.
+            Whether it is among the recording's outputs.
         """
         return self._owners.get(self._name(output)) == self._name(source)
 
     def write(self, source: Path, status: str, outputs: Iterable[Path], **values: Any) -> None:
-        """Add a record, which is safe from the end of this process from then on.
+        """Append a record; from then on the end of this process cannot lose it.
 
         Args:
             source: The recording.
             status: ``BEGUN``, ``DONE`` or ``FAILED``.
-            outputs: The files that were, or are about to be, made from it.
-            **values: What else to record, plain values.
+            outputs: The files that have been, or will be, made from it.
+            **values: Further plain values to record.
 
         Raises:
             OutputError: The manifest cannot be written.
@@ -163,9 +163,9 @@ class Manifest:
         return name[len(self._root) :].replace(os.sep, "/") if name.startswith(self._root) else name
 
     def _open(self) -> BinaryIO:
-        """Open the file to add to it, and lock it where that can be done; the lock ends with the process."""
+        """Open the file to append to it, and lock it where the file system can; the lock ends with the process."""
         try:
-            file = open(self.path, "ab")  # noqa: SIM115 (it stays open for the run)
+            file = open(self.path, "ab")  # noqa: SIM115 (open for the whole run)
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot be written ({error.strerror}); name another manifest with --manifest."
@@ -176,7 +176,7 @@ class Manifest:
             except BlockingIOError:
                 file.close()
                 raise OutputError(
-                    f"{self.path}: another run is writing to it; wait for its end, or name another with --manifest."
+                    f"{self.path}: another run is writing to it; wait until it ends, or name another with --manifest."
                 ) from None
             except OSError:  # some network file systems have no locks
                 pass
@@ -186,20 +186,20 @@ class Manifest:
         with open(self.path, "rb") as file:
             offset = 0
             for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n") and _BEGINNING.startswith(line[: len(_BEGINNING)]):  # cut off by a kill
+                if not line.endswith(b"\n") and _PREFIX.startswith(line[: len(_PREFIX)]):  # cut off by a kill
                     self._stale = True
                     break
                 try:
-                    self._learn(json.loads(line), offset)
+                    self._update(json.loads(line), offset)
                 except (ValueError, TypeError, KeyError, AttributeError):
                     raise DataError(
-                        f"{self.path}, line {number}: is no record of a manifest; remove the line, or name another "
+                        f"{self.path}, line {number}: is no record of a manifest; delete the line, or name another "
                         "manifest with --manifest."
                     ) from None
                 offset += len(line)
 
-    def _learn(self, record: dict[str, Any], offset: int) -> None:
-        """Take note of a record; it replaces an older one of the recording."""
+    def _update(self, record: dict[str, Any], offset: int) -> None:
+        """Take in a record; it replaces an older one of the same recording."""
         key = record["made_by"]["command"], record["file"]
         stamp = (record["bytes"], record["modified_ns"]) if {"bytes", "modified_ns"} <= record.keys() else None
         made_by, outputs = sys.intern(_canonical(record["made_by"])), tuple(record["outputs"])
@@ -218,14 +218,14 @@ class Manifest:
             self._file.write(json.dumps(record).encode() + b"\n")
             self._file.flush()
         except OSError as error:
-            self._stale = True  # the line may be there in part
+            self._stale = True  # the line may be there in part, to be removed
             raise OutputError(
-                f"{self.path}: cannot be written ({error.strerror}); make room, then give the same command again."
+                f"{self.path}: cannot be written ({error.strerror}); make room, then run the same command again."
             ) from error
-        self._learn(record, offset)
+        self._update(record, offset)
 
     def _compact(self) -> None:
-        """Keep the newest record of each recording alone."""
+        """Rewrite the file with only the newest record of each recording."""
         if not self._stale:
             return
         self._file.close()
@@ -239,19 +239,19 @@ class Manifest:
 
 
 def fingerprint(path: Path, seen: tuple[int, int] | None = None) -> dict[str, Any]:
-    """Tell a file's content from any other.
+    """Return the size, time of change and hash of a file.
 
     Args:
         path: The file.
-        seen: Of a copy, what :func:`audiocx.io.paths.stamp` said of the original before it was copied.
+        seen: For a copy, the :func:`audiocx.io.paths.stamp` of the original before it was copied.
 
     Returns:
-        Its "bytes", "modified_ns" (nanoseconds since 1970) and "sha256", hexadecimal.
+        "bytes", "modified_ns" (nanoseconds since 1970) and "sha256", hexadecimal.
 
     Raises:
         OSError: It cannot be read.
     """
-    size_bytes, modified_ns = seen or stamp(path)  # before its content: what is written meanwhile is seen as a change
+    size_bytes, modified_ns = seen or stamp(path)  # before the content, so that a write meanwhile counts as a change
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):

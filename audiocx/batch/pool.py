@@ -1,8 +1,8 @@
-"""Work spread over processes, where the death of one costs nothing but time.
+"""A pool of worker processes that survives the death of any of them.
 
-Each process has one task at a time, so that it is known which task was in the hands of one that died (for want of
-memory, say). It is replaced, and its task is tried once more when all others are done, alone. What the processes are,
-and on which machines, an engine knows: ``processes`` or ``ray_engine``.
+Each process has one job at a time, so it is known which job a process was working on when it died (out of memory, for
+example). The process is replaced, and its job is tried once more, alone, after all others. An engine starts the
+processes: ``serial_engine``, ``local_engine`` or ``ray_engine``.
 """
 
 from __future__ import annotations
@@ -18,156 +18,157 @@ from ..errors import AudiocxError
 
 __all__ = ["Died", "Engine", "Process", "run_pool"]
 
-Task = TypeVar("Task")
+Job = TypeVar("Job")
 
-STILLBORN = 3  # so many processes in a row that are killed before they are ready are no accident
+MAX_FAILED_STARTS = 3  # more processes in a row that are killed while they start are no accident
 
 
 @dataclass(frozen=True)
 class Died:
-    """A process has died, and the task that it had, if any, has no result.
+    """Report of a process that has died, in place of the result of its job.
 
     Attributes:
-        how: Such as "was killed by signal 9".
-        hopeless: Whether one in its place would do no better at getting ready.
+        reason: Such as "was killed by signal 9".
+        permanent: Whether a new process would fail to start in the same way.
     """
 
-    how: str
-    hopeless: bool = False
+    reason: str
+    permanent: bool = False
 
 
 class Process(Protocol):
-    """A process that gets ready by itself, says so, and from then on answers every task with its result."""
+    """A process that starts by itself, reports when it is ready, and then answers each job with its result."""
 
-    def send(self, task: Any) -> None:
-        """Hand it a task.
+    def send(self, job: Any) -> None:
+        """Send a job.
 
         Args:
-            task: It goes through pickle.
+            job: Any picklable object.
         """
 
     def receive(self) -> Any:
-        """Listen to one that has something to say.
+        """Receive the next message, once ``Engine.wait`` has returned the process.
 
         Returns:
-            At first None, or the ``AudiocxError`` that kept it from getting ready; later the result of its task. At any
+            First None, or the ``AudiocxError`` that kept the process from starting; then the result of its job. At any
             time ``Died``.
         """
 
 
 class Engine(Protocol):
-    """Where processes come from."""
+    """Starts processes and waits for them."""
 
     def start(self) -> Any:
-        """Begin a ``Process``; returns at once."""
+        """Start a ``Process``; returns at once."""
 
     def wait(self, processes: list[Any]) -> list[Any]:
-        """Wait until something is to be heard from processes.
+        """Wait for messages.
 
         Args:
             processes: Some of this engine's.
 
         Returns:
-            Those that have something to say, one or more.
+            Those that have sent a message or died, one or more.
         """
 
     def close(self) -> None:
-        """Stop all processes, whatever they do."""
+        """Stop all processes, whatever they are doing."""
 
 
-def run_pool(engine: Engine, tasks: Iterable[Task], processes: int) -> Generator[tuple[Task, Any], None, None]:
-    """Work through tasks in several processes.
+def run_pool(engine: Engine, jobs: Iterable[Job], processes: int) -> Generator[tuple[Job, Any], None, None]:
+    """Run jobs in several processes.
 
     Args:
-        engine: Gives the processes, which know what to do with a task. What a task may raise is for them to catch: an
-            exception that gets out ends the process.
-        tasks: Asked for one after the other, whenever a process is free.
-        processes: How many at most.
+        engine: Starts the processes. They have to catch whatever a job may raise: an exception that is not caught
+            ends the process.
+        jobs: Read one at a time, whenever a process is free.
+        processes: Maximum number of processes.
 
     Yields:
-        A task and its result, or ``Died`` if two processes have died of it, in the order in which they end. Closing
-        this iterator stops all processes.
+        A job and its result, or ``Died`` if two processes have died of it, in the order of completion. Closing this
+        generator stops all processes.
 
     Raises:
-        AudiocxError: A process cannot get ready, or processes die before they are.
+        AudiocxError: A process cannot start, or processes die while they start.
     """
-    pending, again = iter(tasks), deque[Task]()
+    pending, retries = iter(jobs), deque[Job]()
     with closing(engine):
         pool = _Pool(engine, processes)
         while True:
-            for task in islice(pending, processes - pool.busy):
-                pool.give(task)
-            if again and not pool.busy:
-                pool.give(again.popleft(), last_try=True)
+            for job in islice(pending, processes - pool.busy):
+                pool.submit(job)
+            if retries and not pool.busy:
+                pool.submit(retries.popleft(), last_try=True)
             if not pool.busy:
                 return
-            for task, last_try, result in pool.finished():
+            for job, last_try, result in pool.finished():
                 if isinstance(result, Died) and not last_try:
-                    again.append(task)
+                    retries.append(job)
                 else:
-                    yield task, result
+                    yield job, result
 
 
 class _Worker:
-    """A process and what it was given: a task, and whether this is its last try; None if it waits."""
+    """A process and its current job, with whether this is the job's last try; None while idle."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self.ready = False
-        self.given: tuple[Any, bool] | None = None
+        self.current: tuple[Any, bool] | None = None
 
 
 class _Pool:
     def __init__(self, engine: Engine, processes: int) -> None:
         self.engine, self.processes = engine, processes
         self.workers: list[_Worker] = []
-        # Nobody's yet: a process may get ready late, or never where a cluster is full, while others are free.
+        # Not bound to a worker yet: one may start late, or never on a full cluster, while others are free.
         self.queue = deque[tuple[Any, bool]]()
-        self.stillborn = 0
+        self.failed_starts = 0
 
     @property
     def busy(self) -> int:
-        return len(self.queue) + sum(worker.given is not None for worker in self.workers)
+        return len(self.queue) + sum(worker.current is not None for worker in self.workers)
 
-    def give(self, task: Any, last_try: bool = False) -> None:
-        """Take on a task."""
-        self.queue.append((task, last_try))
-        self._hand_out()
+    def submit(self, job: Any, last_try: bool = False) -> None:
+        """Queue a job."""
+        self.queue.append((job, last_try))
+        self._dispatch()
 
     def finished(self) -> list[tuple[Any, bool, Any]]:
-        """Wait for something to happen, and give the tasks that came to an end by it: task, last try, result."""
+        """Wait for messages and return the jobs that have ended: job, last try, result."""
         ended = []
-        heard = self.engine.wait([worker.process for worker in self.workers])
-        for worker in [worker for worker in self.workers if worker.process in heard]:
+        waiting = self.engine.wait([worker.process for worker in self.workers])
+        for worker in [worker for worker in self.workers if worker.process in waiting]:
             message = worker.process.receive()
             if isinstance(message, Died):
-                self._strike_off(worker, message)
+                self._remove(worker, message)
             elif not worker.ready:
                 if message is not None:
                     raise message
-                worker.ready, self.stillborn = True, 0
+                worker.ready, self.failed_starts = True, 0
                 continue
-            if worker.given is not None:
-                ended.append((*worker.given, message))
-                worker.given = None
-        self._hand_out()
+            if worker.current is not None:
+                ended.append((*worker.current, message))
+                worker.current = None
+        self._dispatch()
         return ended
 
-    def _hand_out(self) -> None:
-        """Give tasks to the processes that wait; begin more if those and the ones on their way are too few."""
+    def _dispatch(self) -> None:
+        """Send jobs to idle processes; start more if those and the ones being started are too few."""
         for worker in self.workers:
-            if self.queue and worker.ready and worker.given is None:
-                worker.given = self.queue.popleft()
-                worker.process.send(worker.given[0])
+            if self.queue and worker.ready and worker.current is None:
+                worker.current = self.queue.popleft()
+                worker.process.send(worker.current[0])
         lacking = len(self.queue) - sum(not worker.ready for worker in self.workers)
         for _ in range(min(lacking, self.processes - len(self.workers))):
             self.workers.append(_Worker(self.engine.start()))
 
-    def _strike_off(self, worker: _Worker, died: Died) -> None:
+    def _remove(self, worker: _Worker, died: Died) -> None:
         self.workers.remove(worker)
         if worker.ready:
             return
-        self.stillborn += 1
-        if died.hopeless or self.stillborn > STILLBORN:
-            what = f"A process {died.how} before it could begin"
-            raise AudiocxError(f"{what}, perhaps for want of memory; try fewer --jobs.")
+        self.failed_starts += 1
+        if died.permanent or self.failed_starts > MAX_FAILED_STARTS:
+            raise AudiocxError(
+                f"A process {died.reason} before it could start working, perhaps out of memory; try fewer --jobs."
+            )

@@ -1,97 +1,133 @@
-"""An archive of recordings, worked through by several processes; a manifest keeps account, so that it can go on."""
+"""Runs a task over recordings: a few of them in this process, or a batch in worker processes with a manifest."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..cli import INTERRUPTED, report
-from ..errors import AudiocxError, ConfigError
+from ..errors import EXIT_INTERRUPTED, AudiocxError, ConfigError, OutputError, report
 from ..io.paths import is_url, staged, stamp
-from .jobs import Done, Job, check_folder, check_outputs, output_folder
+from .jobs import BatchOptions, Done, Job, Task, check_folder, check_outputs
 from .manifest import BEGUN, DONE, FAILED, Manifest, fingerprint
 from .pool import Died, Engine, run_pool
-from .sources import Source, find_sources
 
-__all__ = ["run_archive"]
+if TYPE_CHECKING:
+    from .sources import Source
 
-Network = TypeVar("Network")
+__all__ = ["run_batch"]
 
 MANIFEST = "manifest.jsonl"
-# Options that say where and how, not what comes out.
-WITHOUT_INFLUENCE = {
-    *("command", "module", "files", "model", "device", "output", "overwrite"),
-    *("jobs", "engine", "address", "manifest", "list", "quiet", "debug"),
-}
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a process says of a recording: values for its record, and either what was done or what went wrong."""
+    """Outcome of a job: its result or the error, and values for the manifest."""
 
-    values: dict[str, Any]
     done: Done | None = None
-    error: str = ""
-    trace: str = ""
+    error: AudiocxError | None = None
+    trace: str = ""  # of the error, which loses its own on the way from another process
+    values: dict[str, Any] = field(default_factory=dict)
 
 
-def run_archive(
-    arguments: argparse.Namespace,
-    suffixes: Mapping[str, str],
-    load: Callable[[argparse.Namespace], Network],
-    work: Callable[[Network, Job, argparse.Namespace], Done],
-    default: str,
-) -> int:
-    """Do what is missing or changed in an archive, whatever becomes of single recordings or processes.
+class _Run(Protocol):
+    """Chooses the jobs and records their outcomes."""
+
+    def jobs(self) -> Iterable[Job]: ...
+
+    def record(self, job: Job, outcome: _Outcome | Died) -> None: ...
+
+
+def run_batch(task: Task[Any], options: BatchOptions) -> int:
+    """Run a task over recordings and print the results.
+
+    A few files are processed in order by this process, which prints a line for each. For anything larger
+    (``BatchOptions.keeps_manifest``) there is a manifest: only missing or changed recordings are processed,
+    in worker processes, and failed recordings or killed processes do not affect others.
 
     Args:
-        arguments: What the parser made of the command line.
-        suffixes: How the names of the files to write end, by format.
-        load: Gives the network; called once in each process.
-        work: Works on one recording, writes its outputs.
-        default: Name of the network that ``load`` takes if the command line names none.
+        task: The processing of each recording.
+        options: The recordings, where to write, and how to run.
 
     Returns:
-        0 if every recording is done, 1 if one is not, 130 if Ctrl-C was pressed.
+        0 if every recording was done, 1 if one was not, 130 if a run with a manifest was interrupted by Ctrl-C.
 
     Raises:
-        AudiocxError: Nothing can be done at all: no network, no device, a manifest that cannot be written.
+        AudiocxError: Nothing can be done at all: no output folder, no network, no device, a manifest that cannot be
+            written.
     """
-    from .. import checkpoints
+    if options.suffixes:
+        check_folder(options.folder)
+    elif options.output is not None:
+        raise OutputError(
+            f"{options.output}: nothing is to be written there; name what to write with --format, or leave out -o."
+        )
+    return _run_with_manifest(task, options) if options.keeps_manifest else _run_serially(task, options)
 
-    sources, errors = find_sources(arguments.files)
+
+def _run_serially(task: Task[Any], options: BatchOptions) -> int:
+    from .serial_engine import SerialEngine
+
+    run = _SerialRun(options)
+    _work_through(SerialEngine(partial(_start_here, task, not options.quiet)), run, 1)
+    return 1 if run.failed else 0
+
+
+def _run_with_manifest(task: Task[Any], options: BatchOptions) -> int:
+    from ..checkpoints import identify
+    from .sources import find_sources
+
+    sources, errors = find_sources(options.sources)
     for error in errors:
-        report(error, arguments.debug)
+        report(error, options.debug)
     if not sources:
         return 1
-    processes = min(arguments.jobs, len(sources))
-    start = partial(_start, load, work, argparse.Namespace(**{**vars(arguments), "quiet": True}))
-    engine = _engine(arguments, start, processes)
-    settings = {name: value for name, value in vars(arguments).items() if name not in WITHOUT_INFLUENCE}
-    network = checkpoints.identify(arguments.model or default)
-    path = _manifest_path(arguments)
-    with Manifest(path, {"command": arguments.command, **network, "settings": settings}) as manifest:
-        # What this command made, such as sound to listen to, is no recording to work on.
-        run = _Run(arguments, suffixes, manifest, [one for one in sources if manifest.owner(one.path) is None])
-        interrupted = run.through(lambda jobs: run_pool(engine, jobs, processes))
+    processes = min(options.jobs, len(sources))
+    engine = _engine(options, task, processes)
+    path = _manifest_path(options)
+    made_by = {"command": task.command, **identify(task.model), "settings": task.settings}
+    interrupted = False
+    with Manifest(path, made_by) as manifest:
+        # Outputs of this command, such as synthesized notes, are not recordings to work on.
+        run = _ManifestRun(options, manifest, [one for one in sources if manifest.owner(one.path) is None])
+        try:
+            with run.progress_bar():
+                _work_through(engine, run, processes)
+        except KeyboardInterrupt:
+            interrupted = True
     if interrupted:
         print(f"audiocx: interrupted ({run.summary()}); the same command goes on from there", file=sys.stderr)
-        return INTERRUPTED
-    if not arguments.quiet:
+        return EXIT_INTERRUPTED
+    if not options.quiet:
         print(f"{run.summary()}: see {path}" if run.failed else f"{run.summary()} -> {path}")
     return 1 if run.failed or errors else 0
 
 
-def _manifest_path(arguments: argparse.Namespace) -> Path:
-    path = arguments.manifest or str(output_folder(arguments) / MANIFEST)
+def _work_through(engine: Engine, run: _Run, processes: int) -> None:
+    with closing(run_pool(engine, run.jobs(), processes)) as outcomes:
+        for job, outcome in outcomes:
+            run.record(job, outcome)
+
+
+def _engine(options: BatchOptions, task: Task[Any], processes: int) -> Engine:
+    start = partial(_start_process, task)
+    if options.engine == "ray":
+        from .ray_engine import RayEngine
+
+        return RayEngine(start, options.address, task.device)
+    from .local_engine import LocalEngine
+
+    return LocalEngine(start, processes)
+
+
+def _manifest_path(options: BatchOptions) -> Path:
+    path = options.manifest or str(options.folder / MANIFEST)
     if is_url(path):
         raise ConfigError(
             f"{path}: a manifest is added to line by line, which object stores cannot do; name a file on the disk with "
@@ -100,86 +136,114 @@ def _manifest_path(arguments: argparse.Namespace) -> Path:
     return Path(path)
 
 
-def _engine(arguments: argparse.Namespace, start: Callable[[], Any], processes: int) -> Engine:
-    if arguments.engine == "ray":
-        from .ray_engine import RayEngine
-
-        return RayEngine(start, arguments.address, arguments.device)
-    from .local_engine import LocalEngine
-
-    return LocalEngine(start, processes)
+def _start_here(task: Task[Any], progress: bool) -> Callable[[Job], _Outcome]:
+    return partial(_process_here, task, task.load(), progress)
 
 
-def _start(load: Callable[..., Network], work: Callable[..., Done], arguments: argparse.Namespace) -> Any:
-    """Load the network in a process of its own, and give what works on a recording there."""
-    return partial(_outcome, work, load(arguments), arguments)
+def _process_here(task: Task[Any], network: Any, progress: bool, job: Job) -> _Outcome:
+    try:
+        return _Outcome(task.work(network, job, progress))
+    except AudiocxError as error:
+        return _Outcome(error=error)
 
 
-def _outcome(work: Callable[..., Done], network: Any, arguments: argparse.Namespace, job: Job) -> _Outcome:
+def _start_process(task: Task[Any]) -> Callable[[Job], _Outcome]:
+    return partial(_process, task, task.load())
+
+
+def _process(task: Task[Any], network: Any, job: Job) -> _Outcome:
+    """Fetch a recording, process it, send its outputs; no error leaves this function."""
     values: dict[str, Any] = {}
-    here, seen = job.source, None
+    source, seen = job.source, None
     began_s = time.perf_counter()
-    with suppress(OSError):  # of which the work itself will tell more clearly
+    with suppress(OSError):  # the task reports it in better words
         seen = stamp(job.source)
     try:
-        with staged(job.source, job.outputs) as (here, places):
+        with staged(job.source, job.outputs) as (source, outputs):
             with suppress(OSError):
-                values = fingerprint(here, seen)
-            done = work(network, Job(here, places), arguments)
+                values = fingerprint(source, seen)
+            done = task.work(network, Job(source, outputs), False)
     except AudiocxError as error:
-        # What was fetched goes by the name that it was fetched from.
-        return _Outcome(values, error=str(error).replace(str(here), str(job.source)), trace=traceback.format_exc())
-    except Exception as error:  # a defect, or no memory: no reason to give up all other recordings
-        what = "".join(traceback.format_exception_only(error)).strip()
-        sentence = f"{job.source}: failed unexpectedly ({what}); try it alone, with --debug, and report what that says."
-        return _Outcome(values, error=sentence, trace=traceback.format_exc())
-    return _Outcome({**values, **done.figures, "took_s": round(time.perf_counter() - began_s, 3)}, done)
+        # A fetched recording goes by its URL.
+        message = str(error).replace(str(source), str(job.source))
+        return _Outcome(error=AudiocxError(message), trace=traceback.format_exc(), values=values)
+    except Exception as error:  # a defect, or out of memory: no reason to give up all other recordings
+        reason = "".join(traceback.format_exception_only(error)).strip()
+        message = (
+            f"{job.source}: failed unexpectedly ({reason}); try it alone, with --debug, and report what that prints."
+        )
+        return _Outcome(error=AudiocxError(message), trace=traceback.format_exc(), values=values)
+    took_s = round(time.perf_counter() - began_s, 3)
+    return _Outcome(done, values={**values, **done.figures, "took_s": took_s})
 
 
-_Outcomes = Generator[tuple[Job, _Outcome | Died], None, None]  # as they come; closing it stops the work
+class _SerialRun:
+    """A few files: all checked before the network is loaded, and a line printed for each."""
+
+    def __init__(self, options: BatchOptions) -> None:
+        self.options = options
+        self.failed = 0
+
+    def jobs(self) -> list[Job]:
+        from ..io import audio
+
+        jobs: list[Job] = []
+        taken: dict[Path, Path] = {}
+        for source in map(Path, self.options.sources):
+            outputs = self.options.outputs(source, self.options.folder)
+            try:
+                audio.info(source)
+                check_outputs(source, outputs.values(), taken, self.options.overwrite)
+            except AudiocxError as error:
+                self._fail(error)
+                continue
+            taken.update((path.resolve(), source) for path in outputs.values())
+            jobs.append(Job(source, outputs))
+        return jobs
+
+    def record(self, job: Job, outcome: _Outcome | Died) -> None:
+        assert isinstance(outcome, _Outcome)  # this very process cannot have died
+        if outcome.error is not None:
+            self._fail(outcome.error)
+        elif outcome.done is not None:
+            outcome.done.show(self.options.quiet)
+
+    def _fail(self, error: AudiocxError) -> None:
+        report(error, self.options.debug)
+        self.failed += 1
 
 
-class _Run:
-    """Decides what is to be done, and keeps account of it in the manifest, on the bar and in figures."""
+class _ManifestRun:
+    """A batch: only missing or changed recordings are processed, with a manifest and a progress bar."""
 
-    def __init__(
-        self, arguments: argparse.Namespace, suffixes: Mapping[str, str], manifest: Manifest, sources: list[Source]
-    ) -> None:
-        self.arguments, self.suffixes, self.manifest, self.sources = arguments, suffixes, manifest, sources
+    def __init__(self, options: BatchOptions, manifest: Manifest, sources: list[Source]) -> None:
+        self.options, self.manifest, self.sources = options, manifest, sources
         self.done = self.done_before = self.failed = 0
         self.sound_s = 0.0
         self.began_s = time.perf_counter()
 
-    def through(self, engine: Callable[[Iterator[Job]], _Outcomes]) -> bool:
-        """Go through the archive with whatever works on jobs; tells whether Ctrl-C was pressed."""
-        from tqdm import tqdm  # the processes, which import this file, have no bar
+    def progress_bar(self) -> Any:
+        """Return the bar as a context; it is needed by the other methods."""
+        from tqdm import tqdm  # worker processes import this file and need no bar
 
-        hidden = True if self.arguments.quiet else None  # None hides it where stderr is no terminal
-        with tqdm(total=len(self.sources), unit=" files", leave=False, disable=hidden) as self.bar:
-            try:
-                with closing(engine(self._due())) as outcomes:
-                    for job, outcome in outcomes:
-                        self._record(job, outcome)
-            except KeyboardInterrupt:
-                return True
-        return False
+        hidden = True if self.options.quiet else None  # None hides it where stderr is no terminal
+        self.bar = tqdm(total=len(self.sources), unit=" files", leave=False, disable=hidden)
+        return self.bar
 
     def summary(self) -> str:
-        rate = f"{self.sound_s / (time.perf_counter() - self.began_s):.0f} x real time"
-        parts = [f"{self.done} done" + (f" ({_length(self.sound_s)} of sound, {rate})" if self.done else "")]
+        parts = [f"{self.done} done" + (f" ({_length(self.sound_s)} of sound, {self._rate()})" if self.done else "")]
         if self.done_before:
             parts.append(f"{self.done_before} {'was' if self.done_before == 1 else 'were'} done before")
         if self.failed:
             parts.append(f"{self.failed} failed")
         return f"{len(self.sources)} file{'' if len(self.sources) == 1 else 's'}: {', '.join(parts)}"
 
-    def _due(self) -> Iterator[Job]:
-        """What is missing or changed, noted as begun when it is handed out."""
+    def jobs(self) -> Iterator[Job]:
+        """Yield the missing and changed recordings, recorded as begun."""
         for source in self.sources:
-            folder = output_folder(self.arguments).joinpath(*source.place.parts)
-            outputs = {name: folder / f"{source.path.stem}{suffix}" for name, suffix in self.suffixes.items()}
-            job = Job(source.path, outputs)
-            if self.manifest.is_done(job.source, outputs.values()):
+            folder = self.options.folder.joinpath(*source.subfolder.parts)
+            job = Job(source.path, self.options.outputs(source.path, folder))
+            if self.manifest.is_done(job.source, job.outputs.values()):
                 self.done_before += 1
                 self.bar.update()
                 continue
@@ -188,57 +252,60 @@ class _Run:
             except AudiocxError as error:
                 self._fail(job, error, {})
                 continue
-            self.manifest.write(job.source, BEGUN, outputs.values())
+            self.manifest.write(job.source, BEGUN, job.outputs.values())
             yield job
+
+    def record(self, job: Job, outcome: _Outcome | Died) -> None:
+        if isinstance(outcome, Died):
+            remedy = "perhaps out of memory; try it alone, or with fewer --jobs"
+            message = (
+                f"{job.source}: the process that worked on it {outcome.reason}, and so did a second one, {remedy}."
+            )
+            outcome = _Outcome(error=AudiocxError(message))
+        if outcome.error is not None:
+            outcome.error.__cause__ = AudiocxError(f"\n{outcome.trace}") if outcome.trace else None
+            self._fail(job, outcome.error, outcome.values)
+            return
+        self.manifest.write(job.source, DONE, job.outputs.values(), **outcome.values)
+        self.done += 1
+        self.sound_s += outcome.values["duration_s"]
+        if outcome.done and outcome.done.listing:
+            with self.bar.external_write_mode(file=sys.stdout):
+                outcome.done.show(self.options.quiet)
+        self._update_bar()
 
     def _check(self, job: Job) -> None:
         from ..io import audio
 
         if not is_url(job.source) and not job.source.is_file():
-            audio.info(job.source)  # says what is wrong
+            audio.info(job.source)  # raises an error that names the reason
         others = [path for path in job.outputs.values() if not self.manifest.owns(job.source, path)]
         owners = {path.resolve(): self.manifest.owner(path) for path in others}
         taken = {path: owner for path, owner in owners.items() if owner is not None and owner.exists()}
-        check_outputs(job.source, others, taken, self.arguments.overwrite)
+        check_outputs(job.source, others, taken, self.options.overwrite)
         for folder in {path.parent for path in job.outputs.values()}:
             if not is_url(folder) and not folder.is_dir():
                 check_folder(folder)
 
-    def _record(self, job: Job, outcome: _Outcome | Died) -> None:
-        if isinstance(outcome, Died):
-            remedy = "perhaps for want of memory; try it alone, or with fewer --jobs"
-            error = f"{job.source}: the process that worked on it {outcome.how}, and so did a second one, {remedy}."
-            outcome = _Outcome({}, error=error)
-        if outcome.done is None:
-            problem = AudiocxError(outcome.error)
-            problem.__cause__ = AudiocxError(f"\n{outcome.trace}") if outcome.trace else None
-            self._fail(job, problem, outcome.values)
-            return
-        self.manifest.write(job.source, DONE, job.outputs.values(), **outcome.values)
-        self.done += 1
-        self.sound_s += outcome.values["duration_s"]
-        if outcome.done.listing:
-            with self.bar.external_write_mode(file=sys.stdout):
-                outcome.done.show(self.arguments.quiet)
-        self._advance()
-
     def _fail(self, job: Job, error: AudiocxError, values: dict[str, Any]) -> None:
-        """Note a failure. Earlier outputs of the recording stay known as its own."""
+        """Report and record a failure. Earlier outputs of the recording remain recorded as its own."""
         with self.bar.external_write_mode(file=sys.stderr):
-            report(error, self.arguments.debug)
+            report(error, self.options.debug)
         own = [path for path in job.outputs.values() if self.manifest.owns(job.source, path) and path.exists()]
         self.manifest.write(job.source, FAILED, own, error=str(error), **values)
         self.failed += 1
-        self._advance()
+        self._update_bar()
 
-    def _advance(self) -> None:
-        rate = self.sound_s / (time.perf_counter() - self.began_s)
-        self.bar.set_postfix_str(f"{rate:.0f} x real time" + (f", {self.failed} failed" if self.failed else ""), False)
+    def _rate(self) -> str:
+        return f"{self.sound_s / (time.perf_counter() - self.began_s):.0f} x real time"
+
+    def _update_bar(self) -> None:
+        self.bar.set_postfix_str(self._rate() + (f", {self.failed} failed" if self.failed else ""), False)
         self.bar.update()
 
 
 def _length(duration_s: float) -> str:
-    """Say how long sound is, in the unit that suits.
+    """Format a duration in a suitable unit.
 
     >>> _length(41.0), _length(600.0), _length(256_680.0)
     ('41.0 s', '10.0 min', '71.3 h')

@@ -1,49 +1,64 @@
-"""``audiocx conceal``: recordings with gaps in, recordings whose gaps are filled out."""
+"""``audiocx conceal``: recordings of speech whose gaps are filled."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from ..batch.jobs import Done, Job, run_jobs, speed
-from . import CONCEAL_FORMATS
+from ..batch.jobs import Done, Job, Task, speed
+from . import help_text
+from .options import add_batch, add_model, add_outputs, batch_options
 
 if TYPE_CHECKING:
     from ..speech.predictor import Predictor
 
+FORMATS = {name: f".concealed.{name}" for name in ("wav", "png")}
 # Encodings that the result keeps; of any other it is 16 bits.
 KEPT_SUBTYPES = ("PCM_16", "PCM_24", "FLOAT")
 USUAL_SUBTYPE = "PCM_16"
 GAP = re.compile(r"\s*(\d*\.?\d+)\s*-\s*(\d*\.?\d+)\s*")
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.epilog = help_text.CONCEAL_EXAMPLES
+    add_batch(parser)
+    about = "where sound is missing, in seconds, or a file of gaps; the same for every FILE (default: runs of zeros)"
+    parser.add_argument("--gaps", type=read_gaps, metavar="START-END,...|FILE.txt", help=about)
+    add_model(parser)
+    add_outputs(parser, FORMATS, ["wav"])
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Conceal the gaps of the files of a command line.
+    """Conceal the gaps of recordings.
 
     Args:
-        arguments: What the parser made of it.
+        arguments: Parsed arguments.
 
     Returns:
-        0 if every file was concealed, else 1.
+        0 if every recording was concealed, else 1.
 
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
+    from ..batch.runner import run_batch
     from ..checkpoints import DEFAULT_PREDICTOR
 
-    suffixes = {name: CONCEAL_FORMATS[name] for name in arguments.format}
-    return run_jobs(arguments, suffixes, _load, _conceal, DEFAULT_PREDICTOR)
+    settings = {"gaps": arguments.gaps, "format": arguments.format}
+    task = ConcealTask(arguments.model or DEFAULT_PREDICTOR, arguments.device, settings, arguments.gaps)
+    return run_batch(task, batch_options(arguments, {name: FORMATS[name] for name in arguments.format}))
 
 
 def read_gaps(text: str) -> list[tuple[float, float]]:
-    """Read gaps as they are given to ``--gaps``.
+    """Read the value of ``--gaps``.
 
     Args:
-        text: Such as ``1.20-1.25,3.0-3.06``, or the name of a file that holds a start and an end in each line, apart
-            from comments, which begin with ``#``.
+        text: Such as ``1.20-1.25,3.0-3.06``, or the name of a file with a start and an end in each line and comments
+            that begin with ``#``.
 
     Returns:
         Start and end of each, in seconds.
@@ -54,9 +69,9 @@ def read_gaps(text: str) -> list[tuple[float, float]]:
     >>> read_gaps("1.20-1.25, 3-3.06")
     [(1.2, 1.25), (3.0, 3.06)]
     """
-    found = [GAP.fullmatch(part) for part in text.split(",")]
-    if all(found):
-        return [(float(match[1]), float(match[2])) for match in found if match]
+    matches = [GAP.fullmatch(part) for part in text.split(",")]
+    if all(matches):
+        return [(float(match[1]), float(match[2])) for match in matches if match]
     try:
         lines = Path(text).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -77,35 +92,48 @@ def read_gaps(text: str) -> list[tuple[float, float]]:
     return gaps
 
 
-def _load(arguments: argparse.Namespace) -> Predictor:
-    from ..api import load_predictor  # only once there is work, for it imports torch
+@dataclass(frozen=True)
+class ConcealTask(Task["Predictor"]):
+    """Conceals gaps.
 
-    return load_predictor(arguments.model, arguments.device)
+    Attributes:
+        gaps: Start and end of each gap, in seconds; None to find them in each recording.
+    """
 
+    gaps: list[tuple[float, float]] | None
+    command: ClassVar[str] = "conceal"
 
-def _conceal(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> Done:
-    """Conceal one recording, write its outputs."""
-    from ..api import conceal
-    from ..io import audio
-    from ..models.running import read_channels
-    from ..plots.figure import save_figure
-    from ..speech import concealment
-    from ..speech.gaps import find_gaps, merge_gaps
+    def load(self) -> Predictor:
+        """Load the predictor."""
+        from ..api import load_predictor  # here, for it imports torch
 
-    began_s = time.perf_counter()
-    samples, rate, _ = read_channels(job.source, None)
-    duration_s = len(samples) / rate
-    named = arguments.gaps is not None
-    gaps = merge_gaps(arguments.gaps, duration_s, str(job.source)) if named else find_gaps(samples, rate)
-    concealed = conceal(samples, gaps, predictor, sample_rate=rate, progress=not arguments.quiet)
-    if "wav" in job.outputs:
-        own = audio.info(job.source).subtype
-        audio.write(job.outputs["wav"], concealed, rate, own if own in KEPT_SUBTYPES else USUAL_SUBTYPE)
-    if "png" in job.outputs:
-        save_figure(concealment.plot(samples, concealed, rate, gaps, job.source.name), job.outputs["png"])
-    took_s = time.perf_counter() - began_s
-    lost_ms = 1000 * sum(end_s - start_s for start_s, end_s in gaps)
-    told = f"{len(gaps)} gap{'' if len(gaps) == 1 else 's'}, {lost_ms:.0f} ms" if gaps else "no gaps"
-    written = ", ".join(map(str, job.outputs.values()))
-    line = f"{job.source}: {told} in {duration_s:.1f} s of sound ({speed(took_s, duration_s)}) -> {written}"
-    return Done(line, {"duration_s": round(duration_s, 3), "gaps": len(gaps), "lost_ms": round(float(lost_ms), 1)})
+        return load_predictor(self.model, self.device)
+
+    def work(self, network: Predictor, job: Job, progress: bool) -> Done:
+        """Conceal the gaps of one recording and write the outputs."""
+        from ..api import conceal
+        from ..io import audio
+        from ..models.running import read_channels
+        from ..plots.figure import save_figure
+        from ..speech import concealment
+        from ..speech.gaps import find_gaps, merge_gaps
+
+        began_s = time.perf_counter()
+        samples, rate, _ = read_channels(job.source, None)
+        duration_s = len(samples) / rate
+        gaps = find_gaps(samples, rate) if self.gaps is None else merge_gaps(self.gaps, duration_s, str(job.source))
+        concealed = conceal(samples, gaps, network, sample_rate=rate, progress=progress)
+        if "wav" in job.outputs:
+            subtype = audio.info(job.source).subtype
+            subtype = subtype if subtype in KEPT_SUBTYPES else USUAL_SUBTYPE
+            audio.write(job.outputs["wav"], concealed, rate, subtype)
+        if "png" in job.outputs:
+            save_figure(concealment.plot(samples, concealed, rate, gaps, job.source.name), job.outputs["png"])
+        took_s = time.perf_counter() - began_s
+        gaps_ms = 1000 * sum(end_s - start_s for start_s, end_s in gaps)
+        counted = f"{len(gaps)} gap{'' if len(gaps) == 1 else 's'}, {gaps_ms:.0f} ms" if gaps else "no gaps"
+        written = ", ".join(map(str, job.outputs.values()))
+        return Done(
+            f"{job.source}: {counted} in {duration_s:.1f} s of sound ({speed(took_s, duration_s)}) -> {written}",
+            {"duration_s": round(duration_s, 3), "gaps": len(gaps), "lost_ms": round(float(gaps_ms), 1)},
+        )

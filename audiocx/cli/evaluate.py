@@ -9,20 +9,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..batch.jobs import check_output
-from ..errors import AudiocxError, ConfigError, DataError
-from ..io.atomic_write import atomic_write
-from . import report
+from ..errors import AudiocxError, ConfigError, DataError, report
+from .options import add_model, add_precision
 
 if TYPE_CHECKING:
     from ..music.metrics import Piece
     from ..music.transcriber import Transcriber
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("folder", metavar="FOLDER", help="folder of recordings and label files of the same stem")
+    add_model(parser)
+    add_precision(parser)
+    parser.add_argument("-o", "--output", metavar="FILE.json", help="also write the scores to this JSON file")
+    parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Score a network on every labelled recording of a folder, and print a table.
 
     Args:
-        arguments: What the parser made of the command line.
+        arguments: Parsed arguments.
 
     Returns:
         0 if every recording was scored, else 1.
@@ -31,23 +39,25 @@ def run(arguments: argparse.Namespace) -> int:
         AudiocxError: Nothing can be scored: no recordings, no network, the extra ``train`` is not installed.
     """
     try:
-        import intervaltree  # noqa: F401 (of the labels)
-        import mir_eval  # noqa: F401 (of the scores)
+        import intervaltree  # noqa: F401 (for the labels)
+        import mir_eval  # noqa: F401 (for the scores)
     except ImportError as error:
         raise ConfigError(
             f"Scoring needs {error.name}, which is not installed; run pip install 'audiocx[train]'."
         ) from error
     from ..api import load_transcriber
     from ..data.labels import find_labelled
+    from ..io.atomic_write import atomic_write
     from ..music.metrics import evaluate, format_table
 
     output = None if arguments.output is None else Path(arguments.output)
     if output is not None:
         check_output(output, arguments.overwrite)
     pairs = find_labelled(arguments.folder)
-    pieces = list(_pieces(load_transcriber(arguments.model, arguments.device, arguments.precision), pairs, arguments))
+    transcriber = load_transcriber(arguments.model, arguments.device, arguments.precision)
+    pieces = list(_pieces(transcriber, pairs, not arguments.quiet, arguments.debug))
     if not pieces:
-        raise DataError(f"{arguments.folder}: none of its recordings could be scored; mend them as told above.")
+        raise DataError(f"{arguments.folder}: none of its recordings could be scored; correct the errors above.")
     scores = evaluate(pieces)
     if not arguments.quiet:
         print(format_table([*scores.rows, scores.overall]))
@@ -57,14 +67,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if len(pieces) == len(pairs) else 1
 
 
-def _pieces(transcriber: Transcriber, pairs: list[tuple[Path, Path]], arguments: argparse.Namespace) -> Iterator[Piece]:
-    """Transcribe one recording after the other, reporting and leaving out what cannot be used."""
+def _pieces(transcriber: Transcriber, pairs: list[tuple[Path, Path]], progress: bool, debug: bool) -> Iterator[Piece]:
+    """Transcribe one recording after the other; report and leave out those that cannot be used."""
     from ..music.evaluation import infer_labelled, scorable
 
     for recording, labels in pairs:
         try:
-            heard = infer_labelled(transcriber, recording, labels, progress=not arguments.quiet)
+            outputs = infer_labelled(transcriber, recording, labels, progress=progress)
         except AudiocxError as error:
-            report(error, arguments.debug)
+            report(error, debug)
             continue
-        yield scorable(heard, transcriber.checkpoint.decode)
+        yield scorable(outputs, transcriber.checkpoint.decode)

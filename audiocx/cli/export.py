@@ -6,13 +6,23 @@ import argparse
 from pathlib import Path
 
 from ..batch.jobs import check_output
+from . import help_text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.epilog = help_text.EXPORT_EXAMPLES
+    about = "a name of 'audiocx models', or its folder (default: the default transcriber)"
+    parser.add_argument("model", nargs="?", metavar="NAME|PATH", help=about)
+    parser.add_argument("-o", "--output", metavar="FILE.onnx", help="file to write (default: NAME.onnx)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write a network that transcribes as an ONNX file.
+    """Write a transcriber as an ONNX file.
 
     Args:
-        arguments: What the parser made of the command line.
+        arguments: Parsed arguments.
 
     Returns:
         0.

@@ -1,4 +1,4 @@
-"""What the help of each command says."""
+"""Descriptions and examples for the help of each command."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ EXAMPLES = """\
 examples:
   audiocx transcribe song.wav                          song.mid, in the current folder
   audiocx transcribe *.flac -o notes --format midi,csv both, for every recording
-  audiocx predict speech.wav --format png              how well speech is foretold, and a picture of it
-  audiocx conceal call.wav                             fills the gaps that lost packets left in it
+  audiocx predict speech.wav --format png              the error of predicted speech, and a picture of it
+  audiocx conceal call.wav                             fills the gaps of lost packets
   audiocx models                                       the networks at hand
   audiocx export                                       the default network as an ONNX file
   audiocx COMMAND --help                               all options of a command
@@ -24,14 +24,14 @@ examples:
   audiocx transcribe song.wav --quantize               notes on a grid of sixteenths, to open in a notation program
   audiocx transcribe suite.flac --tuning -100          played at A4 = 415 Hz: notes as in the score
   audiocx transcribe music -o notes --jobs 4           all recordings in a folder, by 4 processes: music/a/b.flac
-                                                       becomes notes/a/b.mid. If it is cut off, the same command goes
-                                                       on; notes/manifest.jsonl tells what became of each
+                                                       becomes notes/a/b.mid. If it is interrupted, the same command
+                                                       goes on; notes/manifest.jsonl records the status of each file
 
 The exit code is 0 if every file was transcribed, 1 if one was not, 2 for a wrong command line.
 """
 PREDICT = """\
-Predict every frame of speech from the frames before it, and print how far that is off: the mean squared error of the
-log power spectrum, in dB^2. Recordings of any rate and number of channels are heard at 8 kHz, mixed to one channel.
+Predict every frame of speech from the frames before it, and print the mean squared error of the log power spectrum, in
+dB^2. Recordings of any rate and number of channels are resampled to 8 kHz and mixed to one channel.
 """
 PREDICT_EXAMPLES = """\
 examples:
@@ -41,43 +41,44 @@ examples:
   audiocx predict *.flac -o predicted --format npz     the spectra, for every recording
 
 formats:
-  json  the error, as a whole and second by second
-  npz   true and predicted spectra, complex, a row for each frame of 32 ms, 16 ms apart
+  json  the error, overall and for each second
+  npz   true and predicted spectra, complex, one row for each frame of 32 ms, every 16 ms
   png   the true spectrogram above the predicted one and their difference
   wav   the predicted magnitudes with the phases of the recording
 
 The exit code is 0 if every file was predicted, 1 if one was not, 2 for a wrong command line.
 """
 CONCEAL = """\
-Fill the gaps that lost packets left in speech with what a network says would have followed, each channel by itself.
-All else stays as it was, but for 4 ms on either side of a gap. The network hears and speaks at 8 kHz: in the gaps there
-is nothing above 4 kHz. Meant for gaps of up to 100 ms; longer ones fade out and are silent after 150 ms.
+Fill the gaps that lost packets left in speech with a network's prediction of what followed, each channel by itself. All
+other samples stay as they are, except for a crossfade of 4 ms on either side of a gap. The network works at 8 kHz, so
+the filled gaps have nothing above 4 kHz. Meant for gaps of up to 100 ms; longer ones fade out and are silent after
+150 ms.
 """
 CONCEAL_EXAMPLES = """\
 examples:
-  audiocx conceal call.wav                             writes call.concealed.wav; gaps are wherever there are 5 ms or
-                                                       more of zeros, in all channels, but at the very beginning
-  audiocx conceal call.wav --gaps 1.20-1.25,3.0-3.06   gaps from 1.20 to 1.25 s and from 3.0 to 3.06 s, and no others
+  audiocx conceal call.wav                             writes call.concealed.wav; a gap is 5 ms or more of zeros in
+                                                       all channels, except at the very beginning
+  audiocx conceal call.wav --gaps 1.20-1.25,3.0-3.06   only the gaps from 1.20 to 1.25 s and from 3.0 to 3.06 s
   audiocx conceal call.wav --gaps gaps.txt             the same from a file: a start and an end in each line, such as
                                                        1.20 1.25, and comments after #
   audiocx conceal *.flac -o whole --format wav,png     also a picture: spectrograms before and after, gaps marked
 
 formats:
-  wav  the recording, concealed: its rate and its channels; 24 bits and floating point are kept, else it is 16 bits
+  wav  the concealed recording, with its rate and channels; 24 bits and floating point are kept, others become 16 bits
   png  the spectrogram with gaps above the concealed one
 
-A recording that was muted or cut to exact silence has zeros too: name the gaps of such a one with --gaps.
+A recording that was muted or cut to digital silence has zeros, too: name its gaps with --gaps.
 
 The exit code is 0 if every file was concealed (or had no gaps), 1 if one was not, 2 for a wrong command line.
 """
 EXPORT = """\
-Write a network that transcribes as an ONNX file, to run in onnxruntime and others, without PyTorch and audiocx. What is
-in the file is the whole network, from samples to probabilities; it needs the extra: pip install 'audiocx[onnx]'.
+Write a transcriber as an ONNX file, to run in onnxruntime and others, without PyTorch and audiocx. The file holds the
+whole network, from samples to probabilities. Writing it needs an extra: pip install 'audiocx[onnx]'.
 """
 EXPORT_EXAMPLES = """\
 examples:
   audiocx export                                       the default network, as NAME.onnx in the current folder
-  audiocx export maps-deep-complex -o piano.onnx       another one, elsewhere
+  audiocx export maps-deep-complex -o piano.onnx       another network, as piano.onnx
 
 A transcriber of single windows:
   windows [B, N] float32        N samples in +-1, mono, at the network's sample rate, such as 4096 at 11025 Hz
@@ -87,11 +88,13 @@ A note network:
   samples [B, N] float32        whole recordings in +-1, mono, at the network's sample rate, of any one length N
   onsets, frames, offsets, velocities [B, T, P] float32
                                 in 0 to 1; frame t is centred at sample t * hop_samples, T = N / hop_samples rounded up.
-                                Memory grows with N. Cut long recordings into blocks that overlap and begin at multiples
-                                of step_samples: what is further than overlap_samples from a block's ends is as if uncut
+                                Memory grows with N. Cut long recordings into overlapping blocks that begin at multiples
+                                of step_samples: results further than overlap_samples from a block's ends are exact
 
 Metadata of the file: name, kind, sample_rate (Hz), hop_samples (from frame to frame), lowest_note (the MIDI number of
-the first of P), window_samples, or overlap_samples and step_samples, decode (JSON: thresholds and durations that make
-notes of the probabilities), weights_sha256, audiocx (its version).
+the first of P), window_samples, or overlap_samples and step_samples, decode (JSON: thresholds and durations that
+turn probabilities into notes), weights_sha256, audiocx (its version).
 """
 EVALUATE = "Score a network on a folder of recordings, each with its notes (.tsv, .txt, .csv or .mid) beside it."
+
+TRAIN = "Train a network as a .toml file describes it. A run continues when its command is given again."

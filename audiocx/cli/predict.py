@@ -1,50 +1,72 @@
-"""``audiocx predict``: recordings of speech in, how well each frame is foretold by those before it out."""
+"""``audiocx predict``: the spectra of speech, each frame predicted from those before it."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from ..batch.jobs import Done, Job, run_jobs, speed
-from . import PREDICTION_FORMATS
+from ..batch.jobs import Done, Job, Task, speed
+from . import help_text
+from .options import add_batch, add_model, add_outputs, batch_options
 
 if TYPE_CHECKING:
     from ..speech.predictor import Predictor
 
+FORMATS = {name: f".prediction.{name}" for name in ("json", "npz", "png", "wav")}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.epilog = help_text.PREDICT_EXAMPLES
+    add_batch(parser)
+    add_model(parser)
+    add_outputs(parser, FORMATS, [])
+
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict the files of a command line.
+    """Predict recordings.
 
     Args:
-        arguments: What the parser made of it.
+        arguments: Parsed arguments.
 
     Returns:
-        0 if every file was predicted, else 1.
+        0 if every recording was predicted, else 1.
 
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
+    from ..batch.runner import run_batch
     from ..checkpoints import DEFAULT_PREDICTOR
 
-    suffixes = {name: PREDICTION_FORMATS[name] for name in arguments.format}
-    return run_jobs(arguments, suffixes, _load, _predict, DEFAULT_PREDICTOR)
+    task = PredictTask(arguments.model or DEFAULT_PREDICTOR, arguments.device, {"format": arguments.format})
+    return run_batch(task, batch_options(arguments, {name: FORMATS[name] for name in arguments.format}))
 
 
-def _load(arguments: argparse.Namespace) -> Predictor:
-    from ..api import load_predictor  # only once there is work, for it imports torch
+@dataclass(frozen=True)
+class PredictTask(Task["Predictor"]):
+    """Predicts speech."""
 
-    return load_predictor(arguments.model, arguments.device)
+    command: ClassVar[str] = "predict"
 
+    def load(self) -> Predictor:
+        """Load the predictor."""
+        from ..api import load_predictor  # here, for it imports torch
 
-def _predict(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> Done:
-    """Predict one recording, write its outputs."""
-    began_s = time.perf_counter()
-    result = predictor.predict(job.source, progress=not arguments.quiet)
-    for name, path in job.outputs.items():
-        getattr(result, f"to_{name}")(path)
-    took_s = time.perf_counter() - began_s
-    written = " -> " + ", ".join(map(str, job.outputs.values())) if job.outputs else ""
-    heard = f"{len(result.frame_mse)} frames, {result.duration_s:.1f} s of sound"
-    line = f"{job.source}: MSE {result.mse:.2f} dB^2 over {heard} ({speed(took_s, result.duration_s)}){written}"
-    return Done(line, {"duration_s": round(result.duration_s, 3), "mse": round(float(result.mse), 4)})
+        return load_predictor(self.model, self.device)
+
+    def work(self, network: Predictor, job: Job, progress: bool) -> Done:
+        """Predict one recording and write the outputs."""
+        began_s = time.perf_counter()
+        prediction = network.predict(job.source, progress=progress)
+        for name, path in job.outputs.items():
+            getattr(prediction, f"to_{name}")(path)
+        took_s = time.perf_counter() - began_s
+        written = " -> " + ", ".join(map(str, job.outputs.values())) if job.outputs else ""
+        length = f"{len(prediction.frame_mse)} frames, {prediction.duration_s:.1f} s of sound"
+        score = f"MSE {prediction.mse:.2f} dB^2 over {length}"
+        return Done(
+            f"{job.source}: {score} ({speed(took_s, prediction.duration_s)}){written}",
+            {"duration_s": round(prediction.duration_s, 3), "mse": round(float(prediction.mse), 4)},
+        )

@@ -1,41 +1,95 @@
-"""``audiocx transcribe``: recordings in, notes out."""
+"""``audiocx transcribe``: the notes of recordings."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from ..batch.jobs import Done, Job, run_jobs, speed
+from ..batch.jobs import Done, Job, Task, speed
 from ..errors import ConfigError
-from . import FORMATS
+from . import help_text
+from .options import add_batch, add_model, add_outputs, add_precision, batch_options, number_between
 
 if TYPE_CHECKING:
-    from ..music.transcriber import Transcriber
+    from ..api import Transcriber
+    from ..music.transcriber import Precision
     from ..notes import Note
+
+FORMATS = {  # format -> suffix of the file; the recording itself may be STEM.wav
+    "midi": ".mid",
+    "csv": ".csv",
+    "json": ".json",
+    "npz": ".npz",
+    "png": ".png",
+    "wav": ".notes.wav",
+}
+# Options that influence the results.
+SETTINGS = ("precision", "format", "sonify", "threshold", "min_note", "tempo", "quantize", "tuning")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.epilog = help_text.TRANSCRIBE_EXAMPLES
+    add_batch(parser)
+    add_model(parser)
+    add_precision(parser)
+    add_outputs(parser, FORMATS, ["midi"])
+    parser.add_argument("--sonify", action="store_true", help="also write the notes as sound: adds wav to --format")
+    parser.add_argument("--list", action="store_true", help="also print the notes")
+    about = "least probability of a note, in (0, 1)"
+    parser.add_argument("--threshold", type=number_between(0, 1), metavar="P", help=about)
+    about = "drop notes shorter than this, in milliseconds"
+    parser.add_argument("--min-note", type=number_between(0, 10_000), metavar="MS", help=about)
+    about = "tempo the MIDI file states; notes keep their time (default: 120)"
+    parser.add_argument("--tempo", type=number_between(4, 1000), default=120.0, metavar="BPM", help=about)
+    about = (
+        "find the beats and move the notes in the MIDI file to the nearest of N grid points a beat: 4 (if no number is "
+        "given) for sixteenths, 3 for triplets, 12 for both; its tempos follow the beats as played, found near "
+        "--tempo. Other formats keep the times played"
+    )
+    parser.add_argument("--quantize", type=read_divisions, nargs="?", const=4, metavar="N", help=about)
+    about = (
+        "tuning of the recording: auto (default) estimates it and corrects all but a few cents; or how many cents its "
+        "A4 is above 440 Hz, from -100 to 100 (415 Hz: -100, 432: -32, 445: 20); 0 corrects nothing"
+    )
+    parser.add_argument("--tuning", type=read_tuning, metavar="auto|CENTS", help=about)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Transcribe the files of a command line.
+    """Transcribe recordings.
 
     Args:
-        arguments: What the parser made of it.
+        arguments: Parsed arguments.
 
     Returns:
-        0 if every file was transcribed, else 1.
+        0 if every recording was transcribed, else 1.
 
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
+    from ..batch.runner import run_batch
     from ..checkpoints import DEFAULT
 
     formats = dict.fromkeys([*arguments.format, *(["wav"] if arguments.sonify else [])])
-    suffixes = {name: FORMATS[name] for name in formats}
-    return run_jobs(arguments, suffixes, _load, _transcribe, DEFAULT)
+    task = TranscribeTask(
+        model=arguments.model or DEFAULT,
+        device=arguments.device,
+        settings={name: getattr(arguments, name) for name in SETTINGS},
+        precision=arguments.precision,
+        threshold=arguments.threshold,
+        min_note_s=None if arguments.min_note is None else arguments.min_note / 1000,
+        tempo_bpm=arguments.tempo,
+        divisions=arguments.quantize,
+        tuning_cents=arguments.tuning,
+        list_notes=arguments.list,
+    )
+    return run_batch(task, batch_options(arguments, {name: FORMATS[name] for name in formats}))
 
 
 def read_tuning(text: str) -> float | None:
-    """Read a tuning as it is given to ``--tuning``.
+    """Read the value of ``--tuning``.
 
     Args:
         text: ``auto`` or a number of cents.
@@ -59,16 +113,16 @@ def read_tuning(text: str) -> float | None:
 
 
 def read_divisions(text: str) -> int:
-    """Read into how many places ``--quantize`` divides a beat.
+    """Read the value of ``--quantize``.
 
     Args:
         text: A whole number.
 
     Returns:
-        The number.
+        Grid points a beat.
 
     Raises:
-        argparse.ArgumentTypeError: It is none that beats are divided by.
+        argparse.ArgumentTypeError: It is not a whole number in the range allowed.
 
     >>> read_divisions("3")
     3
@@ -81,41 +135,67 @@ def read_divisions(text: str) -> int:
     return int(text)
 
 
-def _load(arguments: argparse.Namespace) -> Transcriber:
-    from ..api import load_transcriber  # only once there is work, for it imports torch
+@dataclass(frozen=True)
+class TranscribeTask(Task["Transcriber"]):
+    """Transcribes music.
 
-    return load_transcriber(arguments.model, arguments.device, arguments.precision)
+    Attributes:
+        precision: Precision to compute in.
+        threshold: Least probability of a note; None for the checkpoint's.
+        min_note_s: Shorter notes are dropped, in seconds; None for the checkpoint's.
+        tempo_bpm: Tempo of the MIDI file.
+        divisions: Grid points a beat for the notes of the MIDI file; None to keep their times.
+        tuning_cents: Tuning of the recordings, in cents above A4 = 440 Hz; None to estimate it.
+        list_notes: Print the notes, too.
+    """
 
+    precision: Precision
+    threshold: float | None
+    min_note_s: float | None
+    tempo_bpm: float
+    divisions: int | None
+    tuning_cents: float | None
+    list_notes: bool
+    command: ClassVar[str] = "transcribe"
 
-def _transcribe(transcriber: Transcriber, job: Job, arguments: argparse.Namespace) -> Done:
-    """Transcribe one recording, write its outputs."""
-    from ..music.tuning import a4_hz
+    def load(self) -> Transcriber:
+        """Load the transcriber."""
+        from ..api import load_transcriber  # here, for it imports torch
 
-    began_s = time.perf_counter()
-    min_note_s = None if arguments.min_note is None else arguments.min_note / 1000
-    result = transcriber.transcribe(
-        job.source,
-        threshold=arguments.threshold,
-        min_note_s=min_note_s,
-        tuning=arguments.tuning,
-        progress=not arguments.quiet,
-    )
-    for name, path in job.outputs.items():
-        if name == "midi":
-            result.to_midi(path, tempo_bpm=arguments.tempo, quantize=arguments.quantize)
-        else:
-            getattr(result, f"to_{name}")(path)
-    took_s = time.perf_counter() - began_s
-    written = ", ".join(map(str, job.outputs.values()))
-    count = f"{len(result.notes)} note{'' if len(result.notes) == 1 else 's'} in {result.duration_s:.1f} s of sound"
-    count += f", A4 at {a4_hz(result.tuning_cents):.0f} Hz" if result.tuning_cents else ""
-    line = f"{job.source}: {count} ({speed(took_s, result.duration_s)}) -> {written}"
-    figures = {"duration_s": round(result.duration_s, 3), "notes": len(result.notes)}
-    return Done(line, figures, _table(result.notes) if arguments.list else "")
+        return load_transcriber(self.model, self.device, self.precision)
+
+    def work(self, network: Transcriber, job: Job, progress: bool) -> Done:
+        """Transcribe one recording and write the outputs."""
+        from ..music.tuning import a4_hz
+
+        began_s = time.perf_counter()
+        result = network.transcribe(
+            job.source,
+            threshold=self.threshold,
+            min_note_s=self.min_note_s,
+            tuning=self.tuning_cents,
+            progress=progress,
+        )
+        for name, path in job.outputs.items():
+            if name == "midi":
+                result.to_midi(path, tempo_bpm=self.tempo_bpm, quantize=self.divisions)
+            else:
+                getattr(result, f"to_{name}")(path)
+        took_s = time.perf_counter() - began_s
+        counted = (
+            f"{len(result.notes)} note{'' if len(result.notes) == 1 else 's'} in {result.duration_s:.1f} s of sound"
+        )
+        counted += f", A4 at {a4_hz(result.tuning_cents):.0f} Hz" if result.tuning_cents else ""
+        written = ", ".join(map(str, job.outputs.values()))
+        return Done(
+            f"{job.source}: {counted} ({speed(took_s, result.duration_s)}) -> {written}",
+            {"duration_s": round(result.duration_s, 3), "notes": len(result.notes)},
+            _table(result.notes) if self.list_notes else "",
+        )
 
 
 def _table(notes: list[Note]) -> str:
-    """The notes as lines for people: onset and length in seconds, name, MIDI number, velocity."""
+    """Return the notes as a table: onset and length in seconds, name, MIDI number, velocity."""
     from ..notes import note_name
 
     lines = [" onset_s  length_s  note  midi  velocity"]

@@ -1,12 +1,12 @@
-"""Packet loss concealment: gaps in speech filled with a predictor's forecast.
+"""Packet loss concealment: the gaps in a recording of speech are filled with the forecast of a predictor.
 
-At 8 kHz a gap is rounded outwards to the hops of 128 samples, and every frame that touches it is replaced by the
-forecast from the last intact frame; beyond the frames that the network predicts at once, it goes on from its own
-predictions. The replaced frames are overlapped and added; of the sound only the gap is taken, with a cross-fade of 4 ms
-on either side.
+At 8 kHz a gap is rounded outwards to whole hops of 128 samples, and every frame that overlaps it is replaced by the
+forecast from the last intact frame. Frames beyond the network's horizon are forecast from its own forecasts.
+Overlap-add of the replaced frames gives the sound; only the gap itself and a crossfade of 4 ms on either side are taken
+from it.
 
-No frame is made louder than the last intact one: a network fed with its own predictions may diverge, and new sounds
-within a gap cannot be known.
+No frame is louder than the last intact one: a network fed with its own forecasts may diverge, and a sound that begins
+inside a gap cannot be predicted.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from torch import Tensor
 
 from ..io.resampling import resample
 from ..stft import FLOOR_POWER, HOP_SAMPLES, SPEECH_RATE, frame_count, istft, log_power_db, stft_frames
-from .gaps import join, spans, touched_frames
+from .gaps import crossfade, frame_ranges, sample_ranges
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..models import PredictorNetwork
 
-__all__ = ["Forecast", "fill", "forecast_by", "partway", "plot", "turning"]
+__all__ = ["Forecast", "fill", "network_forecast", "damp_levels", "plot", "extrapolate_phase"]
 
-# Takes the frames that have come since the last call, complex64 [C, T, F], T > 0, and the state that it gave (None at
-# first); gives those that follow, [C, A, F], A > 0 of its own choice, and the state.
+# Takes the frames since the last call, complex64 [C, T, F], T > 0, and the state returned by that call (None at first);
+# returns the frames that follow, [C, A, F], A > 0 of its own choice, and the state.
 Forecast = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
-# Speech goes on for so long at most before it is another sound, and is then faded out by 20 % every 10 ms, as in ITU-T
-# G.711 Appendix I (which begins after 10 ms, for it only repeats pitch periods).
+# Longest time that a speech sound plausibly continues; then it fades out by 20 % every 10 ms, as in ITU-T G.711
+# Appendix I (where the fade begins after 10 ms, because only pitch periods are repeated).
 HELD_S, FADE_S = 0.1, 0.05
-# How far levels follow the forecast: between a quarter of the way and a third gaps sounded best on training speakers.
+# Weight of the forecast level against the last one; 1/4 to 1/3 gave the best sound on training speakers.
 LEVEL_SHARE = 0.3
 # Frames that go through the network in one call; see predictor.py.
 BLOCK_FRAMES = 64
-# Frames whose levels are computed at a time for a picture: 4 MB of spectra.
+# Frames whose levels are computed at a time for a plot: 4 MB of spectra.
 DRAWN_FRAMES = 4096
 
 
-def forecast_by(network: PredictorNetwork) -> Forecast:
-    """Make a network forecast frames.
+def network_forecast(network: PredictorNetwork) -> Forecast:
+    """Return the forecast of a network.
 
     Args:
-        network: In evaluation mode. One that was trained on levels alone knows nothing of phases: every bin then goes
-            on turning as it did (:func:`turning`), and its level part of the way to what is forecast (:func:`partway`).
+        network: In evaluation mode. If it was trained on levels alone, it predicts no phases: they are extrapolated
+            (:func:`extrapolate_phase`) and its levels are damped (:func:`damp_levels`).
 
     Returns:
-        What forecasts as many frames at once as the network was built for.
+        A forecast of as many frames at once as the network was built for.
     """
     device = next(network.parameters()).device
 
@@ -62,50 +62,50 @@ def forecast_by(network: PredictorNetwork) -> Forecast:
         ahead, state = network.forecast(spectra.to(device), state)
         return ahead[:, -1].cpu(), state
 
-    return forecast if network.config.front_end == "increment" else turning(partway(forecast))
+    return forecast if network.config.front_end == "increment" else extrapolate_phase(damp_levels(forecast))
 
 
-def partway(forecast: Forecast, share: float = LEVEL_SHARE) -> Forecast:
-    """Have levels change, in dB, by a part of what is forecast.
+def damp_levels(forecast: Forecast, share: float = LEVEL_SHARE) -> Forecast:
+    """Move levels, in dB, only part of the way from the last frame to the forecast.
 
-    What errs least one frame ahead errs more with every frame that it is fed back; part of the way to it from the level
-    before, gaps sound better than with either alone (recipes/librispeech/README.md).
+    The forecast with the least error one frame ahead drifts when it is fed back. A weighted mean of it and the last
+    level sounds better than either alone (recipes/librispeech/README.md).
 
     Args:
-        forecast: Gives the magnitudes.
-        share: Of the way, 0 to 1.
+        forecast: Forecasts the magnitudes.
+        share: Weight of the forecast, 0 to 1.
 
     Returns:
-        What forecasts the geometric mean of each magnitude and the last one before, so weighted.
+        A forecast of the weighted geometric mean of each magnitude and that of the last frame.
     """
 
-    def held(spectra: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def damped(spectra: Tensor, state: Any) -> tuple[Tensor, Any]:
         ahead, state = forecast(spectra, state)
         return torch.polar(ahead.abs() ** share * spectra[:, -1:].abs() ** (1 - share), ahead.angle()), state
 
-    return held
+    return damped
 
 
-def turning(forecast: Forecast) -> Forecast:
-    """Have every bin go on turning by as much as between the last two frames, whatever phase is forecast.
+def extrapolate_phase(forecast: Forecast) -> Forecast:
+    """Continue the phase of every bin by its increment between the last two frames; forecast phases are ignored.
 
     Args:
-        forecast: Gives the magnitudes.
+        forecast: Forecasts the magnitudes.
 
     Returns:
-        What forecasts both.
+        A forecast of magnitudes and phases.
     """
 
-    def turned(spectra: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def extrapolated(spectra: Tensor, state: Any) -> tuple[Tensor, Any]:
         before, inner = state or (spectra[:, :0], None)
         last = torch.cat([before, spectra], 1)[:, -2:]
         ahead, inner = forecast(spectra, inner)
         phase = last.angle()
-        turn = phase[:, -1:] - phase[:, :1]
+        increment = phase[:, -1:] - phase[:, :1]
         steps = torch.arange(1, ahead.shape[1] + 1).unsqueeze(-1)
-        return torch.polar(ahead.abs(), phase[:, -1:] + steps * turn), (last[:, -1:], inner)
+        return torch.polar(ahead.abs(), phase[:, -1:] + steps * increment), (last[:, -1:], inner)
 
-    return turned
+    return extrapolated
 
 
 def fill(
@@ -119,10 +119,10 @@ def fill(
     """Fill gaps by any forecast of frames.
 
     Args:
-        samples: Float32 [N] or [N, C]; what lies in the gaps does not matter.
+        samples: Float32 [N] or [N, C]; those in the gaps are not used.
         sample_rate: Their rate, in Hz.
-        gaps: As :func:`audiocx.speech.gaps.merge_gaps` gives them.
-        forecast: What goes on where samples are lost.
+        gaps: As returned by :func:`audiocx.speech.gaps.merge_gaps`.
+        forecast: Forecast of the frames in the gaps.
         progress: Show a progress bar on stderr, if that is a terminal.
 
     Returns:
@@ -131,17 +131,17 @@ def fill(
     gaps = list(gaps)
     lost = _silenced(samples, sample_rate, gaps)
     channels = np.stack([resample(channel, sample_rate, SPEECH_RATE) for channel in lost.T])
-    channels = _concealed(channels, touched_frames(gaps, sample_rate), forecast, progress)
+    channels = _concealed(channels, frame_ranges(gaps, sample_rate), forecast, progress)
     filled = np.stack([resample(channel, SPEECH_RATE, sample_rate)[: len(lost)] for channel in channels], axis=1)
-    return join(samples, filled.reshape(samples.shape), gaps, sample_rate)
+    return crossfade(samples, filled.reshape(samples.shape), gaps, sample_rate)
 
 
 def _silenced(
     samples: NDArray[np.float32], sample_rate: int, gaps: Iterable[tuple[float, float]]
 ) -> NDArray[np.float32]:
-    """A copy [N, C] without what lies in the gaps."""
+    """Return a copy [N, C] with zeros in the gaps."""
     lost = samples.reshape(len(samples), -1).copy()
-    for start, stop in spans(gaps, sample_rate):
+    for start, stop in sample_ranges(gaps, sample_rate):
         lost[start:stop] = 0
     return lost
 
@@ -150,59 +150,59 @@ def _silenced(
 def _concealed(
     channels: NDArray[np.float32], ranges: list[tuple[int, int]], forecast: Forecast, progress: bool
 ) -> NDArray[np.float32]:
-    """Samples at 8 kHz [C, N] with the frames of the ranges replaced; of use there and in the hop on either side."""
+    """Return samples at 8 kHz [C, N] with the frames of the ranges replaced; valid there and one hop on either side."""
     from tqdm import tqdm
 
     filled, position, state, ahead = channels.copy(), 0, None, torch.empty(0)
-    sounded = torch.zeros(len(channels), 1, 1, dtype=torch.bool)
+    begun = torch.zeros(len(channels), 1, 1, dtype=torch.bool)
     # tqdm shows nothing where stderr is no terminal if disable is None
     with tqdm(total=ranges[-1][1], unit=" frames", leave=False, disable=None if progress else True) as bar:
         for first, after in ranges:
             for start in range(position, first, BLOCK_FRAMES):
                 intact = _frames(channels, start, min(start + BLOCK_FRAMES, first))
                 ahead, state = forecast(intact, state)
-                sounded |= (intact.abs().square() > FLOOR_POWER).flatten(1).any(1)[:, None, None]
+                begun |= (intact.abs().square() > FLOOR_POWER).flatten(1).any(1)[:, None, None]
                 bar.update(intact.shape[1])
-            # Before any sound there is silence, whatever the network expects to begin.
-            loudest = _loudness(_frames(channels, first - 1, first)) * sounded
-            gains, made, position = _gains(after - first), [], first
+            # A channel stays silent until its first sound, whatever the network forecasts.
+            loudest = _loudness(_frames(channels, first - 1, first)) * begun
+            gains, replaced, position = _gains(after - first), [], first
             while position < first + len(gains):
                 ahead = ahead[:, : first + len(gains) - position]
-                made.append(ahead * (loudest / _loudness(ahead).clamp_min(1e-9)).clamp(max=1))
-                ahead, state = forecast(made[-1], state)
-                position += made[-1].shape[1]
-            replaced = torch.cat(made, 1) * gains[:, None]
-            _put(filled, channels, first, F.pad(replaced, (0, 0, 0, after - position)))
+                replaced.append(ahead * (loudest / _loudness(ahead).clamp_min(1e-9)).clamp(max=1))
+                ahead, state = forecast(replaced[-1], state)
+                position += replaced[-1].shape[1]
+            faded = torch.cat(replaced, 1) * gains[:, None]
+            _overlap_add(filled, channels, first, F.pad(faded, (0, 0, 0, after - position)))
             bar.update(len(gains))
     return filled
 
 
 def _loudness(spectra: Tensor) -> Tensor:
-    """Root of the energy of each frame, [C, T, 1]."""
+    """Return the root of the energy of each frame, [C, T, 1]."""
     return torch.linalg.vector_norm(spectra, dim=-1, keepdim=True)
 
 
 def _gains(frames: int) -> Tensor:
-    """What a gap's frames are faded by, the first one centred where the gap begins; [<= frames], as far as not zero."""
+    """Return the fade-out gains of a gap's frames, the first centred at its start; [<= frames], only those above 0."""
     time_s = torch.arange(frames) * (HOP_SAMPLES / SPEECH_RATE)
     gains = (1 - (time_s - HELD_S) / FADE_S).clamp(0, 1)
     return gains[gains > 0]
 
 
-def _put(filled: NDArray[np.float32], channels: NDArray[np.float32], first: int, replaced: Tensor) -> None:
-    """Overlap and add replaced frames [C, T, F], and the intact one on either side, and put the sound in its place."""
+def _overlap_add(filled: NDArray[np.float32], channels: NDArray[np.float32], first: int, replaced: Tensor) -> None:
+    """Overlap-add replaced frames [C, T, F] and the intact one on either side, and write the sound to ``filled``."""
     count = replaced.shape[1]
-    before, behind = (_frames(channels, frame, frame + 1) for frame in (first - 1, first + count))
-    # Of the outermost frames nothing is heard: the inverse makes no samples of the first, and none of the last alone.
-    spectra = F.pad(torch.cat([before, replaced, behind], 1), (0, 0, 1, 1))
+    before, after = (_frames(channels, frame, frame + 1) for frame in (first - 1, first + count))
+    # The padding is inaudible: the inverse makes no samples of the first frame, and none of the last alone.
+    spectra = F.pad(torch.cat([before, replaced, after], 1), (0, 0, 1, 1))
     sound = istft(spectra, (count + 1) * HOP_SAMPLES).numpy()
     start = (first - 2) * HOP_SAMPLES
-    place = filled[:, max(0, start) : start + sound.shape[1]]
-    place[:] = sound[:, max(0, -start) :][:, : place.shape[1]]
+    target = filled[:, max(0, start) : start + sound.shape[1]]
+    target[:] = sound[:, max(0, -start) :][:, : target.shape[1]]
 
 
 def _frames(channels: NDArray[np.float32], start: int, stop: int) -> Tensor:
-    """Spectra of all channels, complex64 [C, stop - start, F]."""
+    """Return the spectra of all channels, complex64 [C, stop - start, F]."""
     return torch.stack([stft_frames(channel, start, stop) for channel in channels])
 
 
@@ -213,14 +213,14 @@ def plot(
     gaps: Iterable[tuple[float, float]],
     title: str = "",
 ) -> Figure:
-    """Draw the spectrogram of a recording with gaps above the one concealed, of the mean over channels.
+    """Plot the spectrogram of a recording with gaps above the concealed one, of the mean over channels.
 
     Args:
         samples: Float32 [N] or [N, C].
-        concealed: The same, concealed.
+        concealed: The concealed samples, of the same shape.
         sample_rate: Rate in Hz.
-        gaps: As :func:`audiocx.speech.gaps.merge_gaps` gives them.
-        title: What to write above.
+        gaps: As returned by :func:`audiocx.speech.gaps.merge_gaps`.
+        title: Title of the figure.
 
     Returns:
         A matplotlib figure.
@@ -229,7 +229,7 @@ def plot(
 
     gaps = list(gaps)
     lost = _silenced(samples, sample_rate, gaps)
-    lost_db, concealed_db = (_levels_db(own, sample_rate) for own in (lost, concealed))
+    lost_db, concealed_db = (_levels_db(each, sample_rate) for each in (lost, concealed))
     hop_s = HOP_SAMPLES / SPEECH_RATE
     # Frame t is centred at sample 128 (t - 1).
     return spectrograms.plot_concealment(

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from ..data.store import Store
 from ..models import PredictorNetwork
 from ..stft import HOP_SAMPLES, SPEECH_RATE, log_power_db, stft
-from .concealment import Forecast, fill, forecast_by, turning
-from .gaps import CROSSFADE_S, join, spans, touched_frames
+from .concealment import Forecast, extrapolate_phase, fill, network_forecast
+from .gaps import CROSSFADE_S, crossfade, frame_ranges, sample_ranges
 from .metrics import SpectralError, pesq_mos
 
 __all__ = ["METHODS", "ConcealmentScore", "Method", "network_method", "random_gaps", "score_methods"]
@@ -36,17 +36,17 @@ LONGEST_S = 20
 
 def silence(samples: NDArray[np.float32], gaps: Gaps) -> NDArray[np.float32]:
     """Fill gaps with zeros."""
-    return join(samples, np.zeros_like(samples), gaps, SPEECH_RATE)
+    return crossfade(samples, np.zeros_like(samples), gaps, SPEECH_RATE)
 
 
 def last_packet(samples: NDArray[np.float32], gaps: Gaps) -> NDArray[np.float32]:
     """Fill each gap by repeating as many samples as lie right before it."""
     filled, fade = samples.copy(), round(CROSSFADE_S * SPEECH_RATE)
-    for start, stop in spans(gaps, SPEECH_RATE):
+    for start, stop in sample_ranges(gaps, SPEECH_RATE):
         around = np.arange(start - fade, min(stop + fade, len(samples)))
         length = stop - start
         filled[around] = samples[start - length + (around - start) % length]
-    return join(samples, filled, gaps, SPEECH_RATE)
+    return crossfade(samples, filled, gaps, SPEECH_RATE)
 
 
 def network_method(network: PredictorNetwork) -> Method:
@@ -58,7 +58,7 @@ def network_method(network: PredictorNetwork) -> Method:
     Returns:
         The method.
     """
-    return partial(_fill, forecast=forecast_by(network))
+    return partial(_fill, forecast=network_forecast(network))
 
 
 def _fill(samples: NDArray[np.float32], gaps: Gaps, forecast: Forecast) -> NDArray[np.float32]:
@@ -74,7 +74,7 @@ METHODS: dict[str, Method] = {
     "silence": silence,
     "the last packet again": last_packet,
     "the last frame again": partial(_fill, forecast=_repeat_frame),
-    "the last frame, going on turning": partial(_fill, forecast=turning(_repeat_frame)),
+    "the last frame, going on extrapolate_phase": partial(_fill, forecast=extrapolate_phase(_repeat_frame)),
 }
 
 
@@ -96,7 +96,7 @@ class ConcealmentScore:
         score = pesq_mos(true, concealed, SPEECH_RATE)
         if not math.isnan(score):
             self.pesq.append(score)
-        lost = torch.cat([torch.arange(*frames) for frames in touched_frames(gaps, SPEECH_RATE)])
+        lost = torch.cat([torch.arange(*frames) for frames in frame_ranges(gaps, SPEECH_RATE)])
         true_db, concealed_db = (log_power_db(stft(torch.from_numpy(own))[lost]) for own in (true, concealed))
         self.error.add(true_db, concealed_db)
 
@@ -152,7 +152,7 @@ def score_methods(
         if not (gaps := random_gaps(len(true), gap_ms, rng)):
             continue
         lost = true.copy()
-        for start, stop in spans(gaps, SPEECH_RATE):
+        for start, stop in sample_ranges(gaps, SPEECH_RATE):
             lost[start:stop] = 0
         for name, method in methods.items():
             scores[name][gap_ms].add(true, method(lost, gaps), gaps)

@@ -1,4 +1,4 @@
-"""Gaps in recordings: what was lost is found, named in samples and frames, and filled."""
+"""Gaps in recordings: detection, their ranges of samples and frames, and crossfades into them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..stft import HOP_SAMPLES, SPEECH_RATE
 
-__all__ = ["find_gaps", "join", "merge_gaps", "spans", "touched_frames"]
+__all__ = ["find_gaps", "crossfade", "merge_gaps", "sample_ranges", "frame_ranges"]
 
-# Shorter runs of zeros are in every quiet recording; no packet is shorter.
-LEAST_GAP_S = 0.005
+# Every quiet recording has shorter runs of zeros; no packet is shorter.
+MIN_GAP_S = 0.005
 CROSSFADE_S = 0.004
-# Times are given in milliseconds: what ends later than the recording by half of one ends with it.
+# Times are given in milliseconds: a gap may end half of one after the recording.
 ROUNDING_S = 0.0005
 
 
 def find_gaps(samples: NDArray[np.floating], sample_rate: int) -> list[tuple[float, float]]:
-    """Find what was lost: 5 ms or more of zeros, exactly, in all channels; what begins with the recording is no gap.
+    """Find gaps: 5 ms or more of exact zeros in all channels, except at the very beginning.
 
     Args:
         samples: Float [N] or [N, C].
@@ -36,26 +36,28 @@ def find_gaps(samples: NDArray[np.floating], sample_rate: int) -> list[tuple[flo
     """
     lost = ~samples.reshape(len(samples), -1).any(axis=1)
     edges = np.flatnonzero(np.diff(lost, prepend=False, append=False))
-    least = math.ceil(LEAST_GAP_S * sample_rate)
+    min_samples = math.ceil(MIN_GAP_S * sample_rate)
     pairs = edges.reshape(-1, 2).tolist()
-    return [(start / sample_rate, stop / sample_rate) for start, stop in pairs if start > 0 and stop - start >= least]
+    return [
+        (start / sample_rate, stop / sample_rate) for start, stop in pairs if start > 0 and stop - start >= min_samples
+    ]
 
 
 def merge_gaps(
     gaps: Iterable[tuple[float, float]], duration_s: float, name: str = "recording"
 ) -> list[tuple[float, float]]:
-    """Put gaps in order, those that overlap as one, having refused what is none.
+    """Validate gaps, sort them, and merge those that overlap or touch.
 
     Args:
         gaps: Start and end of each, in seconds.
         duration_s: Length of the recording, in seconds.
-        name: The recording's.
+        name: Name of the recording, for error messages.
 
     Returns:
         Start and end of each, in seconds.
 
     Raises:
-        ConfigError: A gap is none, or lies outside of the recording.
+        ConfigError: A gap is invalid, or lies outside of the recording.
 
     >>> merge_gaps([(2, 3), (0.5, 1), (1, 1.5)], 3)
     [(0.5, 1.5), (2.0, 3.0)]
@@ -83,21 +85,21 @@ def _times(gap: Any, name: str) -> tuple[float, float]:
     return start_s, end_s
 
 
-def touched_frames(gaps: Iterable[tuple[float, float]], sample_rate: int) -> list[tuple[int, int]]:
-    """Tell which frames at 8 kHz gaps touch, rounded outwards to whole hops.
+def frame_ranges(gaps: Iterable[tuple[float, float]], sample_rate: int) -> list[tuple[int, int]]:
+    """Return the frames at 8 kHz that overlap gaps, rounded outwards to whole hops.
 
     Args:
-        gaps: As :func:`merge_gaps` gives them.
+        gaps: As returned by :func:`merge_gaps`.
         sample_rate: Rate of the recording, in Hz.
 
     Returns:
-        First frame and the one after the last, of each gap; as one where no intact frame lies between two.
+        First frame and the one after the last, for each gap; gaps without an intact frame between them share a range.
 
-    >>> touched_frames([(0.016, 0.032), (1.0, 1.064)], 8000)
+    >>> frame_ranges([(0.016, 0.032), (1.0, 1.064)], 8000)
     [(2, 4), (63, 69)]
     """
     ranges: list[tuple[int, int]] = []
-    for start, stop in spans(gaps, sample_rate):
+    for start, stop in sample_ranges(gaps, sample_rate):
         # Frame t covers hops t - 2 and t - 1.
         first = start * SPEECH_RATE // (sample_rate * HOP_SAMPLES) + 1
         after = -(-stop * SPEECH_RATE // (sample_rate * HOP_SAMPLES)) + 2
@@ -107,45 +109,45 @@ def touched_frames(gaps: Iterable[tuple[float, float]], sample_rate: int) -> lis
     return ranges
 
 
-def spans(gaps: Iterable[tuple[float, float]], sample_rate: int) -> list[tuple[int, int]]:
-    """Tell which samples gaps are.
+def sample_ranges(gaps: Iterable[tuple[float, float]], sample_rate: int) -> list[tuple[int, int]]:
+    """Return the samples of gaps.
 
     Args:
         gaps: Start and end of each, in seconds.
         sample_rate: Rate in Hz.
 
     Returns:
-        The first sample of each and the one after the last.
+        First sample and the one after the last, for each gap.
     """
     return [(round(start_s * sample_rate), round(end_s * sample_rate)) for start_s, end_s in gaps]
 
 
-def join(
+def crossfade(
     samples: NDArray[np.float32],
     filled: NDArray[np.float32],
     gaps: Iterable[tuple[float, float]],
     sample_rate: int,
 ) -> NDArray[np.float32]:
-    """Put what fills gaps in their place, and fade from and to the intact samples on either side within 4 ms.
+    """Replace gaps, with a crossfade of 4 ms on either side.
 
     Args:
         samples: The recording, float32 [N] or [N, C].
-        filled: What is taken of it in the gaps and 4 ms around, of the same shape.
-        gaps: As :func:`merge_gaps` gives them.
+        filled: The replacement, of the same shape; only the gaps and 4 ms on either side are used.
+        gaps: As returned by :func:`merge_gaps`.
         sample_rate: Rate in Hz.
 
     Returns:
-        The samples with their gaps filled; all others as they were.
+        The samples with their gaps filled; all others unchanged.
     """
     fade = round(CROSSFADE_S * sample_rate)
     rise = np.arange(1, fade + 1, dtype=np.float32) / (fade + 1)
-    # How much of what fills: 1 in the gaps.
+    # Weight of the replacement.
     share = np.zeros(len(samples), np.float32)
-    for start, stop in spans(gaps, sample_rate):
+    for start, stop in sample_ranges(gaps, sample_rate):
         share[start:stop] = 1
-        before, behind = share[max(0, start - fade) : start], share[stop : stop + fade]
+        before, after = share[max(0, start - fade) : start], share[stop : stop + fade]
         np.maximum(before, rise[fade - len(before) :], out=before)
-        np.maximum(behind, rise[::-1][: len(behind)], out=behind)
+        np.maximum(after, rise[::-1][: len(after)], out=after)
     joined, mixed = samples.copy(), share > 0
     weight = share[mixed].reshape(-1, *[1] * (samples.ndim - 1))
     joined[mixed] = (1 - weight) * samples[mixed] + weight * filled[mixed]

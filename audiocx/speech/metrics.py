@@ -1,11 +1,11 @@
-"""What a prediction of speech spectra is worth: the error of its levels, and how it sounds.
+"""Metrics of predicted speech spectra: the error of their levels, and segmental SNR, PESQ and STOI of their sound.
 
-The score is the mean squared difference of log power spectra in dB (:func:`audiocx.stft.log_power_db`) over frames
-and bins. The sound is that of the predicted magnitudes with the true phases: segmental SNR, PESQ and STOI of it.
+The error is the mean squared difference of log power spectra in dB (:func:`audiocx.stft.log_power_db`) over frames and
+bins. The sound is made of the predicted magnitudes and the true phases.
 
-Where these scores differ from others': a mean over valid frames does not depend on padding, and Wisdom et al.'s does
-(:attr:`SpectralError.padded_mse`); segmental SNR leaves out frames 40 dB under the loudest, where others keep all of
-them; PESQ is that of ITU-T P.862 in narrow band, mapped to MOS-LQO (P.862.1), of at most 20 s at a time.
+Differences from other implementations: the mean over valid frames does not depend on padding, while that of Wisdom et
+al. does (:attr:`SpectralError.padded_mse`); segmental SNR leaves out frames 40 dB below the loudest, others keep all of
+them; PESQ is narrow-band ITU-T P.862 mapped to MOS-LQO (P.862.1), computed on at most 20 s at a time.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ __all__ = ["SpectralError", "magnitudes", "pesq_mos", "resynthesize", "segmental
 
 SEGMENT_S = 0.03
 SEGMENT_OVERLAP = 4  # Segments begin a quarter of their length apart.
-SNR_RANGE_DB = (-10.0, 35.0)  # What lies outside makes no difference to the ear.
-SILENCE_DB = -40.0  # Below the loudest segment; STOI draws the line at the same level.
-# P.862's program keeps a table of 50 stretches of speech, each and each gap at least 0.2 s long, and overruns it.
+SNR_RANGE_DB = (-10.0, 35.0)  # Beyond these limits no difference is audible.
+SILENCE_DB = -40.0  # Below the loudest segment; STOI uses the same limit.
+# The program of P.862 has a table of 50 speech segments, which longer recordings overrun; each, and each gap, lasts at
+# least 0.2 s.
 PESQ_LONGEST_S = 20.0
 PESQ_RATES = (8000, 16000)
 
 
 class SpectralError:
-    """Mean squared difference of levels in dB, gathered over the utterances of a set.
+    """Mean squared difference of levels in dB, accumulated over the utterances of a set.
 
     Source: S. Wisdom et al., "Full-Capacity Unitary Recurrent Neural Networks", NeurIPS 2016, section 5.3.
 
@@ -52,13 +53,13 @@ class SpectralError:
         self.utterances = 0
 
     def add(self, true_db: Tensor, predicted_db: Tensor, lengths: Tensor | Sequence[int] | None = None) -> None:
-        """Adds utterances.
+        """Add utterances.
 
         Args:
-            true_db: Levels, float [T, F] or, padded, [B, T, F]. Frame 0 of an utterance, which nothing predicts, must
-                not be among them.
-            predicted_db: What was predicted of these very frames, of the same shape.
-            lengths: Frames of each utterance, [B]; None for T. What lies behind them counts for nothing.
+            true_db: Levels, float [T, F] or, padded, [B, T, F], without frame 0 of each utterance, which is never
+                predicted.
+            predicted_db: Predictions of these frames, of the same shape.
+            lengths: Frames of each utterance, [B]; None for T. Frames beyond them are ignored.
 
         Raises:
             ValueError: The shapes differ.
@@ -67,11 +68,11 @@ class SpectralError:
             raise ValueError(
                 f"levels must be [T, F] or [B, T, F], twice, not {true_db.shape} and {predicted_db.shape}."
             )
-        # In float32 over the bins of a frame, which is exact enough anywhere, then in float64.
+        # Float32 is exact enough over the bins of a frame; frames are summed in float64.
         squared = (predicted_db - true_db).float().square().sum(-1).cpu().double()
         squared = squared[None] if squared.dim() == 1 else squared
         counts = torch.as_tensor([squared.shape[1]] * len(squared) if lengths is None else lengths).cpu().reshape(-1)
-        # A mask and no product: nothing may come through from the padding, not even NaN.
+        # Indexed, not multiplied by a mask: not even NaN may come through from the padding.
         self._sum += squared[torch.arange(squared.shape[1]) < counts[:, None]].sum().item()
         self._bins = true_db.shape[-1]
         self._longest = max(self._longest, int(counts.max()))
@@ -85,11 +86,11 @@ class SpectralError:
 
     @property
     def padded_mse(self) -> float:
-        """The same sum divided by the size of the whole set padded to its longest utterance, as Wisdom et al. do.
+        """The same sum divided by the size of the set padded to its longest utterance, as Wisdom et al. do.
 
-        With N utterances of at most T predicted frames it is ``mse * frames / (N * T)``: the more the lengths vary,
-        the lower. Their program pads to the longest of TIMIT's whole test folder, a little more still, and has each
-        utterance end with one more frame, silence, to be predicted.
+        With N utterances of at most T predicted frames it is ``mse * frames / (N * T)``: the more the lengths vary, the
+        lower. Their program pads a little further, to the longest of TIMIT's whole test folder, and adds one frame of
+        silence to predict at the end of each utterance.
         """
         return self._over(self.utterances * self._longest)
 
@@ -98,10 +99,10 @@ class SpectralError:
 
 
 def magnitudes(levels_db: Tensor) -> Tensor:
-    """Undoes :func:`audiocx.stft.log_power_db`, up to the phase.
+    """Invert :func:`audiocx.stft.log_power_db`, up to the phase.
 
     Args:
-        levels_db: 10 log10(1e-5 + |X|^2), any shape; what is below -50 dB counts as silence.
+        levels_db: 10 log10(1e-5 + |X|^2), any shape; below -50 dB is silence.
 
     Returns:
         |X|, of the same shape.
@@ -113,32 +114,31 @@ def magnitudes(levels_db: Tensor) -> Tensor:
 
 
 def resynthesize(predicted: Tensor, spectra: Tensor, length: int) -> Tensor:
-    """Makes a prediction audible: its magnitudes, with the phases of what it predicts.
+    """Synthesize a prediction: its magnitudes with the true phases.
 
     Args:
         predicted: Spectra, or magnitudes alone, [*, T, F]; frame t is a prediction of frame t + 1.
-        spectra: What was to be predicted, complex [*, T, F]; frame 0, which nothing predicts, is taken over.
-        length: N, samples of the signal.
+        spectra: True spectra, complex [*, T, F]; frame 0, which is never predicted, is taken from them.
+        length: Number of samples N.
 
     Returns:
         Samples, float32 [*, N].
 
     Raises:
-        ValueError: That many samples do not have T frames.
+        ValueError: N samples do not have T frames.
     """
-    heard = torch.cat([spectra[..., :1, :].abs(), predicted[..., :-1, :].abs()], dim=-2)
-    return istft(torch.polar(heard, spectra.angle()), length)
+    aligned = torch.cat([spectra[..., :1, :].abs(), predicted[..., :-1, :].abs()], dim=-2)
+    return istft(torch.polar(aligned, spectra.angle()), length)
 
 
 def segmental_snr_db(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-    """Gives the mean over segments of 30 ms of their signal-to-noise ratio in dB, each limited to [-10, 35] dB.
+    """Compute the segmental SNR: the mean over segments of 30 ms of their SNR in dB, each limited to [-10, 35] dB.
 
-    Segments overlap by three quarters under a Hann window; those of the reference that lie 40 dB under its loudest are
-    left out.
+    Segments overlap by three quarters under a Hann window; those 40 dB below the loudest of the reference are left out.
 
     Args:
         reference: Samples, float [N].
-        estimate: What is to equal them, float [N].
+        estimate: Estimate of the reference, float [N].
         sample_rate: Hz.
 
     Returns:
@@ -155,32 +155,32 @@ def segmental_snr_db(reference: np.ndarray, estimate: np.ndarray, sample_rate: i
     if len(reference) < segment:
         return math.nan
     signal, noise = (_segment_energies(samples, segment) for samples in (reference, reference - estimate))
-    heard = signal > max(signal.max() * 10 ** (SILENCE_DB / 10), 0.0)
-    if not heard.any():
+    audible = signal > max(signal.max() * 10 ** (SILENCE_DB / 10), 0.0)
+    if not audible.any():
         return math.nan
-    ratios = signal[heard] / np.maximum(noise[heard], np.finfo(float).tiny)
+    ratios = signal[audible] / np.maximum(noise[audible], np.finfo(float).tiny)
     return float(np.clip(10 * np.log10(ratios), *SNR_RANGE_DB).mean())
 
 
 def _segment_energies(samples: np.ndarray, segment: int) -> np.ndarray:
-    # Without the zeros at its ends, as MATLAB's hanning has it.
+    # Without the zeros at its ends, as hanning in MATLAB.
     window = np.hanning(segment + 2)[1:-1]
     segments = np.lib.stride_tricks.sliding_window_view(samples, segment)[:: segment // SEGMENT_OVERLAP]
     return np.square(segments * window).sum(axis=1)
 
 
 def pesq_mos(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-    """Estimates how good listeners would find speech, in narrow band (ITU-T P.862, P.862.1).
+    """Estimate the quality of speech: narrow-band PESQ (ITU-T P.862, P.862.1).
 
-    What is longer than 20 s, for which the measure is not meant, is scored in equal parts, and their mean is given.
+    PESQ is not meant for more than 20 s: longer signals are scored in equal parts, and the mean is returned.
 
     Args:
         reference: Samples, float [N].
-        estimate: What is to sound like them, float [N].
+        estimate: Estimate of the reference, float [N].
         sample_rate: 8000 or 16000 Hz.
 
     Returns:
-        MOS-LQO, about 1 to 4.6; NaN where no speech is found in either, or they are too short.
+        MOS-LQO, about 1 to 4.6; NaN if either contains no speech, or they are too short.
 
     Raises:
         ConfigError: The package pesq is missing.
@@ -195,28 +195,28 @@ def pesq_mos(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> f
         raise ValueError(f"PESQ is defined at {PESQ_RATES} Hz, not at {sample_rate}.")
     parts = math.ceil(len(reference) / (PESQ_LONGEST_S * sample_rate)) or 1
     scores = []
-    for true, heard in zip(np.array_split(reference, parts), np.array_split(estimate, parts), strict=True):
-        if not true.any() or not heard.any() or not np.isfinite(heard).all():
+    for true, degraded in zip(np.array_split(reference, parts), np.array_split(estimate, parts), strict=True):
+        if not true.any() or not degraded.any() or not np.isfinite(degraded).all():
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                scores.append(float(pesq(sample_rate, true, heard, "nb")))
+                scores.append(float(pesq(sample_rate, true, degraded, "nb")))
             except (BufferTooShortError, NoUtterancesError):
                 continue
     return float(np.mean(scores)) if scores else math.nan
 
 
 def stoi(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:
-    """Estimates how intelligible speech is: the short-time objective intelligibility.
+    """Estimate the intelligibility of speech: STOI, short-time objective intelligibility.
 
     Args:
         reference: Samples, float [N].
-        estimate: What is to sound like them, float [N].
+        estimate: Estimate of the reference, float [N].
         sample_rate: Hz.
 
     Returns:
-        About 0 to 1; NaN where less than 0.4 s of the reference is more than silence.
+        About 0 to 1; NaN if less than 0.4 s of the reference is not silent.
 
     Raises:
         ConfigError: The package pystoi is missing.
@@ -233,10 +233,10 @@ def stoi(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float
     if not reference.any():
         return math.nan
     with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)  # what is too short is scored 1e-5, and a warning says so
+        warnings.simplefilter("error", RuntimeWarning)  # too short signals are scored 1e-5 with a warning
         try:
             return float(score(reference, estimate, sample_rate))
-        except (RuntimeWarning, ValueError):  # shorter than a frame, and there is not even a warning
+        except (RuntimeWarning, ValueError):  # ValueError: shorter than a frame
             return math.nan
 
 

@@ -1,4 +1,4 @@
-"""What was predicted of a recording: spectra and their errors, and the ways to write, hear and see them."""
+"""Predicted spectra of a recording and their errors: written to files, synthesized and plotted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Prediction"]
 
-# Frames held at a time while writing and drawing: about 4 MB of spectra.
+# Frames in memory at a time while writing and plotting: about 4 MB of spectra.
 BLOCK_FRAMES = 4096
 
 
@@ -34,14 +34,14 @@ class Prediction:
     """The frames of a recording, each predicted from those before it.
 
     The spectra are those of :func:`audiocx.stft.stft`: frame t covers samples 128 (t - 2) to 128 (t - 2) + 255 at
-    8 kHz, T = N // 128 + 3. Those predicted lie in a temporary file that is gone with them; the true ones are computed
-    when they are asked for. Writing and drawing goes by blocks, so that an hour needs little more than its samples.
+    8 kHz, T = N // 128 + 3. Predicted spectra lie in a temporary file, which is deleted with them; true spectra are
+    computed on demand. Files and plots are made block by block, so an hour needs little more memory than its samples.
 
     Attributes:
         samples: The recording, mono, at ``sample_rate``, float32 [N].
-        spectra: Predicted spectra, complex64 [T, F], read-only; frame t at row t, and zeros for the first frame, which
-            nothing predicts.
-        frame_mse: Mean over the bins of the squared error of the log power, in dB^2, float32 [T - 1]: of frames 1 on.
+        spectra: Predicted spectra, complex64 [T, F], read-only; frame t in row t, and zeros for the first frame, which
+            is never predicted.
+        frame_mse: Mean over the bins of the squared error of the log power, in dB^2, float32 [T - 1], from frame 1 on.
         source: Name of the recording.
         model: Name of the network.
         sample_rate: 8000 Hz.
@@ -65,19 +65,19 @@ class Prediction:
         return float(self.frame_mse.mean(dtype=np.float64))
 
     def mse_by_second(self) -> NDArray[np.float64]:
-        """Give the error as it goes.
+        """Compute the error of each second.
 
         Returns:
             Mean squared error of the frames centred in each second, in dB^2, float64 [ceil(duration_s)].
         """
         seconds = math.ceil(self.duration_s)
-        # Frame t is centred at sample 128 (t - 1); the last one behind the end.
+        # Frame t is centred at sample 128 (t - 1); the last one after the end.
         second = np.minimum(np.arange(len(self.frame_mse)) * HOP_SAMPLES // self.sample_rate, seconds - 1)
         sums, counts = np.bincount(second, self.frame_mse, seconds), np.bincount(second, minlength=seconds)
         return sums / counts
 
     def true_spectra(self, start: int = 0, stop: int | None = None) -> NDArray[np.complex64]:
-        """Compute the spectra that were to be predicted.
+        """Compute the true spectra.
 
         Args:
             start: First frame.
@@ -89,22 +89,22 @@ class Prediction:
         return stft_frames(self.samples, *slice(start, stop).indices(len(self.spectra))[:2]).numpy()
 
     def resynthesis(self) -> NDArray[np.float32]:
-        """Make the prediction audible: its magnitudes, with the phases of the recording.
+        """Synthesize the prediction: its magnitudes with the phases of the recording.
 
         Returns:
             Samples at ``sample_rate``, float32 [N].
         """
-        made = np.empty_like(self.samples)
-        for first in range(0, len(made), BLOCK_FRAMES * HOP_SAMPLES):
-            part = made[first : first + BLOCK_FRAMES * HOP_SAMPLES]
+        sound = np.empty_like(self.samples)
+        for first in range(0, len(sound), BLOCK_FRAMES * HOP_SAMPLES):
+            part = sound[first : first + BLOCK_FRAMES * HOP_SAMPLES]
             start = first // HOP_SAMPLES
             true, predicted = self._frames(start, start + frame_count(len(part)))
-            # Of the first frame no sample of this part is made, so that it may be any.
+            # No sample of this part is made of the first frame, so any will do.
             part[:] = resynthesize(predicted.roll(-1, 0), true, len(part)).numpy()
-        return made
+        return sound
 
     def to_json(self, path: str | Path) -> None:
-        """Write the error, as a whole and second by second, with the names of recording and network, as JSON.
+        """Write the error, overall and for each second, with the names of recording and network, as JSON.
 
         Args:
             path: File to write: ``mse`` and ``mse_by_second`` in dB^2, ``frames`` (those predicted), ``duration_s``,
@@ -113,7 +113,7 @@ class Prediction:
         Raises:
             OutputError: The file cannot be written.
         """
-        told: dict[str, Any] = {
+        values: dict[str, Any] = {
             "source": self.source,
             "model": self.model,
             "duration_s": self.duration_s,
@@ -122,13 +122,13 @@ class Prediction:
             "mse_by_second": self.mse_by_second().tolist(),
         }
         with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
     def to_npz(self, path: str | Path) -> None:
-        """Write the spectra as a NumPy archive, not compressed, for noise does not yield to it.
+        """Write the spectra as a NumPy archive, uncompressed, since noise does not compress.
 
         Args:
-            path: File to write; ``numpy.load`` gives ``predicted`` and ``true``, complex64 [T, F], ``frame_mse``,
+            path: File to write; ``numpy.load`` returns ``predicted`` and ``true``, complex64 [T, F], ``frame_mse``,
                 float32 [T - 1], and ``sample_rate``.
 
         Raises:
@@ -139,7 +139,7 @@ class Prediction:
             np.savez(file, predicted=self.spectra, true=true, frame_mse=self.frame_mse, sample_rate=self.sample_rate)
 
     def to_wav(self, path: str | Path) -> None:
-        """Write the prediction as sound: its magnitudes, with the phases of the recording.
+        """Write the prediction as sound: its magnitudes with the phases of the recording.
 
         Args:
             path: File to write; its suffix names the format.
@@ -150,7 +150,7 @@ class Prediction:
         audio.write(path, self.resynthesis(), self.sample_rate)
 
     def to_png(self, path: str | Path) -> None:
-        """Write a picture: the true spectrogram above the predicted one and their difference.
+        """Write a figure: the true spectrogram above the predicted one and their difference.
 
         Args:
             path: File to write; its suffix names the format.
@@ -163,14 +163,14 @@ class Prediction:
         save_figure(self.plot(), path)
 
     def plot(self) -> Figure:
-        """Draw the true spectrogram above the predicted one and their difference.
+        """Plot the true spectrogram above the predicted one and their difference.
 
         Returns:
-            A matplotlib figure, also shown by notebooks; of long recordings a column is the mean of several frames.
+            A matplotlib figure, which notebooks show; for long recordings a column is the mean of several frames.
         """
         from ..plots import spectrograms
 
-        # Averaged here, block by block, and not there, where the levels of all frames would lie in memory.
+        # Averaged here, block by block, for the levels of all frames would not fit in memory.
         group = -(-len(self.spectra) // spectrograms.MAX_COLUMNS)
         blocks = self._blocks(max(1, BLOCK_FRAMES // group) * group)
         true_db, predicted_db = zip(*((_means_db(a, group), _means_db(b, group)) for a, b in blocks), strict=True)
@@ -187,16 +187,16 @@ class Prediction:
         )
 
     def _frames(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """True and predicted spectra of frames start to stop - 1, complex64 [stop - start, F] each."""
+        """Return true and predicted spectra of frames start to stop - 1, complex64 [stop - start, F] each."""
         return stft_frames(self.samples, start, stop), torch.from_numpy(np.array(self.spectra[start:stop]))
 
     def _blocks(self, block_frames: int = BLOCK_FRAMES) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same of all frames, block by block."""
+        """Yield true and predicted spectra of all frames, block by block."""
         frames = len(self.spectra)
         for start in range(0, frames, block_frames):
             yield self._frames(start, min(start + block_frames, frames))
 
 
 def _means_db(spectra: Tensor, group: int) -> NDArray[np.float32]:
-    """Levels in dB, each the mean of so many frames."""
+    """Return levels in dB, each the mean over a group of frames."""
     return np.stack([part.mean(0).numpy() for part in log_power_db(spectra).split(group)])

@@ -11,11 +11,11 @@ import pytest
 from audiocx.batch.manifest import BEGUN, DONE, FAILED, Manifest, fingerprint
 from audiocx.errors import DataError, OutputError
 
-WAY = {"command": "transcribe", "settings": {"threshold": None}}
+MADE_BY = {"command": "transcribe", "settings": {"threshold": None}}
 
 
 def manifest(folder: Path, **changes: Any) -> Manifest:
-    return Manifest(folder / "manifest.jsonl", {**WAY, **changes})
+    return Manifest(folder / "manifest.jsonl", {**MADE_BY, **changes})
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -45,11 +45,11 @@ def test_a_run_leaves_one_record_a_file(song: Path) -> None:
     done(song, notes=4)
     (record,) = records(song.parent)
     assert record["file"] == "song.wav" and record["status"] == "done" and record["outputs"] == ["song.mid"]
-    assert record["notes"] == 4 and record["bytes"] == 5 and record["made_by"] == WAY
+    assert record["notes"] == 4 and record["bytes"] == 5 and record["made_by"] == MADE_BY
     assert record["sha256"] == hashlib.sha256(b"sound").hexdigest()
 
 
-def test_done_is_what_has_not_changed(song: Path) -> None:
+def test_a_recording_is_done_until_something_changes(song: Path) -> None:
     assert not is_done(song)
     done(song)
     assert is_done(song)
@@ -85,7 +85,7 @@ def test_a_record_without_size_and_time_is_decided_by_the_content(song: Path) ->
     assert records(song.parent)[0]["bytes"] == 5
 
 
-def test_what_a_record_tells_of_is_owned(song: Path, tmp_path: Path) -> None:
+def test_outputs_belong_to_their_recording(song: Path, tmp_path: Path) -> None:
     other, output = tmp_path / "other.wav", tmp_path / "song.mid"
     done(song)
     with manifest(tmp_path) as kept:
@@ -97,7 +97,7 @@ def test_what_a_record_tells_of_is_owned(song: Path, tmp_path: Path) -> None:
         assert kept.owner(output) == other
 
 
-def test_paths_elsewhere_are_absolute(song: Path, tmp_path: Path) -> None:
+def test_paths_outside_the_folder_are_absolute(song: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with manifest(tmp_path / "out") as kept:
         kept.write(song, BEGUN, [tmp_path / "out" / "a" / "song.mid"])
@@ -116,7 +116,7 @@ def test_a_last_line_cut_off_by_a_kill_is_forgotten(song: Path, kept_bytes: int)
 
 
 @pytest.mark.parametrize("content", [b"MThd\0\0\0\6", b"{}\n", b"[1]\n", b'{"file": "a.wav"}\n', b"onset,offset\n1,2"])
-def test_what_is_no_manifest_is_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_manifest_is_not_changed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(content)
     with pytest.raises(DataError, match="line 1: is no record"), manifest(tmp_path):

@@ -33,7 +33,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def processes_do_not_import_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new process imports the program that began it, which takes longer than all it does here."""
+    """A new process imports the main module of its parent, which takes longer than all it does here."""
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
     monkeypatch.delattr(sys.modules["__main__"], "__file__")
 
@@ -124,12 +124,11 @@ def test_two_recordings_never_share_an_output(capsys: pytest.CaptureFixture[str]
     assert Path("out/a.mid").read_text() == "music/a.wav"
 
 
-def test_what_was_made_from_recordings_is_not_worked_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_outputs_are_not_processed_as_recordings(capsys: pytest.CaptureFixture[str]) -> None:
     make("a.wav")
-    words = ["transcribe", ".", "-m", str(make_network(Path("network")))]
-    arguments = stub_work._parser().parse_args(words)
+    words = [".", "-m", str(make_network(Path("network")))]
     for before in ("", ", 1 was done before"):
-        code = stub_work.run_jobs(arguments, {"wav": ".notes.wav"}, stub_work.load, stub_work.work, "none")
+        code = stub_work.run(words, {"wav": ".notes.wav"})
         out = capsys.readouterr().out
         assert code == 0 and out.startswith("1 file: ") and before in out
     assert sorted(path.name for path in Path().glob("*.wav")) == ["a.notes.wav", "a.wav"]
@@ -162,7 +161,7 @@ def begin(*words: str) -> subprocess.Popen[str]:
 
 
 class Running:
-    """The command in a process of its own, on three recordings of which one waits, once the two others are done."""
+    """The command in a process of its own, with two recordings done and the third waiting."""
 
     def __init__(self, *words: str) -> None:
         make("music/a.wav", "music/b.wav", "music/waits-1.wav", "music/z.wav")
@@ -178,7 +177,7 @@ class Running:
         return self.process.returncode, out, err
 
 
-def goes_on() -> None:
+def finish() -> None:
     make("music/waits-1.go")
     assert run("music") == 0
     assert [tries(f"music/{name}.wav") for name in ("a", "b", "waits-1", "z")] == [1, 1, 2, 1]
@@ -191,8 +190,8 @@ def test_kill_9_of_the_main_process_and_rerun() -> None:
     assert running.end()[0] == -signal.SIGKILL
     with open("out/manifest.jsonl", "ab") as file:
         file.write(b'{"file": "/somewh')
-    make("out/waits-1.mid")  # as if it had been killed between the output and the record
-    goes_on()
+    make("out/waits-1.mid")  # as if killed between the output and the record
+    finish()
     assert Path("out/waits-1.mid").read_text() == "music/waits-1.wav"
 
 
@@ -207,7 +206,7 @@ def test_ctrl_c_stops_everything_and_says_how_to_go_on(words: tuple[str, ...]) -
     assert err.startswith("audiocx: interrupted (4 files: 2 done") and "the same command goes on" in err
     assert statuses() == {"music/a.wav": "done", "music/b.wav": "done", "music/waits-1.wav": "begun"}
     assert outputs() == ["a.mid", "b.mid", "manifest.jsonl"]
-    goes_on()
+    finish()
 
 
 @pytest.mark.slow
@@ -223,7 +222,7 @@ def test_ray_loses_nothing_else_either() -> None:
     assert [tries(f"music/{name}") for name in ("killsonce-1.wav", *bad)] == [2, 1, 1, 2]
     assert sorted(line.split(": ")[2] for line in err.splitlines()) == [f"music/{name}" for name in bad]
     assert outputs() == ["a/b.mid", "killsonce-1.mid", "manifest.jsonl"]
-    assert run("music") == 1  # what one engine has done, the other knows
+    assert run("music") == 1  # engines share the manifest
     assert [tries(name) for name in sorted(good)] == [1, 2] and tries("music/bad-1.wav") == 2
 
 
@@ -250,16 +249,16 @@ def test_ray_that_is_absent_or_not_asked_for(words: list[str], said: str, monkey
 def test_recordings_are_found_in_order_and_once() -> None:
     make("m/b.wav", "m/a/c.flac", "m/a/.x.wav", "m/a/text.txt", "m/.git/d.wav", "m/e.OGG", "single.bin")
     (folder, errors) = find_sources(["m", "single.bin", "m/b.wav"])
-    assert [(str(one.path), str(one.place)) for one in folder] == [
+    assert [(str(one.path), str(one.subfolder)) for one in folder] == [
         ("m/b.wav", "."), ("m/e.OGG", "."), ("m/a/c.flac", "a"), ("single.bin", "."),
     ]  # fmt: skip
     assert errors == []
     globbed, _ = find_sources(["m/**/*"])
-    assert {(str(one.path), str(one.place)) for one in globbed} == {
+    assert {(str(one.path), str(one.subfolder)) for one in globbed} == {
         ("m/b.wav", "."), ("m/e.OGG", "."), ("m/a/c.flac", "a"),
     }  # fmt: skip
     (one,), _ = find_sources([f"{Path.cwd()}/?/a"])
-    assert one.place == Path("m/a")
+    assert one.subfolder == Path("m/a")
 
 
 @pytest.mark.parametrize("name", ["empty", "text", "*.wav"])
@@ -292,3 +291,8 @@ def test_with_a_network(sine_file: SineFile, tiny_checkpoint: Path, capsys: pyte
     assert [note.midi_note for note in midi.read_midi("out/a.mid")] == [69]
     record = records()["a.wav"]
     assert record["notes"] == 1 and record["duration_s"] == 1.0 and record["made_by"]["checkpoint"] == "tiny"
+    # Any change here makes all recordings of old manifests due again.
+    assert record["made_by"]["settings"] == {
+        "precision": "float32", "format": ["midi"], "sonify": False, "threshold": None, "min_note": None,
+        "tempo": 120.0, "quantize": None, "tuning": None,
+    }  # fmt: skip

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -7,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 import audiocx
-from audiocx.cli import FORMATS, main
+from audiocx.cli import main
+from audiocx.cli.transcribe import FORMATS
 from audiocx.errors import AudioError
 from audiocx.io import midi, note_tables
 from audiocx.notes import Note
@@ -77,7 +80,7 @@ def test_the_options_reach_the_network(sine_file: SineFile, tiny_checkpoint: Pat
         assert len(note_tables.read_csv("song.csv")) == count, options
 
 
-def test_the_tuning_is_estimated_told_and_made_up_for(
+def test_the_tuning_is_estimated_printed_and_corrected(
     tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     time_s = np.arange(5 * 8000) / 8000
@@ -226,11 +229,11 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
     assert exit_info.value.code == 2 and "error: " in capsys.readouterr().err
 
 
-def test_a_file_behind_quantize_is_told_where_it_belongs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_after_quantize_gets_advice(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["transcribe", "--quantize", "a.wav"])
-    says = "'a.wav' is not a whole number from 1 to 12; without one, write the files first"
-    assert says in capsys.readouterr().err
+    message = "'a.wav' is not a whole number from 1 to 12; without one, write the files first"
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [[], ["transcribe"], ["predict"], ["models"], ["evaluate"], ["export"], ["info"]])
@@ -277,6 +280,34 @@ def test_models_prints_a_table(
         "hears an A in everything"
     )
     assert second.split()[:4] == ["one", "predictor", "MSE", "99.00"] and second.endswith("guesses")
+
+
+@pytest.mark.parametrize("command", ["transcribe", "predict"])
+@pytest.mark.parametrize("name", ["song.wav", "song.mp3"])
+def test_a_recording_is_opened_twice(
+    sine_file: SineFile,
+    tiny_checkpoint: Path,
+    tiny_predictor: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    name: str,
+) -> None:
+    """Once to check it before the network is loaded, once to read it."""
+    path, opened = str(sine_file(name)), []
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(file: Any, *arguments: Any, **keywords: Any) -> Any:
+            opened.append(str(file))
+            return function(file, *arguments, **keywords)
+
+        return call
+
+    monkeypatch.setattr(soundfile, "SoundFile", counted(soundfile.SoundFile))
+    monkeypatch.setattr("builtins.open", counted(open))
+    monkeypatch.setattr("io.open", counted(io.open))
+    model = tiny_checkpoint if command == "transcribe" else tiny_predictor
+    assert main([command, path, "-m", str(model), "-q"]) == 0
+    assert opened.count(path) == 2
 
 
 def test_as_a_module_and_piped_it_is_quiet_on_stderr(sine_file: SineFile, tiny_checkpoint: Path) -> None:

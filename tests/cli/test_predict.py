@@ -13,7 +13,8 @@ import soundfile
 
 import audiocx
 from audiocx.api import load_predictor
-from audiocx.cli import PREDICTION_FORMATS, main
+from audiocx.cli import main
+from audiocx.cli.predict import FORMATS
 
 SineFile = Callable[..., Path]
 ROOT = Path(audiocx.__file__).parents[1]
@@ -43,15 +44,15 @@ def test_prints_the_error_and_writes_nothing(
 
 def test_writes_every_format(sine_file: SineFile, tiny_predictor: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["predict", str(sine_file("speech.wav")), "-m", str(tiny_predictor), "-o", "new/folder"]
-    assert main([*command, "--format", ",".join(PREDICTION_FORMATS)]) == 0
+    assert main([*command, "--format", ",".join(FORMATS)]) == 0
     written = {path.name: path for path in Path("new/folder").iterdir()}
     assert set(written) == {f"speech.prediction.{name}" for name in ("json", "npz", "png", "wav")}
     out = capsys.readouterr().out
     assert all(name in out for name in written)
-    told = json.loads(written["speech.prediction.json"].read_text())
-    assert told["source"] == "speech.wav" and f"MSE {told['mse']:.2f} " in out and len(told["mse_by_second"]) == 1
+    values = json.loads(written["speech.prediction.json"].read_text())
+    assert values["source"] == "speech.wav" and f"MSE {values['mse']:.2f} " in out and len(values["mse_by_second"]) == 1
     with np.load(written["speech.prediction.npz"]) as archive:
-        assert archive["predicted"].shape == archive["true"].shape == (told["frames"] + 1, 129)
+        assert archive["predicted"].shape == archive["true"].shape == (values["frames"] + 1, 129)
     assert written["speech.prediction.png"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert soundfile.info(written["speech.prediction.wav"]).frames == 8000
 

@@ -13,7 +13,7 @@ import stub_work
 from stub_work import make_network
 
 import audiocx
-from audiocx.batch.sources import find_sources, is_archive
+from audiocx.batch.sources import find_sources
 from audiocx.errors import AudioError, ConfigError, OutputError
 from audiocx.io.paths import as_path, check_writable, staged, stamp
 
@@ -38,7 +38,7 @@ def store() -> Iterator[str]:
 def found(*names: str) -> list[tuple[str, str]]:
     sources, errors = find_sources(list(names))
     assert not errors
-    return [(source.path.name, str(source.place)) for source in sources]
+    return [(source.path.name, str(source.subfolder)) for source in sources]
 
 
 def test_recordings_are_found_at_urls(store: str) -> None:
@@ -114,7 +114,7 @@ def test_without_universal_pathlib_the_error_names_the_remedy(monkeypatch: pytes
         as_path("s3://bucket/a.wav")
 
 
-class TestArchive:
+class TestBatch:
     """At file:// URLs, which several processes can see."""
 
     @pytest.fixture(autouse=True)
@@ -182,8 +182,6 @@ class TestArchive:
         with pytest.raises(ConfigError, match="name a file on the disk with --manifest"):
             self.run("music", "-o", f"file://{Path.cwd()}/out")
 
-    def test_a_url_is_an_archive(self) -> None:
-        from audiocx.cli import _parser
-
+    def test_a_url_makes_a_batch(self) -> None:
         asked = [["s3://bucket/a.wav"], ["a.wav", "-o", "s3://bucket"], ["a.wav"]]
-        assert [is_archive(_parser().parse_args(["transcribe", *words])) for words in asked] == [True, True, False]
+        assert [stub_work.parsed(words)[1].keeps_manifest for words in asked] == [True, True, False]

@@ -1,4 +1,4 @@
-"""Trivial predictors: what they know exactly, and what they must not know."""
+"""Baselines of speech prediction: processes that they fit exactly, and causality."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRAINING = [levels(name) for name in ("a", "b", "c")]
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_nothing_is_predicted_from_what_follows(name: str) -> None:
+def test_predictions_are_causal(name: str) -> None:
     baseline = BASELINES[name]()
     baseline.fit(iter(TRAINING))
     true_db = levels("d")
@@ -38,14 +38,14 @@ def test_nothing_is_predicted_from_what_follows(name: str) -> None:
     torch.testing.assert_close(baseline(true_db[:1]), predicted[:1])
 
 
-def test_repeating_predicts_what_stays() -> None:
+def test_repeating_predicts_constant_levels() -> None:
     constant = torch.randn(BINS).expand(20, BINS)
     assert error(RepeatLast(), constant) == 0
     steps = torch.arange(20.0)[:, None].expand(20, BINS)
     assert error(RepeatLast(), steps) == 1
 
 
-def test_the_mean_is_that_of_all_frames_that_are_predicted() -> None:
+def test_the_mean_is_over_all_predicted_frames() -> None:
     first, second = torch.zeros(3, BINS), torch.zeros(2, BINS)
     first[:, 5] = torch.tensor([100.0, 1.0, 2.0])
     second[:, 5] = torch.tensor([100.0, 6.0])
@@ -57,7 +57,7 @@ def test_the_mean_is_that_of_all_frames_that_are_predicted() -> None:
 
 
 def process(frames: int, noise: float) -> torch.Tensor:
-    """A bin follows itself, its lower neighbour two frames ago, and 3 dB; it begins in silence, as utterances do."""
+    """Each bin depends on itself, its lower neighbour two frames ago, and 3 dB; it begins with silence."""
     generator = torch.Generator().manual_seed(0)
     made = torch.full((frames + 1, BINS), baselines.SILENCE_DB, dtype=torch.float64)
     for t in range(2, frames + 1):
@@ -66,7 +66,7 @@ def process(frames: int, noise: float) -> torch.Tensor:
     return made[1:].float()
 
 
-def test_linear_prediction_finds_the_weights_of_a_process() -> None:
+def test_linear_prediction_recovers_the_weights_of_a_process() -> None:
     linear = LinearPrediction()
     linear.fit([process(1000, 1.0)])
     # Frames from the oldest on, three bins each, the constant last.
@@ -85,7 +85,7 @@ def test_linear_prediction_continues_oscillations_exactly() -> None:
     assert error(linear, swinging, 20) < 1e-6 < error(RepeatLast(), swinging, 20)
 
 
-def test_linear_prediction_is_the_best_of_them_on_what_it_learnt_from() -> None:
+def test_linear_prediction_is_the_best_baseline_on_its_training_data() -> None:
     fitted = {name: kind() for name, kind in BASELINES.items()}
     for baseline in fitted.values():
         baseline.fit(iter(TRAINING[:1]))
@@ -93,7 +93,7 @@ def test_linear_prediction_is_the_best_of_them_on_what_it_learnt_from() -> None:
     assert min(errors, key=errors.__getitem__) == "linear-prediction"
 
 
-def test_silence_is_followed_by_silence_and_nothing_lies_under_it() -> None:
+def test_silence_predicts_silence_and_is_the_lowest_level() -> None:
     silence = torch.full((30, BINS), baselines.SILENCE_DB)
     assert torch.equal(silence[:1], log_power_db(torch.zeros(1, BINS, dtype=torch.complex64)))
     linear = LinearPrediction()
@@ -103,7 +103,7 @@ def test_silence_is_followed_by_silence_and_nothing_lies_under_it() -> None:
     assert linear(-1000 * torch.ones(20, BINS)).min() >= baselines.SILENCE_DB
 
 
-def test_long_utterances_go_in_blocks_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_size_does_not_change_predictions(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, blocks = LinearPrediction(), LinearPrediction()
     whole.fit(iter(TRAINING))
     predicted = whole(TRAINING[0])

@@ -1,4 +1,4 @@
-"""Lost packets are concealed by what would have followed, and nothing else is touched."""
+"""Packet loss concealment: gaps are filled with forecasts, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from audiocx.api import conceal, load_predictor
 from audiocx.errors import AudioError, CheckpointError, ConfigError
 from audiocx.kinds import build
 from audiocx.models import PredictorConfig, PredictorNetwork
-from audiocx.speech.concealment import Forecast, fill, forecast_by, partway, plot, turning
-from audiocx.speech.gaps import spans, touched_frames
+from audiocx.speech.concealment import Forecast, damp_levels, extrapolate_phase, fill, network_forecast, plot
+from audiocx.speech.gaps import frame_ranges, sample_ranges
 from audiocx.speech.predictor import Predictor
 from audiocx.stft import stft
 
@@ -26,7 +26,7 @@ Gaps = list[tuple[float, float]]
 
 
 def repeating(front_end: Any = "increment", ahead: int = 5, weight: float = 1.0) -> PredictorNetwork:
-    """A network that repeats the last frame's level, raised to the power of the weight, and its phase increment."""
+    """A network that repeats level (to the power of the weight) and phase increment of the last frame."""
     network = build(PredictorConfig(hidden=2, front_end=front_end, skip=True, ahead=ahead)).eval()
     with torch.no_grad():
         for parameter in network.parameters():
@@ -50,23 +50,23 @@ def tones(rate: int = 8000, duration_s: float = 1.0) -> np.ndarray:
 
 def without(samples: np.ndarray, gaps: Gaps, rate: int = 8000, value: float = 0.0) -> np.ndarray:
     lost = samples.copy()
-    for start, stop in spans(gaps, rate):
+    for start, stop in sample_ranges(gaps, rate):
         lost[start:stop] = value
     return lost
 
 
 def assert_untouched(concealed: np.ndarray, lost: np.ndarray, gaps: Gaps, rate: int) -> None:
-    """Bit for bit, but for the gaps and 4 ms around them."""
+    """Assert equality bit for bit, except in the gaps and 4 ms around them."""
     outside, fade = np.ones(len(lost), bool), round(0.004 * rate)
-    for start, stop in spans(gaps, rate):
+    for start, stop in sample_ranges(gaps, rate):
         outside[max(0, start - fade) : stop + fade] = False
     assert concealed.dtype == np.float32 and concealed.shape == lost.shape
     assert concealed[outside].tobytes() == lost[outside].tobytes()
 
 
 def error_in(concealed: np.ndarray, true: np.ndarray, gaps: Gaps, rate: int = 8000) -> float:
-    """Root of the energy of the error in the gaps over that of what was lost."""
-    lost = np.concatenate([np.arange(*span) for span in spans(gaps, rate)])
+    """Root of the energy of the error in the gaps over that of the lost samples."""
+    lost = np.concatenate([np.arange(*span) for span in sample_ranges(gaps, rate)])
     return float(np.linalg.norm((concealed - true)[lost]) / np.linalg.norm(true[lost]))
 
 
@@ -74,14 +74,14 @@ ALIGNED: Gaps = [(0.48, 0.512)]
 CASES: dict[str, Gaps] = {
     "whole hops": ALIGNED,
     "anywhere": [(0.4001, 0.4377)],
-    "further than is seen": [(0.4, 0.496)],
+    "beyond the horizon": [(0.4, 0.496)],
     "soon after another": [(0.4, 0.448), (0.512, 0.56)],
     "no intact frame between": [(0.4, 0.432), (0.444, 0.458)],
     "at the end": [(0.96, 1.0)],
 }
 
 
-# What a perfect forecast makes of it: the original, wherever the gaps are.
+# With a perfect forecast, the result is the original.
 
 
 def decaying() -> np.ndarray:
@@ -91,7 +91,7 @@ def decaying() -> np.ndarray:
 
 
 def oracle(true: np.ndarray, ahead: int) -> Forecast:
-    """Knows what follows; its state counts the frames that it was given."""
+    """A perfect forecast; its state counts the frames seen so far."""
     frames = torch.cat([stft(torch.from_numpy(true)), torch.zeros(ahead, 129)])
 
     def forecast(spectra: Tensor, seen: int | None) -> tuple[Tensor, int]:
@@ -103,25 +103,25 @@ def oracle(true: np.ndarray, ahead: int) -> Forecast:
 
 @pytest.mark.parametrize("ahead", [1, 3, 5])
 @pytest.mark.parametrize("gaps", [pytest.param(gaps, id=name) for name, gaps in CASES.items()])
-def test_a_perfect_forecast_gives_back_what_was_lost(gaps: Gaps, ahead: int) -> None:
+def test_a_perfect_forecast_restores_the_recording(gaps: Gaps, ahead: int) -> None:
     true = decaying()
     concealed = fill(without(true, gaps), 8000, gaps, oracle(true, ahead))
     assert_untouched(concealed, without(true, gaps), gaps, 8000)
     np.testing.assert_allclose(concealed, true, atol=2e-5)
 
 
-def test_the_network_goes_on_from_the_frames_it_made_to_the_intact_ones() -> None:
-    """Whatever is forecast, the frames that it is given follow one another: intact ones and its own, each once."""
+def test_the_network_sees_its_own_frames_in_gaps_and_intact_ones_after() -> None:
+    """Whatever is forecast, its input is a sequence of all frames: intact ones and its own, each once."""
     gaps: Gaps = [(0.2, 0.25), (0.48, 0.512), (0.6, 0.7)]
     true, seen = tones(), []
 
-    def remembering(spectra: Tensor, state: None) -> tuple[Tensor, None]:
+    def recording_forecast(spectra: Tensor, state: None) -> tuple[Tensor, None]:
         seen.append(spectra)
         return 0.9 * spectra[:, -1:].expand(-1, 3, -1), None
 
-    fill(without(true, gaps), 8000, gaps, remembering)
+    fill(without(true, gaps), 8000, gaps, recording_forecast)
     given, intact = torch.cat(seen, 1)[0], stft(torch.from_numpy(without(true, gaps)))
-    ranges, expected = touched_frames(gaps, 8000), intact.clone()
+    ranges, expected = frame_ranges(gaps, 8000), intact.clone()
     for first, after in ranges:
         for frame in range(first, after):
             # All three of a call are alike, and the next call goes on from the last of them.
@@ -129,42 +129,45 @@ def test_the_network_goes_on_from_the_frames_it_made_to_the_intact_ones() -> Non
     torch.testing.assert_close(given, expected[: ranges[-1][1]], atol=1e-4, rtol=0)
 
 
-# What networks make of it.
+# With networks.
 
 
 @pytest.mark.parametrize("front_end", ["increment", "compressed", "linear"])
 @pytest.mark.parametrize("gaps", [pytest.param(gaps, id=name) for name, gaps in CASES.items()])
-def test_steady_tones_go_on(gaps: Gaps, front_end: str) -> None:
-    """A network without phases of its own has every bin go on turning."""
+def test_steady_tones_continue(gaps: Gaps, front_end: str) -> None:
+    """Phases are extrapolated for networks that do not predict them."""
     true = tones()
     lost = without(true, gaps)
-    concealed = fill(lost, 8000, gaps, forecast_by(repeating(front_end, 5 if front_end == "increment" else 1)))
+    concealed = fill(lost, 8000, gaps, network_forecast(repeating(front_end, 5 if front_end == "increment" else 1)))
     assert_untouched(concealed, lost, gaps, 8000)
     assert error_in(concealed, true, gaps) < 0.05
-    assert np.abs(concealed - true).max() < 0.1  # fades do no harm
+    assert np.abs(concealed - true).max() < 0.1  # crossfades do no harm
 
 
-def test_a_network_without_phases_gives_magnitudes() -> None:
-    """In a frame that is a tenth as loud again, tones are a tenth as loud, and turn as they did."""
+def test_extrapolated_phases_with_forecast_magnitudes() -> None:
+    """With a tenth of the magnitude, tones continue with their phase increments."""
     spectra = stft(torch.from_numpy(tones()))[None, 3:20]
-    ahead, _ = turning(lambda frames, _: (0.1 * frames[:, -1:] * 1j, None))(spectra[:, :10], None)
+    ahead, _ = extrapolate_phase(lambda frames, _: (0.1 * frames[:, -1:] * 1j, None))(spectra[:, :10], None)
     strong = spectra[0, 10].abs() > 1
     torch.testing.assert_close(10 * ahead[0, 0, strong], spectra[0, 10, strong], rtol=0.05, atol=0.1)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
-def test_levels_go_part_of_the_way(share: float) -> None:
-    """Two frames ahead, 20 dB below and as loud as the last one: so much less below and as loud, phases as forecast."""
+def test_levels_are_damped(share: float) -> None:
+    """Forecasts 20 dB below and at the last level: the difference shrinks by the share, phases are as forecast."""
     spectra = torch.polar(torch.rand(1, 9, 129), torch.randn(1, 9, 129))
     last, phases = spectra[:, -1:], torch.randn(1, 2, 129)
     given = torch.polar(last.abs() * torch.tensor([0.1, 1.0])[:, None], phases)
-    ahead, state = partway(lambda frames, state: (given, (state, frames.shape)), share)(spectra, "before")
+    ahead, state = damp_levels(lambda frames, state: (given, (state, frames.shape)), share)(spectra, "before")
     torch.testing.assert_close(ahead, torch.polar(last.abs() * torch.tensor([0.1**share, 1.0])[:, None], phases))
     assert state == ("before", spectra.shape)
 
 
-def test_turning_goes_on_across_calls() -> None:
-    forecast, spectra = turning(lambda frames, _: (frames[:, -1:].expand(-1, 2, -1), None)), torch.randn(1, 9, 129) + 1j
+def test_phase_increments_continue_across_calls() -> None:
+    forecast, spectra = (
+        extrapolate_phase(lambda frames, _: (frames[:, -1:].expand(-1, 2, -1), None)),
+        torch.randn(1, 9, 129) + 1j,
+    )
     whole, _ = forecast(spectra, None)
     _, state = forecast(spectra[:, :8], None)
     by_parts, _ = forecast(spectra[:, 8:], state)
@@ -172,8 +175,8 @@ def test_turning_goes_on_across_calls() -> None:
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
-def test_channels_of_any_rate_are_concealed_each_by_itself(rate: int) -> None:
-    gaps, forecast = [(0.3, 0.35), (0.6004, 0.6321)], forecast_by(repeating())
+def test_channels_of_any_rate_are_concealed_independently(rate: int) -> None:
+    gaps, forecast = [(0.3, 0.35), (0.6004, 0.6321)], network_forecast(repeating())
     both = np.stack([tones(rate), np.roll(tones(rate), 99) * 0.3], axis=1)
     lost = without(both, gaps, rate)
     concealed = fill(lost, rate, gaps, forecast)
@@ -184,8 +187,8 @@ def test_channels_of_any_rate_are_concealed_each_by_itself(rate: int) -> None:
         np.testing.assert_allclose(alone, concealed[:, channel], atol=1e-5)
 
 
-def test_what_lies_in_a_gap_does_not_matter() -> None:
-    gaps, forecast = CASES["anywhere"], forecast_by(repeating())
+def test_samples_in_a_gap_are_not_used() -> None:
+    gaps, forecast = CASES["anywhere"], network_forecast(repeating())
     quiet, loud = (fill(without(tones(16000), gaps, 16000, value), 16000, gaps, forecast) for value in (0.0, 9.0))
     np.testing.assert_array_equal(quiet, loud)
 
@@ -193,52 +196,52 @@ def test_what_lies_in_a_gap_does_not_matter() -> None:
 def test_long_gaps_fade_out_after_100_ms() -> None:
     gaps: Gaps = [(0.32, 0.8)]
     true, lost = tones(), without(tones(), gaps)
-    concealed = fill(lost, 8000, gaps, forecast_by(repeating()))
+    concealed = fill(lost, 8000, gaps, network_forecast(repeating()))
     assert_untouched(concealed, lost, gaps, 8000)
     assert error_in(concealed, true, [(0.32, 0.4)]) < 0.05
     levels = [np.abs(concealed[start : start + 128]).max() for start in range(3328, 4224, 128)]
     assert all(later <= earlier + 1e-3 for earlier, later in zip(levels, levels[1:], strict=False))
-    # By a tenth of a second and a half, and the half of a frame.
+    # After 150 ms and half a frame.
     assert levels[-1] == 0 and not concealed[round((0.32 + 0.166) * 8000) : 6400 - 128].any()
 
 
-def test_a_gap_after_a_long_one_is_concealed_from_what_came_between() -> None:
+def test_a_gap_after_a_long_one_is_concealed_from_the_sound_between() -> None:
     gaps: Gaps = [(0.1, 0.4), (0.6, 0.632)]
-    concealed = fill(without(tones(), gaps), 8000, gaps, forecast_by(repeating()))
+    concealed = fill(without(tones(), gaps), 8000, gaps, network_forecast(repeating()))
     assert error_in(concealed, tones(), gaps[1:]) < 0.05
 
 
 def test_before_any_sound_there_is_silence() -> None:
-    """Also in the one channel of two that has not begun, and whatever the network expects."""
+    """Also in a channel that begins later than the other, and whatever the network forecasts."""
 
-    def expects_sound(spectra: Tensor, state: None) -> tuple[Tensor, None]:
+    def forecast_sound(spectra: Tensor, state: None) -> tuple[Tensor, None]:
         return stft(torch.from_numpy(tones()))[20].expand_as(spectra[:, -1:]), None
 
     both = np.stack([tones(), tones()], axis=1)
     both[:4000, 1] = 0
     gaps: Gaps = [(0.0, 0.05), (0.2, 0.232)]
-    concealed = fill(without(both, gaps), 8000, gaps, expects_sound)
+    concealed = fill(without(both, gaps), 8000, gaps, forecast_sound)
     assert not concealed[:400].any() and not concealed[:4000, 1].any()
     assert np.abs(concealed[1600:1856, 0]).max() > 0.1
-    everything = fill(both, 8000, [(0.0, 1.0)], expects_sound)
+    everything = fill(both, 8000, [(0.0, 1.0)], forecast_sound)
     assert not everything.any()
 
 
 def test_no_frame_is_louder_than_the_last_intact_one() -> None:
     gaps: Gaps = [(0.4, 0.496)]
-    runs_away = forecast_by(repeating("compressed", 1, weight=1.5))
-    concealed = fill(without(tones(), gaps), 8000, gaps, runs_away)
-    heard = concealed[3200:3968]
-    assert 0.1 < np.abs(heard).max() < 2 * np.abs(tones()).max()
-    assert np.linalg.norm(heard) < 1.2 * np.linalg.norm(tones()[3200:3968])
+    diverging = network_forecast(repeating("compressed", 1, weight=1.5))
+    concealed = fill(without(tones(), gaps), 8000, gaps, diverging)
+    filled = concealed[3200:3968]
+    assert 0.1 < np.abs(filled).max() < 2 * np.abs(tones()).max()
+    assert np.linalg.norm(filled) < 1.2 * np.linalg.norm(tones()[3200:3968])
 
 
 @pytest.mark.parametrize("front_end", ["increment", "linear"])
-def test_an_untrained_network_does_no_harm_elsewhere(front_end: Any) -> None:
+def test_an_untrained_network_changes_nothing_outside_the_gaps(front_end: Any) -> None:
     torch.manual_seed(0)
     network = build(PredictorConfig(hidden=3, front_end=front_end, ahead=2)).eval()
     gaps: Gaps = [(0.2, 0.3), (0.5, 0.9)]
-    concealed = fill(without(tones(), gaps), 8000, gaps, forecast_by(network))
+    concealed = fill(without(tones(), gaps), 8000, gaps, network_forecast(network))
     assert_untouched(concealed, without(tones(), gaps), gaps, 8000)
     assert np.isfinite(concealed).all()
 
@@ -280,7 +283,7 @@ def test_1_sample_is_a_recording(model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "settings", "error", "said"),
+    ("samples", "settings", "error", "message"),
     [
         (np.zeros(900), {}, ConfigError, "sample_rate"),
         (np.zeros(0), {"sample_rate": 8000}, AudioError, "not be empty"),
@@ -293,10 +296,10 @@ def test_1_sample_is_a_recording(model: Path) -> None:
         (np.ones(900), {"sample_rate": 8000, "gaps": [(0.01, 0.02)], "model": "none"}, CheckpointError, "none"),
     ],
 )
-def test_what_cannot_be_concealed_gets_a_sentence(
-    samples: np.ndarray, settings: dict[str, Any], error: type[Exception], said: str
+def test_invalid_input_is_refused(
+    samples: np.ndarray, settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         conceal(samples, **settings)
 
 
@@ -312,7 +315,7 @@ def test_a_network_stays_usable_for_predicting(model: Path) -> None:
     assert isinstance(loaded, Predictor) and loaded.predict(tones(), 8000).mse == before
 
 
-def test_the_picture_is_of_both_and_marks_gaps() -> None:
+def test_the_plot_shows_both_and_marks_gaps() -> None:
     samples, gaps = np.stack([tones(16000), tones(16000)], 1), [(0.3, 0.4), (0.7, 0.72)]
     lost = without(samples, gaps, 16000)
     figure = plot(lost, samples, 16000, gaps, "call.wav")

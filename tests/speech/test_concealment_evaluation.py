@@ -18,7 +18,7 @@ from audiocx.speech.concealment_evaluation import (
     random_gaps,
     score_methods,
 )
-from audiocx.speech.gaps import spans, touched_frames
+from audiocx.speech.gaps import frame_ranges, sample_ranges
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_tenth_is_lost_in_whole_packets_apart_from_one_another(gap_ms: int, samples: int) -> None:
     drawn = [random_gaps(samples, gap_ms, np.random.default_rng(seed)) for seed in range(20)]
     for gaps in drawn:
-        found = spans(gaps, 8000)
+        found = sample_ranges(gaps, 8000)
         assert all(start % 128 == 0 and stop - start == 8 * gap_ms for start, stop in found)
         ends = [0, *(stop for _, stop in found)]
         assert all(start - end >= 64 * 8 for end, (start, _) in zip(ends, found, strict=False))
@@ -57,7 +57,7 @@ def test_the_last_packet_is_repeated_and_fades_into_what_is_intact() -> None:
 def test_what_is_lost_is_scored_alone() -> None:
     true = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
     gaps, tally = [(0.48, 0.512), (0.8, 0.832)], ConcealmentScore()
-    ((first, after), (second, behind)) = touched_frames(gaps, 8000)
+    ((first, after), (second, behind)) = frame_ranges(gaps, 8000)
     elsewhere = true.copy()
     elsewhere[: (first - 2) * 128] = elsewhere[after * 128 : (second - 2) * 128] = 0
     tally.add(true, elsewhere, gaps)

@@ -38,7 +38,7 @@ def voice() -> np.ndarray:
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.integers(1, 4), st.integers(0, 2**31))
 @settings(deadline=None, max_examples=25)
-def test_padding_changes_no_score_and_wisdom_divides_by_it(lengths: list[int], bins: int, seed: int) -> None:
+def test_padding_changes_the_padded_score_only(lengths: list[int], bins: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     utterances = [torch.randn(2, length, bins, generator=generator) for length in lengths]
     alone, together = SpectralError(), SpectralError()
@@ -59,7 +59,7 @@ def test_padding_changes_no_score_and_wisdom_divides_by_it(lengths: list[int], b
         assert error.padded_mse == pytest.approx(sum(squares) / size, rel=1e-5)
 
 
-def test_a_broken_prediction_is_not_hidden_and_other_shapes_are_refused() -> None:
+def test_nan_is_not_hidden_and_other_shapes_are_refused() -> None:
     error = SpectralError()
     assert math.isnan(error.mse)
     error.add(torch.zeros(2, 3), torch.tensor([[0.0, math.nan, 0.0], [0.0, 0.0, 0.0]]))
@@ -68,31 +68,31 @@ def test_a_broken_prediction_is_not_hidden_and_other_shapes_are_refused() -> Non
         error.add(torch.zeros(2, 3), torch.zeros(3))
 
 
-def test_magnitudes_are_those_of_the_levels() -> None:
+def test_magnitudes_invert_levels() -> None:
     spectra = torch.randn(50, BINS, dtype=torch.complex64) * torch.logspace(-2, 2, BINS)
     torch.testing.assert_close(magnitudes(log_power_db(spectra)), spectra.abs(), rtol=1e-2, atol=1e-4)
 
 
-# What is heard.
+# Resynthesis.
 
 
 def ahead(spectra: torch.Tensor) -> torch.Tensor:
-    """A perfect prediction; of what follows the last frame, nonsense."""
+    """A perfect prediction; nonsense for the frame after the last."""
     return torch.cat([spectra[1:], torch.full((1, BINS), 1e6 + 0j)])
 
 
-def test_a_perfect_prediction_sounds_as_the_recording_whatever_its_phases(voice: np.ndarray) -> None:
+def test_a_perfect_prediction_of_magnitudes_gives_the_recording(voice: np.ndarray) -> None:
     samples = torch.from_numpy(voice)
     spectra = stft(samples)
     turned = ahead(spectra) * torch.exp(1j * torch.rand(spectra.shape) * 6)
     for predicted in (ahead(spectra), turned, turned.abs()):
         torch.testing.assert_close(resynthesize(predicted, spectra, len(samples)), samples, rtol=1e-4, atol=1e-5)
-    # Frame 0 lies before the first sample, so that it makes no difference here that it is not predicted.
+    # Frame 0 lies before the first sample, so it does not matter that it is not predicted.
     twice = resynthesize(2 * ahead(spectra), spectra, len(samples))
     torch.testing.assert_close(twice, 2 * samples, rtol=1e-4, atol=1e-5)
 
 
-def test_the_first_frame_is_the_recordings_own() -> None:
+def test_the_first_frame_is_taken_from_the_recording() -> None:
     spectra = torch.zeros(frame_count(100), BINS, dtype=torch.complex64)
     spectra[0] = 1.0
     assert resynthesize(torch.zeros_like(spectra), spectra, 100).abs().max() == 0  # it covers no sample
@@ -105,19 +105,19 @@ def test_the_first_frame_is_the_recordings_own() -> None:
 
 @given(st.floats(-4, 4).filter(lambda gain: abs(gain - 1) > 1e-3), st.floats(1e-2, 1e2))
 @settings(deadline=None, max_examples=30)
-def test_a_gain_is_an_error_of_as_many_db_in_every_segment(gain: float, scale: float) -> None:
+def test_a_gain_is_the_same_error_in_every_segment(gain: float, scale: float) -> None:
     reference = scale * np.random.default_rng(1).standard_normal(1000)
     expected = float(np.clip(-20 * np.log10(abs(1 - gain)), -10, 35))
     assert segmental_snr_db(reference, gain * reference, 8000) == pytest.approx(expected, abs=1e-6)
 
 
-def test_segments_are_limited_to_what_is_heard(voice: np.ndarray) -> None:
+def test_segments_are_limited_in_range(voice: np.ndarray) -> None:
     assert segmental_snr_db(voice, voice, 8000) == 35
     assert segmental_snr_db(voice, np.zeros_like(voice), 8000) == pytest.approx(0)
     assert segmental_snr_db(voice, voice + noise(len(voice), 10.0), 8000) == -10
 
 
-def test_what_lies_40_db_under_the_loudest_counts_for_nothing() -> None:
+def test_segments_40_db_below_the_loudest_are_left_out() -> None:
     loud, faint = noise(4000, 0.1), noise(4000, 0.1 * 10 ** (-60 / 20))
     reference = np.concatenate([loud, faint])
     estimate = reference + noise(8000, 0.01)
@@ -134,15 +134,15 @@ def test_what_lies_40_db_under_the_loudest_counts_for_nothing() -> None:
 
 def test_pesq_and_stoi_fall_with_noise(voice: np.ndarray) -> None:
     levels = (0.0, 0.01, 0.3)
-    heard = [voice + noise(len(voice), level) for level in levels]
-    quality = [pesq_mos(voice, estimate, 8000) for estimate in heard]
-    clear = [stoi(voice, estimate, 8000) for estimate in heard]
+    degraded = [voice + noise(len(voice), level) for level in levels]
+    quality = [pesq_mos(voice, estimate, 8000) for estimate in degraded]
+    clear = [stoi(voice, estimate, 8000) for estimate in degraded]
     assert quality == sorted(quality, reverse=True) and quality[0] > 4.5 and quality[-1] < 2.5
     assert clear == sorted(clear, reverse=True) and clear[0] == pytest.approx(1) and clear[-1] < 0.7
 
 
 @pytest.mark.parametrize("score", [segmental_snr_db, pesq_mos, stoi])
-def test_what_cannot_be_scored_is_nan(score, voice: np.ndarray) -> None:
+def test_signals_that_cannot_be_scored_are_nan(score, voice: np.ndarray) -> None:
     for reference in (np.zeros(8000, np.float32), np.zeros(0, np.float32), voice[:100], voice[:1]):
         assert math.isnan(score(reference, reference + noise(len(reference), 0.01), 8000))
     assert math.isnan(score(voice, np.full_like(voice, math.nan), 8000))
@@ -155,8 +155,8 @@ def test_stoi_needs_more_than_a_third_of_a_second(voice: np.ndarray) -> None:
     assert not math.isnan(stoi(voice[:8000], voice[:8000], 8000))
 
 
-def test_long_recordings_are_scored_by_pesq_in_parts_that_it_bears() -> None:
-    """In one go, a hundred stretches of speech overrun its table of 50."""
+def test_pesq_scores_long_recordings_in_parts() -> None:
+    """As a whole, a hundred speech segments would overrun its table of 50."""
     time = np.arange(41 * 8000)
     reference = noise(len(time), 0.1) * (time // 1700 % 2 == 0)
     estimate = reference + noise(len(time), 0.02)

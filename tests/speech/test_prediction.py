@@ -1,4 +1,4 @@
-"""What was predicted, written, heard and seen."""
+"""Predictions: errors, resynthesis, files and plots."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def noise(length: int, seed: int = 0) -> np.ndarray:
 
 
 def predicted(samples: np.ndarray, spectra: np.ndarray) -> Prediction:
-    """A prediction of samples, whatever it was."""
+    """A prediction with given spectra."""
     true = stft(torch.from_numpy(samples))
     errors = (log_power_db(true) - log_power_db(torch.from_numpy(spectra))) ** 2
     return Prediction(samples, spectra, errors[1:].mean(1).numpy(), "speech.wav", "some-network")
@@ -30,7 +30,7 @@ def predicted(samples: np.ndarray, spectra: np.ndarray) -> Prediction:
 
 @pytest.fixture(params=[1, 160, 8000, 9000])
 def some(request: pytest.FixtureRequest) -> Prediction:
-    """Predicts twice the true magnitudes in a phase of its own."""
+    """Twice the true magnitudes, with random phases."""
     samples = noise(request.param)
     spectra = 2j * stft(torch.from_numpy(samples)).numpy()
     spectra[0] = 0
@@ -83,7 +83,7 @@ def test_the_resynthesis_has_predicted_magnitudes_and_true_phases(
     np.testing.assert_allclose(made, 2 * some.samples, atol=1e-5)
 
 
-def test_the_resynthesis_of_anything_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resynthesis_by_blocks_equals_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     samples, other = noise(5000), noise(5000, seed=1)
     result = predicted(samples, stft(torch.from_numpy(other)).numpy())
     magnitude, phase = torch.from_numpy(result.spectra).abs(), stft(torch.from_numpy(samples)).angle()
@@ -110,8 +110,8 @@ def test_writes_spectra(some: Prediction, tmp_path: Path) -> None:
 
 def test_writes_errors(some: Prediction, tmp_path: Path) -> None:
     some.to_json(tmp_path / "a.json")
-    told = json.loads((tmp_path / "a.json").read_text())
-    assert told == {
+    values = json.loads((tmp_path / "a.json").read_text())
+    assert values == {
         "source": "speech.wav",
         "model": "some-network",
         "duration_s": some.duration_s,
@@ -150,7 +150,7 @@ def test_the_picture_of_a_long_recording_averages_frames(monkeypatch: pytest.Mon
     assert drawn.get_extent()[0] == pytest.approx(whole.get_extent()[0])
 
 
-def test_says_what_it_is(some: Prediction) -> None:
+def test_repr_is_one_line(some: Prediction) -> None:
     said = repr(some)
     assert "speech.wav" in said and "some-network" in said and f"MSE {some.mse:.2f} dB^2" in said and len(said) < 150
 

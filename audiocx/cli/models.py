@@ -1,4 +1,4 @@
-"""``audiocx models`` and ``audiocx info``: what is there."""
+"""``audiocx models``: the networks at hand and their scores."""
 
 from __future__ import annotations
 
@@ -6,30 +6,28 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..errors import AudiocxError
-from . import report
+from ..errors import AudiocxError, report
 
-HEADER = (" ", "name", "kind", "score", "size", "what it is")
+HEADER = (" ", "name", "kind", "score", "size", "description")
 LEGEND = """\
 * is the default of its kind
 AP: average precision of the frames of a network that transcribes, MSE: mean squared error of a predictor in dB^2,
-each on its validation recordings, as its model card tells"""
+each on its validation recordings, as in its model card"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: the command has no arguments of its own."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Describe networks or audio files.
+    """Print a line for each network, without loading any.
 
     Args:
-        arguments: What the parser made of the command line.
+        arguments: Parsed arguments.
 
     Returns:
-        0 if everything could be described, else 1.
+        0 if every network could be described, else 1.
     """
-    return _models(arguments) if arguments.command == "models" else _info(arguments)
-
-
-def _models(arguments: argparse.Namespace) -> int:
-    """Print a line a network, without loading any."""
     from .. import checkpoints
 
     rows, code = [], 0
@@ -66,23 +64,3 @@ def _print_table(rows: list[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print(" ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _info(arguments: argparse.Namespace) -> int:
-    """Print a line an audio file."""
-    from ..io import audio
-
-    code = 0
-    for path in arguments.files:
-        try:
-            about = audio.info(path)
-        except AudiocxError as error:
-            report(error, arguments.debug)
-            code = 1
-            continue
-        channels = f"{about.channels} channel{'' if about.channels == 1 else 's'}"
-        print(
-            f"{about.path}: {about.duration_s:.2f} s, {about.sample_rate} Hz, {channels}, {about.frames} frames, "
-            f"{about.format} {about.subtype}"
-        )
-    return code

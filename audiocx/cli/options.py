@@ -1,0 +1,129 @@
+"""Options that several commands share, and converters of their values."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+
+from ..batch.jobs import BatchOptions
+
+__all__ = [
+    "add_batch",
+    "add_files",
+    "add_model",
+    "add_outputs",
+    "add_precision",
+    "batch_options",
+    "count",
+    "names_among",
+    "number_between",
+]
+
+
+def add_files(parser: argparse.ArgumentParser, about: str = "an audio file") -> None:
+    """Add the positional arguments FILE, described by ``about``."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help=about)
+
+
+def add_batch(parser: argparse.ArgumentParser) -> None:
+    """Add recordings, and the options of a batch."""
+    add_files(parser, "audio files, folders of them (searched with subfolders), globs in quotes, or URLs of these")
+    about = "work on N recordings at a time, in processes that share the cores (default: 1)"
+    parser.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help=about)
+    about = "where the jobs run: on this machine (local, the default) or a Ray cluster (ray)"
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help=about)
+    about = "the Ray cluster: auto, HOST:6379, or local for one of this machine alone (default: Ray's own choice)"
+    parser.add_argument("--address", metavar="ADDRESS", help=about)
+    about = (
+        "record the status of each recording, and process only missing and changed ones (default for folders, globs, "
+        "URLs and several jobs: DIR/manifest.jsonl)"
+    )
+    parser.add_argument("--manifest", metavar="FILE.jsonl", help=about)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of network and device, and --quiet."""
+    parser.add_argument("-m", "--model", metavar="NAME|PATH", help="network: a name of 'audiocx models', or its folder")
+    parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1, mps")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """Add the precision of a transcriber."""
+    about = "compute in float32 (default), or in bfloat16, which is faster on GPUs and on processors with AMX"
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help=about)
+
+
+def add_outputs(parser: argparse.ArgumentParser, formats: Mapping[str, str], default: list[str]) -> None:
+    """Add the output folder, the formats to write, and --overwrite.
+
+    Args:
+        parser: Parser of a command.
+        formats: Suffix of the file to write for each format.
+        default: Formats that are written unless others are named.
+    """
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder or URL to write to (default: this folder)")
+    about = f"what to write, with commas: {', '.join(formats)} (default: {', '.join(default) or 'nothing'})"
+    parser.add_argument("-f", "--format", type=names_among(formats), default=default, metavar="LIST", help=about)
+    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+
+
+def batch_options(arguments: argparse.Namespace, suffixes: Mapping[str, str]) -> BatchOptions:
+    """Return the options of a batch.
+
+    Args:
+        arguments: Parsed arguments of :func:`add_batch`, :func:`add_model` and :func:`add_outputs`.
+        suffixes: Suffix of the file to write for each format chosen.
+
+    Returns:
+        The options, typed.
+    """
+    return BatchOptions(
+        tuple(arguments.files),
+        suffixes,
+        arguments.output,
+        arguments.overwrite,
+        arguments.jobs,
+        arguments.engine,
+        arguments.address,
+        arguments.manifest,
+        arguments.quiet,
+        arguments.debug,
+    )
+
+
+def count(text: str) -> int:
+    """Convert an option to a whole number of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def names_among(known: Mapping[str, str]) -> Callable[[str], list[str]]:
+    """Return a converter of an option to a list of names, all of them known."""
+
+    def convert(text: str) -> list[str]:
+        names = [name.strip().lower() for name in text.split(",") if name.strip()]
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            raise argparse.ArgumentTypeError(
+                f"unknown format {', '.join(unknown) or text!r}; choose from {', '.join(known)}"
+            )
+        return list(dict.fromkeys(names))
+
+    return convert
+
+
+def number_between(low: float, high: float) -> Callable[[str], float]:
+    """Return a converter of an option to a number strictly between two others."""
+
+    def convert(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        if not low < number < high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number between {low} and {high}")
+        return number
+
+    return convert

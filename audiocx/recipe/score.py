@@ -17,7 +17,7 @@ from ..data.store import Store
 from ..errors import ConfigError, DataError
 from ..io.atomic_write import atomic_write
 from ..models import MusicConfig, MusicNetwork, NoteConfig, NoteNetwork, note_blocks, window_blocks
-from ..music.group_scores import ScoredFrames, by_instrument, by_polyphony, format_breakdown
+from ..music.group_scores import ScoredFrames, by_instrument, by_polyphony, format_groups
 from ..music.metrics import average_precision, frame_scores, precision_recall_curve
 from ..plots import piano_roll
 from ..train.runs import Trained
@@ -185,5 +185,5 @@ def report(
         print(f"  {name}: AP {100 * score:.2f} %")
     for rows in (scores["instruments"], scores["polyphony"]):
         if rows:
-            print(f"\n{format_breakdown(rows)}")
+            print(f"\n{format_groups(rows)}")
     print(f"\nwritten to {folder}")

@@ -86,10 +86,10 @@ class SequenceTask(Task):
 class _Sequences(Corpora):
     experiment: SequenceExperiment
 
-    def sampler(self, batch_size: int, place: RankInfo) -> Sampler:
-        return ProblemSampler(self.experiment.problem.build(), batch_size, self.experiment.train.seed, *place)
+    def sampler(self, batch_size: int, rank_info: RankInfo) -> Sampler:
+        return ProblemSampler(self.experiment.problem.build(), batch_size, self.experiment.train.seed, *rank_info)
 
-    def validated(self, place: RankInfo) -> Iterator[EpochBatches]:
+    def validated(self, rank_info: RankInfo) -> Iterator[EpochBatches]:
         # All of them for every process: they are few.
         yield EpochBatches(validation_sampler(self.experiment.problem.build()), lambda: 0, VALIDATION_BATCHES)
 

@@ -70,7 +70,7 @@ def main() -> None:
         arguments.output.mkdir(parents=True, exist_ok=True)
     with atomic_write(arguments.output / "scores.json") as temporary:
         temporary.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
-    evidence = heard[0].evidence
+    evidence = heard[0].outputs
     draw(transcriber.checkpoint.name, pieces, evaluation, evidence.lowest_note, evidence.frame_rate, arguments.output)
 
 

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pretty_midi
 import pytest
 import torch
 
 from audiocx.io.midi import write_csv
+from audiocx.music.tuning import estimate_tuning
 from audiocx.notes import Note
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -130,3 +133,19 @@ def test_the_sampler_is_measured(arguments: tuple[Any, ...], monkeypatch: pytest
     for name in ("STEPS", "WARM_UP"):
         monkeypatch.setitem(space["sampler"].__globals__, name, 1)
     assert space["sampler"](*arguments) > 100
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_performances_have_known_beats_and_detuned_samples_a_known_tuning() -> None:
+    pytest.importorskip("librosa")
+    script = runpy.run_path(str(FOLDER / "estimates.py"))
+    score = pretty_midi.PrettyMIDI()
+    score.instruments = [pretty_midi.Instrument(0)]
+    score.instruments[0].notes = [pretty_midi.Note(80, 60, 0.5 * beat, 0.5 * beat + 0.4) for beat in range(20)]
+    beats_s = script["performed"](score, 60.0, np.random.default_rng(0))
+    onsets_s = np.array([note.start for note in score.instruments[0].notes])
+    assert np.abs(onsets_s[: len(beats_s)] - beats_s).max() < 5 * script["ONSET_SCATTER_S"]
+    assert np.ptp(np.diff(beats_s)) > 0.01
+    tone = np.sin(2 * np.pi * 440 * np.arange(5 * 22050) / 22050).astype(np.float32)
+    assert estimate_tuning(script["detuned"](tone, 30.0), 22050) == pytest.approx(30, abs=1)

@@ -189,7 +189,7 @@ def _replaced(settings: Settings, name: str, value: float) -> Settings:
 @contextmanager
 def _objective(
     weights: tuple[float, float], recordings: list[LabelledOutputs], workers: int
-) -> Iterator[Callable[[Settings], float]]:
+) -> Iterator[Callable[[Any], float]]:
     """Yield the function that scores settings on all recordings, in worker processes if there are several."""
     if workers == 1:
         yield lambda settings: float(np.mean([_note_score(weights, settings, recording) for recording in recordings]))

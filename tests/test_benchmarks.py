@@ -147,5 +147,5 @@ def test_performances_have_known_beats_and_detuned_samples_a_known_tuning() -> N
     onsets_s = np.array([note.start for note in score.instruments[0].notes])
     assert np.abs(onsets_s[: len(beats_s)] - beats_s).max() < 5 * script["ONSET_SCATTER_S"]
     assert np.ptp(np.diff(beats_s)) > 0.01
-    tone = np.sin(2 * np.pi * 440 * np.arange(5 * 22050) / 22050).astype(np.float32)
+    tone = np.sin(2 * np.pi * 440 * np.arange(12 * 22050) / 22050).astype(np.float32)
     assert estimate_tuning(script["detuned"](tone, 30.0), 22050) == pytest.approx(30, abs=1)

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pretty_midi
 import pytest
 import torch
 
 from audiocx.io.note_tables import write_csv
+from audiocx.music.tuning import estimate_tuning
 from audiocx.notes import Note
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -200,3 +203,19 @@ def test_a_limit_within_another_ends_what_is_in_it(on_gpu: Any) -> None:
         time.sleep(5)
     assert 0.2 <= time.monotonic() - began_s < 2
     time.sleep(0.01)  # no alarm is left
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_performances_have_known_beats_and_detuned_samples_a_known_tuning() -> None:
+    pytest.importorskip("librosa")
+    script = runpy.run_path(str(FOLDER / "estimates.py"))
+    score = pretty_midi.PrettyMIDI()
+    score.instruments = [pretty_midi.Instrument(0)]
+    score.instruments[0].notes = [pretty_midi.Note(80, 60, 0.5 * beat, 0.5 * beat + 0.4) for beat in range(20)]
+    beats_s = script["performed"](score, 60.0, np.random.default_rng(0))
+    onsets_s = np.array([note.start for note in score.instruments[0].notes])
+    assert np.abs(onsets_s[: len(beats_s)] - beats_s).max() < 5 * script["ONSET_SCATTER_S"]
+    assert np.ptp(np.diff(beats_s)) > 0.01
+    tone = np.sin(2 * np.pi * 440 * np.arange(12 * 22050) / 22050).astype(np.float32)
+    assert estimate_tuning(script["detuned"](tone, 30.0), 22050) == pytest.approx(30, abs=1)

@@ -103,12 +103,12 @@ def read_tuning(text: str) -> float | None:
     >>> read_tuning("-31.8")
     -31.8
     """
-    from ..music.tuning import MOST_CENTS, checked_cents
+    from ..music.tuning import MAX_CENTS, check_cents
 
     try:
-        return None if text == "auto" else checked_cents(float(text))
+        return None if text == "auto" else check_cents(float(text))
     except (ValueError, ConfigError):
-        span = f"from -{MOST_CENTS:g} to {MOST_CENTS:g}"
+        span = f"from -{MAX_CENTS:g} to {MAX_CENTS:g}"
         raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number of cents {span}") from None
 
 

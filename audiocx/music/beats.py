@@ -1,7 +1,7 @@
-"""The beats of a performance, found in its notes alone, and its notes moved onto them as a score has them.
+"""Beat tracking on the notes of a performance, and quantization of the notes to the beats.
 
-A path of beats is sought that explains where notes begin: mostly on the beat, often halfway, now and then at quarters
-and thirds of it, seldom elsewhere. Its tempo may drift from beat to beat, as players' does.
+The beats are the path of greatest likelihood given the onsets, which lie mostly on the beat, often halfway between two
+beats, sometimes at quarters and thirds of it, and seldom elsewhere. The tempo may drift from beat to beat.
 """
 
 from __future__ import annotations
@@ -19,31 +19,29 @@ from ..notes import Note, snap_to_grid
 
 __all__ = ["DIVISIONS", "estimate_beats", "quantize"]
 
-DIVISIONS = range(1, 13)  # a twelfth of a beat is as fine as players' timing allows
-LEAST_ONSETS = 8  # fewer do not tell a pulse
+DIVISIONS = range(1, 13)  # performed timing does not resolve more than a twelfth of a beat
+MIN_ONSETS = 8  # fewer do not determine a tempo
 FRAME_S = 0.01
-SLOWEST_BPM, FASTEST_BPM = 40.0, 240.0
-TIMING_S = 0.025  # how far players miss the place they mean, standard deviation
-# The share of notes that begin at a place within the beat; what is left to one begins anywhere (ornaments, runs).
+MIN_BPM, MAX_BPM = 40.0, 240.0
+TIMING_S = 0.025  # standard deviation of onsets from their positions in the score
+# Share of the notes that begin at a position within the beat; the rest begins anywhere (ornaments, runs).
 SHARES = {0.0: 0.45, 1 / 2: 0.22, 1 / 4: 0.06, 3 / 4: 0.08, 1 / 3: 0.04, 2 / 3: 0.05}
-DRIFT = 0.05  # relative change of a beat's length to the next, standard deviation
-TEMPO_SPREAD_OCTAVES = 0.5  # how far the tempo is from the one expected, standard deviation
+DRIFT = 0.05  # standard deviation of the relative change of duration from one beat to the next
+TEMPO_SPREAD_OCTAVES = 0.5  # standard deviation of the tempo from the expected one
 
 
 def estimate_beats(notes: Iterable[Note], tempo_bpm: float = 120.0) -> NDArray[np.float64]:
-    """Find when the beats of a performance are.
+    """Estimate the beats of a performance from its notes.
 
-    They are those of the path of the greatest likelihood (Viterbi) over times and lengths of beats, from 40 to 240 a
-    minute. Which of two tempos, one twice the other, is that of the beat, the notes seldom tell: the one nearer to
-    ``tempo_bpm`` is preferred. Bars are not sought.
+    A Viterbi search finds the most likely path over times and durations of beats, at 40 to 240 beats per minute. Notes
+    seldom decide between a tempo and its double: the one closer to ``tempo_bpm`` is preferred. Bars are not estimated.
 
     Args:
-        notes: The notes played, in any order.
-        tempo_bpm: The tempo expected, in beats per minute, 4 to 1000; it is taken as it is where fewer than eight
-            onsets tell no pulse.
+        notes: The notes, in any order.
+        tempo_bpm: The expected tempo, in beats per minute, 4 to 1000; with fewer than eight onsets it is the tempo.
 
     Returns:
-        Times of the beats, in seconds, float64 [B], B >= 2, at least 0.06 s apart: from 0 to behind the last note. At
+        Times of the beats, in seconds, float64 [B], B >= 2, at least 0.06 s apart, from 0 to after the last note. At
         both ends, where no notes begin, they are evenly spaced.
 
     Raises:
@@ -55,29 +53,29 @@ def estimate_beats(notes: Iterable[Note], tempo_bpm: float = 120.0) -> NDArray[n
     notes = list(notes)
     end_s = max((note.offset_s for note in notes), default=0.0)
     first_s = max(0.0, min((note.onset_s for note in notes), default=0.0))
-    if len({round(note.onset_s / TIMING_S) for note in notes}) < LEAST_ONSETS:
+    if len({round(note.onset_s / TIMING_S) for note in notes}) < MIN_ONSETS:
         beats_s = np.array([first_s, first_s + 60.0 / tempo_bpm])
     else:
-        beats_s = _likeliest(notes, tempo_bpm)
+        beats_s = _most_likely_beats(notes, tempo_bpm)
     return _from_zero(_extended(beats_s, end_s))
 
 
 def quantize(notes: Iterable[Note], beats_s: NDArray[np.float64], divisions: int) -> list[Note]:
-    """Move the onsets and offsets of notes to the nearest places of a grid that divides each beat evenly.
+    """Move onsets and offsets of notes to the nearest positions of a grid that divides each beat evenly.
 
-    Every note is at least one place long. Of notes of one pitch and program that come to the same place one is left;
-    where such overlap, the earlier one ends at the later one's onset.
+    Every note is at least one grid step long. Notes of one pitch and program with the same position are merged; where
+    such notes overlap, the earlier one ends at the later one's onset.
 
     Args:
         notes: The notes, in any order.
-        beats_s: Times of the beats, in seconds, float [B], increasing, B >= 2; behind the last the spacing stays.
-        divisions: Places a beat, 1 to 12: 4 makes sixteenths of quarter beats, 3 triplets, 12 holds both.
+        beats_s: Times of the beats, in seconds, float [B], increasing, B >= 2; after the last their spacing is kept.
+        divisions: Grid steps per beat, 1 to 12: 4 for sixteenths of quarter beats, 3 for triplets, 12 for both.
 
     Returns:
         The notes on the grid, sorted by onset, then pitch.
 
     Raises:
-        ConfigError: There is no such division.
+        ConfigError: The number of divisions is out of range.
     """
     if divisions not in DIVISIONS:
         raise ConfigError(f"a beat cannot be divided by {divisions}: choose {DIVISIONS[0]} to {DIVISIONS[-1]}.")
@@ -85,7 +83,7 @@ def quantize(notes: Iterable[Note], beats_s: NDArray[np.float64], divisions: int
     beats_s = _extended(beats_s, max((note.offset_s for note in notes), default=0.0) + float(beats_s[-1] - beats_s[-2]))
     numbers = np.arange(len(beats_s))
 
-    def place_at(time_s: float) -> int:
+    def position_at(time_s: float) -> int:
         return round(divisions * float(np.interp(time_s, beats_s, numbers)))
 
     def time_at(place: int) -> float:
@@ -93,30 +91,30 @@ def quantize(notes: Iterable[Note], beats_s: NDArray[np.float64], divisions: int
 
     return sorted(
         replace(note, onset_s=time_at(start), offset_s=time_at(end))
-        for start, end, note in snap_to_grid(notes, place_at)
+        for start, end, note in snap_to_grid(notes, position_at)
     )
 
 
-def _likeliest(notes: Sequence[Note], tempo_bpm: float) -> NDArray[np.float64]:
-    """The path of beats, in seconds, that explains the onsets best: from the first to behind the last, float64 [B]."""
-    lengths = np.arange(round(60 / FASTEST_BPM / FRAME_S), round(60 / SLOWEST_BPM / FRAME_S) + 1)
+def _most_likely_beats(notes: Sequence[Note], tempo_bpm: float) -> NDArray[np.float64]:
+    """Return the most likely beats, from the first onset to after the last one, in seconds, float64 [B]."""
+    lengths = np.arange(round(60 / MAX_BPM / FRAME_S), round(60 / MIN_BPM / FRAME_S) + 1)
     longest, which = lengths[-1], np.arange(len(lengths))
     onsets = np.array(sorted((note.onset_s, max(1, note.velocity)) for note in notes))
-    # A beat may lie before the recording begins: time starts one early.
+    # A beat may lie before the recording begins: time starts one beat early.
     frames = np.rint(onsets[:, 0] / FRAME_S).astype(int) + longest
     accents = onsets[:, 1] / onsets[:, 1].mean()
-    explained = _fit(lengths)
+    likelihood = _log_likelihood(lengths)
     octaves = np.log2(lengths * FRAME_S * tempo_bpm / 60)
     expected = -0.5 * (octaves / TEMPO_SPREAD_OCTAVES) ** 2 * lengths * FRAME_S
     drift = (-0.5 * (np.log(lengths[:, None] / lengths) / DRIFT) ** 2).astype(np.float32)
-    # Of the best path to a beat at t whose last was lengths[l] long: how good it is, and the length before.
+    # Of the best path to a beat at t after one of lengths[l]: its score, and the index of the length before.
     score = np.full((frames[-1] + longest + 1, len(lengths)), -np.inf, np.float32)
     before = np.zeros(score.shape, np.uint8)
     for t in range(frames[0] - longest + 1, frames[-1] + 1):
         if t <= frames[0]:
-            score[t] = 0.0  # a first beat, after one of any length
+            score[t] = 0.0  # first beats, after one of any length
         ahead = slice(*np.searchsorted(frames, (t, t + longest)))
-        gain = explained[:, frames[ahead] - t] @ accents[ahead] + expected
+        gain = likelihood[:, frames[ahead] - t] @ accents[ahead] + expected
         paths = score[t] + drift  # [length, length before]
         best = paths.argmax(1)
         score[t + lengths, which], before[t + lengths, which] = paths[which, best] + gain, best
@@ -129,29 +127,29 @@ def _likeliest(notes: Sequence[Note], tempo_bpm: float) -> NDArray[np.float64]:
     return (np.array(beats[::-1]) - longest) * FRAME_S
 
 
-def _fit(lengths: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Log likelihood of an onset some frames after a beat of a length, against one at random; 0 past it [L, max L]."""
+def _log_likelihood(lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the log likelihood ratio of an onset t frames after a beat of length l to a random one, float [L, T]."""
     after = np.arange(lengths[-1])
     density = np.full((len(lengths), len(after)), 1 - sum(SHARES.values()))
     spread = TIMING_S / FRAME_S
-    for place, share in SHARES.items():
-        off = np.abs(after - place * lengths[:, None])
-        off = np.minimum(off, lengths[:, None] - off)  # shortly before the next beat is near this place too
+    for position, share in SHARES.items():
+        off = np.abs(after - position * lengths[:, None])
+        off = np.minimum(off, lengths[:, None] - off)  # a position of 0 includes the time just before the next beat
         density += share * lengths[:, None] / (spread * math.sqrt(2 * math.pi)) * np.exp(-0.5 * (off / spread) ** 2)
     return np.where(after < lengths[:, None], np.log(density), 0.0)
 
 
 def _extended(beats_s: NDArray[np.float64], end_s: float) -> NDArray[np.float64]:
-    """Beats that go on, spaced as the last two are, until the end or past it."""
+    """Extend beats, spaced as the last two, until the end."""
     spacing_s = beats_s[-1] - beats_s[-2]
     more = max(0, math.ceil((end_s - beats_s[-1]) / spacing_s))
     return np.append(beats_s, beats_s[-1] + spacing_s * np.arange(1, more + 1))
 
 
 def _from_zero(beats_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Beats of which the first is at 0, no two closer than MIDI has them; those after 0.06 s stay where they are."""
+    """Prepend beats from 0 on, no two closer than MIDI allows; beats after 0.06 s are kept."""
     least_s = 60 / TEMPO_RANGE_BPM[1]
-    spacing_s = min(beats_s[1] - beats_s[0], 10.0)  # half as long again must still be a beat of MIDI
+    spacing_s = min(beats_s[1] - beats_s[0], 10.0)  # half as long again must still fit MIDI
     beats_s = beats_s[beats_s >= 0.0]
     first_s = beats_s[0] if beats_s[0] >= least_s else least_s * round(beats_s[0] / least_s)
     lead = max(1, round(first_s / spacing_s)) if first_s > 0.0 else 0

@@ -1,15 +1,17 @@
-"""A transcriber scored on labelled recordings, and its decoding tuned on them."""
+"""Evaluation of transcribers on labelled recordings, and tuning of their decoding."""
 
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import numpy as np
@@ -36,11 +38,11 @@ __all__ = [
 
 Settings = TypeVar("Settings", bound=WindowDecodeSettings | NoteDecodeSettings)
 
-# Recordings as if made elsewhere: in a room, by another microphone, with noise. Shows how far a network relies on the
-# rooms and microphones that it knows.
+# A room, another microphone's response, and noise. Scores on degraded recordings show how far a network depends on the
+# rooms and microphones of its training data.
 DEGRADATION = AugmentConfig(room_probability=1.0, room_s=1.2, equalizer_db=4.0, noise_db=-60.0)
 
-# What is tried for each setting, one after the other, the others staying as they are.
+# Candidates of each setting, tried one setting at a time.
 GRID: dict[str, tuple[float, ...]] = {
     "threshold": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6),
     "least_rise_db": (0.0, 0.5, 1.0, 1.5, 2.0, 3.0),
@@ -66,12 +68,12 @@ NOTE_GRID: dict[str, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class Tuning:
-    """A search over decoding settings.
+    """Tuning of one kind of decode settings.
 
     Attributes:
-        grid: What is tried for each setting.
-        weights: Of note F1 and of note-with-offset F1, in the figure that is maximised.
-        by_frames: Whether the frame threshold takes no part in decoding, and is chosen afterwards by the frames.
+        grid: Candidates of each setting.
+        weights: Weights of note F1 and of note-with-offset F1 in the objective.
+        by_frames: Whether the frame threshold takes no part in decoding, and is chosen by frame F1 afterwards.
     """
 
     grid: Mapping[str, Sequence[float]]
@@ -85,16 +87,16 @@ NOTE_TUNING = Tuning(NOTE_GRID, (1.0, 0.5))
 
 @dataclass(frozen=True, eq=False)
 class LabelledOutputs:
-    """A recording, heard but not decoded, and what was played.
+    """Model outputs of a recording, before decoding, with its reference notes.
 
     Attributes:
-        name: The recording.
-        evidence: What the transcriber gathered.
-        reference: The notes played.
+        name: Name of the recording.
+        outputs: The transcriber's model outputs.
+        reference: The reference notes.
     """
 
     name: str
-    evidence: ModelOutputs
+    outputs: ModelOutputs
     reference: list[Note]
 
 
@@ -106,18 +108,18 @@ def infer_labelled(
     progress: bool = False,
     degradation: AugmentConfig | None = None,
 ) -> LabelledOutputs:
-    """Run a transcriber over a labelled recording, up to decoding.
+    """Run a transcriber on a labelled recording, up to decoding.
 
     Args:
-        transcriber: What listens.
-        audio: Recording.
-        labels: Its label file; see :func:`audiocx.data.labels.read_labels`.
+        transcriber: The transcriber.
+        audio: Path of the recording.
+        labels: Path of its label file; see :func:`audiocx.data.labels.read_labels`.
         hop_samples: Distance of the frames; None for the checkpoint's.
-        progress: Shows a progress bar on stderr, if that is a terminal.
-        degradation: How the recording is varied first, by draws that follow from its name; None for as it is.
+        progress: Whether to show a progress bar on stderr, if that is a terminal.
+        degradation: Degradation applied first, seeded by the recording's name; None for none.
 
     Returns:
-        Evidence and reference.
+        The model outputs and the reference notes.
 
     Raises:
         AudioError: The recording cannot be read.
@@ -130,97 +132,100 @@ def infer_labelled(
     return LabelledOutputs(audio.stem, transcriber.infer(samples, hop_samples, progress), reference)
 
 
-def scorable(heard: LabelledOutputs, settings: WindowDecodeSettings | NoteDecodeSettings) -> Piece:
-    """Decodes a heard recording and lays it beside what was played.
+def scorable(labelled: LabelledOutputs, settings: WindowDecodeSettings | NoteDecodeSettings) -> Piece:
+    """Decode model outputs and pair them with the reference.
 
     Args:
-        heard: Evidence and reference.
-        settings: Thresholds and durations, of the kind that the transcriber's checkpoint has.
+        labelled: Model outputs and reference notes.
+        settings: Decode settings, of the kind of the transcriber's checkpoint.
 
     Returns:
-        What :func:`audiocx.music.metrics.evaluate` takes.
+        A piece for :func:`audiocx.music.metrics.evaluate`.
     """
-    evidence = heard.evidence
-    frames, pitches = evidence.probabilities.shape
-    times_s = np.arange(frames) / evidence.frame_rate
-    roll = notes_to_roll(heard.reference, times_s, evidence.lowest_note, pitches)
-    found = evidence.decode(settings)
-    return Piece(heard.name, evidence.probabilities, roll, heard.reference, found, settings.frame_threshold)
+    outputs, reference = labelled.outputs, labelled.reference
+    frames, pitches = outputs.probabilities.shape
+    times_s = np.arange(frames) / outputs.frame_rate
+    roll = notes_to_roll(reference, times_s, outputs.lowest_note, pitches)
+    estimated = outputs.decode(settings)
+    return Piece(labelled.name, outputs.probabilities, roll, reference, estimated, settings.frame_threshold)
 
 
 def tune_decoding(
-    heard: Iterable[LabelledOutputs], start: Settings, tuning: Tuning, rounds: int = 2, workers: int = 1
+    labelled: Iterable[LabelledOutputs], start: Settings, tuning: Tuning, rounds: int = 2, workers: int = 1
 ) -> tuple[Settings, float]:
-    """Chooses the decoding settings on validation recordings, one setting at a time.
+    """Choose the decode settings by coordinate search on validation recordings.
 
-    What is maximised is the mean over recordings of (note F1 + note-with-offset F1) / 2 or, of a note network, of note
-    F1 + note-with-offset F1 / 2. A frame threshold that takes no part in that is the one of the highest pooled frame
-    F1.
+    The objective is the mean over recordings of (note F1 + note-with-offset F1) / 2 or, for note networks, of note F1 +
+    note-with-offset F1 / 2. A frame threshold that does not affect it is that of the highest pooled frame F1.
 
     Args:
-        heard: Validation recordings; never test ones.
-        start: Settings to begin with, of the kind that the transcriber's checkpoint has.
-        tuning: The search for this kind.
-        rounds: How often to go through all the settings.
-        workers: Processes that share the recordings.
+        labelled: Validation recordings; never test recordings.
+        start: Initial settings, of the kind of the transcriber's checkpoint.
+        tuning: Search for settings of this kind.
+        rounds: Largest number of passes over all settings.
+        workers: Number of processes that share the recordings.
 
     Returns:
-        The settings, and the figure they reach.
+        The settings, and the value of the objective.
     """
-    recordings = list(heard)
-    best = start
-    with _figures(partial(_figure, tuning.weights), recordings, workers) as figures:
-        score = float(np.mean(figures(best)))
+    recordings, best = list(labelled), start
+    with _objective(tuning.weights, recordings, workers) as objective:
+        best_score = objective(best)
         for _ in range(rounds):
             before = best
             for name, values in tuning.grid.items():
                 for value in values:
                     if value == getattr(best, name):
                         continue
-                    candidate = _changed(best, name, value)
-                    reached = float(np.mean(figures(candidate)))
-                    if reached > score:
-                        best, score = candidate, reached
+                    candidate = _replaced(best, name, value)
+                    score = objective(candidate)
+                    if score > best_score:
+                        best, best_score = candidate, score
             if best == before:
                 break
-    return _changed(best, "frame_threshold", _frame_threshold(recordings, best)) if tuning.by_frames else best, score
+    if tuning.by_frames:
+        best = _replaced(best, "frame_threshold", _frame_threshold(recordings, best))
+    return best, best_score
 
 
-def _changed(settings: Settings, name: str, value: float) -> Settings:
+def _replaced(settings: Settings, name: str, value: float) -> Settings:
     change: dict[str, Any] = {name: value}
     return dataclasses.replace(settings, **change)
 
 
 @contextmanager
-def _figures(
-    figure: Callable[[Any, LabelledOutputs], float], recordings: list[LabelledOutputs], workers: int
-) -> Iterator[Callable[[Any], list[float]]]:
-    """Return what scores settings on all recordings; these go to each process once, and not with every call."""
+def _objective(
+    weights: tuple[float, float], recordings: list[LabelledOutputs], workers: int
+) -> Iterator[Callable[[Any], float]]:
+    """Yield the function that scores settings on all recordings, in worker processes if there are several."""
     if workers == 1:
-        yield lambda settings: [figure(settings, recording) for recording in recordings]
+        yield lambda settings: float(np.mean([_note_score(weights, settings, recording) for recording in recordings]))
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _share, (recordings,)) as pool:
-        yield lambda settings: list(pool.map(partial(_shared_figure, figure, settings), range(len(recordings))))
+    # Files, which each process reads once: sending the recordings with every call would take longer than scoring them.
+    with TemporaryDirectory() as folder, ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        paths = [Path(folder) / f"{index}.pickle" for index in range(len(recordings))]
+        for path, recording in zip(paths, recordings, strict=True):
+            path.write_bytes(pickle.dumps(recording))
+        yield lambda settings: float(np.mean(list(pool.map(partial(_file_score, weights, settings), paths))))
 
 
-_shared: list[LabelledOutputs] = []
+@cache
+def _load(path: Path) -> LabelledOutputs:
+    return pickle.loads(path.read_bytes())
 
 
-def _share(recordings: list[LabelledOutputs]) -> None:
-    _shared[:] = recordings
+def _file_score(weights: tuple[float, float], settings: Any, path: Path) -> float:
+    return _note_score(weights, settings, _load(path))
 
 
-def _shared_figure(figure: Callable[[Any, LabelledOutputs], float], settings: Any, index: int) -> float:
-    return figure(settings, _shared[index])
-
-
-def _figure(weights: tuple[float, float], settings: Any, heard: LabelledOutputs) -> float:
-    scores = note_scores(heard.reference, heard.evidence.decode(settings))
+def _note_score(weights: tuple[float, float], settings: Any, recording: LabelledOutputs) -> float:
+    scores = note_scores(recording.reference, recording.outputs.decode(settings))
     return weights[0] * scores.f1 + weights[1] * scores.offset_f1
 
 
 def _frame_threshold(recordings: list[LabelledOutputs], settings: WindowDecodeSettings | NoteDecodeSettings) -> float:
-    pieces = [scorable(heard, settings) for heard in recordings]
+    """Return the threshold of the highest pooled frame F1."""
+    pieces = [scorable(recording, settings) for recording in recordings]
     precision, recall, thresholds = precision_recall_curve(
         np.concatenate([piece.probabilities for piece in pieces]), np.concatenate([piece.roll for piece in pieces])
     )

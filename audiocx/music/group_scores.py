@@ -1,4 +1,4 @@
-"""Where the average precision comes from: by instrument, and by the number of notes that sound together."""
+"""Average precision by instrument and by polyphony."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 from .metrics import average_precision
 
-__all__ = ["ScoredFrames", "by_instrument", "by_polyphony", "format_breakdown", "program_name"]
+__all__ = ["ScoredFrames", "by_instrument", "by_polyphony", "format_groups", "program_name"]
 
-MOST_NOTES_TOGETHER = 7
+MAX_POLYPHONY = 7
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredFrames:
-    """The frames of a recording, heard and labelled.
+    """Estimated and reference frames of a recording.
 
     Attributes:
-        name: The recording.
+        name: Name of the recording.
         probabilities: Estimated probabilities, float [T, P].
-        roll: What sounds, bool [T, P].
-        rolls_by_program: What each instrument plays, bool [T, P], by General MIDI program, counted from 0.
+        roll: Reference piano roll, bool [T, P].
+        rolls_by_program: Reference piano roll of each instrument, bool [T, P], by General MIDI program from 0.
     """
 
     name: str
@@ -35,36 +35,36 @@ class ScoredFrames:
 def by_instrument(pieces: Sequence[ScoredFrames]) -> list[dict[str, Any]]:
     """Compute the average precision of each instrument's notes.
 
-    Taken over the recordings in which the instrument plays: its notes against all that is silent. What other
-    instruments alone play there counts neither way, since the network does not say who plays.
+    It is taken over the recordings in which the instrument plays, of its active pairs against all silent ones. Pairs in
+    which only other instruments are active are left out, because the network does not tell instruments apart.
 
     Args:
         pieces: The recordings.
 
     Returns:
         A row for each instrument, by General MIDI program: instrument (its name), average_precision, recordings, pairs
-        (frames and pitches in which it sounds).
+        (of frame and pitch in which it is active).
     """
     rows = []
     for program in sorted({program for piece in pieces for program in piece.rolls_by_program}):
         playing = [piece for piece in pieces if program in piece.rolls_by_program]
         counted = [piece.rolls_by_program[program] | ~piece.roll for piece in playing]
         estimated = np.concatenate([p.probabilities[mask] for p, mask in zip(playing, counted, strict=True)])
-        sounding = np.concatenate([p.rolls_by_program[program][m] for p, m in zip(playing, counted, strict=True)])
-        if sounding.any():
+        active = np.concatenate([p.rolls_by_program[program][m] for p, m in zip(playing, counted, strict=True)])
+        if active.any():
             rows.append(
                 {
                     "instrument": program_name(program),
-                    "average_precision": average_precision(estimated, sounding),
+                    "average_precision": average_precision(estimated, active),
                     "recordings": len(playing),
-                    "pairs": int(sounding.sum()),
+                    "pairs": int(active.sum()),
                 }
             )
     return rows
 
 
 def by_polyphony(pieces: Sequence[ScoredFrames]) -> list[dict[str, Any]]:
-    """Compute the average precision over the frames in which one note sounds, two notes, and so on.
+    """Compute the average precision over the frames with one active note, with two, and so on.
 
     Args:
         pieces: The recordings.
@@ -74,14 +74,14 @@ def by_polyphony(pieces: Sequence[ScoredFrames]) -> list[dict[str, Any]]:
     """
     probabilities = np.concatenate([piece.probabilities for piece in pieces])
     roll = np.concatenate([piece.roll for piece in pieces])
-    together = np.minimum(roll.sum(1), MOST_NOTES_TOGETHER)
+    polyphony = np.minimum(roll.sum(1), MAX_POLYPHONY)
     rows = []
-    for count in range(1, MOST_NOTES_TOGETHER + 1):
-        frames = together == count
+    for count in range(1, MAX_POLYPHONY + 1):
+        frames = polyphony == count
         if frames.any():
             rows.append(
                 {
-                    "notes": f"{count}{'+' * (count == MOST_NOTES_TOGETHER)}",
+                    "notes": f"{count}{'+' * (count == MAX_POLYPHONY)}",
                     "average_precision": average_precision(probabilities[frames], roll[frames]),
                     "frames": int(frames.sum()),
                 }
@@ -89,11 +89,11 @@ def by_polyphony(pieces: Sequence[ScoredFrames]) -> list[dict[str, Any]]:
     return rows
 
 
-def format_breakdown(rows: Sequence[dict[str, Any]]) -> str:
-    """Set out rows of :func:`by_instrument` or :func:`by_polyphony` as a Markdown table.
+def format_groups(rows: Sequence[dict[str, Any]]) -> str:
+    """Format rows of :func:`by_instrument` or :func:`by_polyphony` as a Markdown table.
 
     Args:
-        rows: At least one.
+        rows: The rows, at least one.
 
     Returns:
         The table, average precision in per cent.
@@ -110,7 +110,7 @@ def format_breakdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def program_name(program: int) -> str:
-    """Name a General MIDI program, counted from 0.
+    """Return the name of a General MIDI program, counted from 0.
 
     >>> program_name(42)
     'Cello'

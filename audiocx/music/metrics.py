@@ -1,12 +1,12 @@
-"""How good a transcription is: average precision, frame scores and note scores, per piece and overall.
+"""Transcription metrics: average precision, frame scores and note scores, per piece and overall.
 
 Sources: average precision as scikit-learn defines it, over all (frame, pitch) pairs flattened (Thickstun et al.,
 "Learning features of music from scratch", ICLR 2017); note scores as mir_eval.transcription defines them (Raffel et
 al., "mir_eval: a transparent implementation of common MIR metrics", ISMIR 2014).
 
-Where these scores differ from others': a piece without reference notes or without estimated ones scores 0, as in
-mir_eval, even when both are empty; frame scores count every (frame, pitch) pair once, as scikit-learn's micro average
-does, at the frames given, so that their rate matters a little.
+A piece without reference notes or without estimated notes scores 0, as in mir_eval, even when both are empty. Frame
+scores count every (frame, pitch) pair once, as scikit-learn's micro average does, so they depend slightly on the frame
+rate.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 from ..notes import Note
 from .note_metrics import note_scores
 
-CURVE_POINTS = 2000  # Enough for any picture; the whole curve of a corpus has millions.
-# Finer than the odds of two pairs of a corpus usually differ. Near 1, float32 ends at odds of 16.6.
+CURVE_POINTS = 2000  # Enough for a plot; the full curve of a corpus has millions.
+# Finer than the usual difference of two pairs' log odds. Near 1, float32 ends at log odds of 16.6.
 _ODDS_STEP, _ODDS_RANGE = 2**-15, 16
 
 
@@ -36,15 +36,15 @@ class FrameScores:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """What the evaluation of one piece needs.
+    """Estimate and reference of one piece.
 
     Attributes:
-        name: Its name in the table.
+        name: Name in the table.
         probabilities: Estimated probabilities, float [T, P].
-        roll: What sounds, bool [T, P].
-        reference: What was played.
-        estimated: The notes found.
-        threshold: A pitch counts as estimated in a frame if its probability is at least this.
+        roll: Reference piano roll, bool [T, P].
+        reference: Reference notes.
+        estimated: Estimated notes.
+        threshold: Smallest probability at which a pitch counts as active in a frame.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Evaluation:
     overall: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give all scores in a form that JSON can hold."""
+        """Return all scores as a JSON-serialisable dictionary."""
         return {"overall": self.overall, "pieces": self.rows}
 
 
@@ -76,11 +76,11 @@ def average_precision(probabilities: np.ndarray, roll: np.ndarray) -> float:
     """Compute the average precision over all (frame, pitch) pairs: sum over thresholds of (R_n - R_{n-1}) P_n.
 
     Args:
-        probabilities: Estimated probabilities, or any scores that rank, float [T, P].
-        roll: What sounds, bool [T, P].
+        probabilities: Estimated probabilities, or other scores that rank the pairs, float [T, P].
+        roll: Reference piano roll, bool [T, P].
 
     Returns:
-        The average precision, 0 to 1; 0 if nothing sounds.
+        The average precision, 0 to 1; 0 if the roll is empty.
 
     Raises:
         ValueError: If the shapes differ, there are no pairs, or a probability is NaN.
@@ -97,13 +97,13 @@ def average_precision(probabilities: np.ndarray, roll: np.ndarray) -> float:
 
 
 class PooledPrecision:
-    """Average precision over pairs that come in parts, in bounded memory; parts of other processes may be added.
+    """Average precision of pairs added in parts, in bounded memory; the counts of several processes can be summed.
 
-    Pairs are counted by their logarithmic odds log(p / (1 - p)) in steps of 2^-15, those beyond +-16 together: what
-    lies in one step counts as tied. Where no two pairs are so close, this is :func:`average_precision`.
+    Pairs are counted in a histogram of their log odds log(p / (1 - p)), in steps of 2^-15 and clipped to +-16. Pairs in
+    one step count as tied. Where no two pairs are so close, the result is that of :func:`average_precision`.
 
     Attributes:
-        counts: Pairs in each step, from the lowest odds up: silent ones, then sounding ones, int64 [2, 2^20].
+        counts: Histograms of the silent and of the active pairs, by rising log odds, int64 [2, 2^20].
 
     >>> pooled = PooledPrecision()
     >>> pooled.add(np.array([[0.9, 0.8]]), np.array([[True, False]]))
@@ -116,11 +116,11 @@ class PooledPrecision:
         self.counts = np.zeros((2, round(2 * _ODDS_RANGE / _ODDS_STEP)), np.int64)
 
     def add(self, probabilities: np.ndarray, roll: np.ndarray) -> None:
-        """Counts pairs.
+        """Add pairs.
 
         Args:
             probabilities: Estimated probabilities, float [T, P]; T may be 0.
-            roll: What sounds, bool [T, P].
+            roll: Reference piano roll, bool [T, P].
 
         Raises:
             ValueError: If the shapes differ or a probability is NaN.
@@ -135,34 +135,34 @@ class PooledPrecision:
         np.add.at(self.counts.reshape(-1), step + steps * roll.ravel(), 1)
 
     def score(self) -> float:
-        """Gives the average precision of all that was counted, 0 to 1; 0 if nothing sounds."""
-        sounding = self.counts[1, ::-1]
-        found, hits = self.counts.sum(0)[::-1].cumsum(), sounding.cumsum()
-        reached = np.flatnonzero(sounding)
-        return float((sounding[reached] * (hits[reached] / found[reached])).sum() / max(hits[-1], 1))
+        """Return the average precision of all pairs added, 0 to 1; 0 if none is active."""
+        active = self.counts[1, ::-1]
+        estimated, hits = self.counts.sum(0)[::-1].cumsum(), active.cumsum()
+        steps = np.flatnonzero(active)
+        return float((active[steps] * (hits[steps] / estimated[steps])).sum() / max(hits[-1], 1))
 
 
 def precision_recall_curve(
     probabilities: np.ndarray, roll: np.ndarray, points: int = CURVE_POINTS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compute precision and recall at every threshold, thinned evenly along the recall axis for a picture.
+    """Compute precision and recall at every threshold, thinned evenly along recall for plotting.
 
     Args:
         probabilities: Estimated probabilities, float [T, P].
-        roll: What sounds, bool [T, P].
-        points: The most points to give, at least 2.
+        roll: Reference piano roll, bool [T, P].
+        points: Largest number of points, at least 2.
 
     Returns:
         precision, recall and threshold, float [<= points] each, by falling threshold, so recall never falls.
 
     Raises:
-        ValueError: If the shapes differ, nothing sounds, or a probability is NaN.
+        ValueError: If the shapes differ, the roll is empty, or a probability is NaN.
     """
     from sklearn.metrics import precision_recall_curve as every_point
 
     _validate(probabilities, roll)
     if not roll.any():
-        raise ValueError("nothing sounds in the roll, so there is no recall.")
+        raise ValueError("the roll is empty: nothing sounds in it, so recall is undefined.")
     precision, recall, thresholds = every_point(roll.ravel(), probabilities.ravel())
     # The last point, of precision 1 and recall 0, belongs to no threshold.
     precision, recall, thresholds = precision[-2::-1], recall[-2::-1], thresholds[::-1]
@@ -176,8 +176,8 @@ def frame_scores(estimated_roll: np.ndarray, reference_roll: np.ndarray) -> Fram
     """Score one roll against another, every (frame, pitch) pair counting once.
 
     Args:
-        estimated_roll: What was found, bool [T, P].
-        reference_roll: What sounds, bool [T, P].
+        estimated_roll: Estimated piano roll, bool [T, P].
+        reference_roll: Reference piano roll, bool [T, P].
 
     Returns:
         Precision, recall and F1; each is 0 where its denominator is.
@@ -189,14 +189,13 @@ def frame_scores(estimated_roll: np.ndarray, reference_roll: np.ndarray) -> Fram
 
 
 def evaluate(pieces: Iterable[Piece]) -> Evaluation:
-    """Score pieces one by one and together.
+    """Score pieces individually and together.
 
-    Overall average precision is that of all pieces' (frame, pitch) pairs pooled. The other overall scores are means
-    over pieces, which is the practice of the field (Hawthorne et al., "Onsets and Frames", ISMIR 2018); frame scores of
-    all pairs pooled are given beside them.
+    The overall average precision is that of all pieces' (frame, pitch) pairs pooled. The other overall scores are means
+    over pieces, as is usual (Hawthorne et al., "Onsets and Frames", ISMIR 2018); pooled frame scores are added.
 
     Args:
-        pieces: The pieces; taken one at a time, of which only probabilities (float32) and rolls are kept.
+        pieces: The pieces; consumed one at a time, keeping only their probabilities (float32) and rolls.
 
     Returns:
         The scores.
@@ -205,26 +204,26 @@ def evaluate(pieces: Iterable[Piece]) -> Evaluation:
         ValueError: If there are no pieces, shapes differ, or a probability is NaN.
     """
     rows: list[dict[str, Any]] = []
-    pooled, sounding, counts = [], [], np.zeros(3)
+    probabilities, rolls, counts = [], [], np.zeros(3)
     for piece in pieces:
         hits = _frame_counts(piece.probabilities >= piece.threshold, piece.roll)
-        found = note_scores(piece.reference, piece.estimated)
+        scores = note_scores(piece.reference, piece.estimated)
         rows.append(
             {
                 "name": piece.name,
                 "average_precision": average_precision(piece.probabilities, piece.roll),
                 **{f"frame_{key}": value for key, value in asdict(_frame_scores(*hits)).items()},
-                **{f"note_{key}": value for key, value in asdict(found).items()},
+                **{f"note_{key}": value for key, value in asdict(scores).items()},
             }
         )
         counts += hits
-        pooled.append(piece.probabilities.astype(np.float32).ravel())
-        sounding.append(piece.roll.ravel())
+        probabilities.append(piece.probabilities.astype(np.float32).ravel())
+        rolls.append(piece.roll.ravel())
     if not rows:
         raise ValueError("there are no pieces to evaluate.")
     overall: dict[str, Any] = {"name": "overall"}
     overall |= {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "name"}
-    overall["average_precision"] = average_precision(np.concatenate(pooled), np.concatenate(sounding))
+    overall["average_precision"] = average_precision(np.concatenate(probabilities), np.concatenate(rolls))
     overall |= {f"pooled_frame_{key}": value for key, value in asdict(_frame_scores(*counts)).items()}
     return Evaluation(rows, overall)
 
@@ -243,13 +242,13 @@ COLUMNS = {
 
 
 def format_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Set out rows of :func:`evaluate` as a Markdown table that also reads as plain text.
+    """Format rows of :func:`evaluate` as a Markdown table that also reads as plain text.
 
     Args:
         rows: Rows of an :class:`Evaluation`, usually [*evaluation.rows, evaluation.overall].
 
     Returns:
-        The table, a line a row, scores in per cent.
+        The table, one line per row, scores in per cent.
     """
     cells = [list(COLUMNS)]
     for row in rows:

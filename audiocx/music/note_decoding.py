@@ -1,8 +1,8 @@
-"""What a note network gives, decoded into notes: each begins at a peak of the onsets and lasts while its frames do.
+"""Onset-based decoding of the outputs of note networks into notes.
 
-Onsets and offsets are taught as triangles over time, 1 where the event is and 0 from 1.5 frames on; so a peak and its
-two neighbours tell where between the frames an event lies. All pitches are decoded at once, laid end to end in one
-line; see :func:`decode_notes`.
+A note begins at a peak of the onset curve and lasts while its frames are active. The networks are trained on onsets and
+offsets as triangles over time, 1 at the event and 0 from 1.5 frames on, so a peak and its two neighbours give the time
+of the event between the frames. All pitches are decoded at once, concatenated into one line.
 """
 
 from __future__ import annotations
@@ -16,31 +16,30 @@ from ..config import check_fields
 from ..errors import ConfigError
 from ..notes import HALF_WIDTH_FRAMES, LOWEST_PIANO_NOTE, Note, NoteOutputs
 
-__all__ = ["NoteDecodeSettings", "decode_notes"]
+__all__ = ["NoteDecodeSettings", "crossing_frames", "decode_notes"]
 
-# Two peaks nearer than this would share frames.
-LEAST_APART_FRAMES = 2
-# An offset nearer to the onset than this is that of the note before.
-LEAST_LENGTH_FRAMES = 2
+# Closer peaks would share frames.
+MIN_PEAK_DISTANCE_FRAMES = 2
+# An offset closer to the onset is that of the note before.
+MIN_LENGTH_FRAMES = 2
 
 
 @dataclass(frozen=True)
 class NoteDecodeSettings:
-    """How evidence becomes notes; stored with a checkpoint, tuned on its validation data; all are from 0 to 1.
+    """Settings of :func:`decode_notes`, stored with a checkpoint and tuned on its validation data; all from 0 to 1.
 
     Attributes:
-        onset_threshold: A note begins where the onsets peak at this height at least. What lies between two frames
-            counts as high as in the middle of one.
-        frame_threshold: A note goes on while the probability that it sounds is at least this.
-        offset_threshold: A note also ends where the offsets peak at this height at least, if it is likelier to end
-            there than to sound behind.
-        bridge_gap_s: Frames below the threshold for up to this long are bridged, in seconds; likewise, an offset may
-            lie so far behind them.
-        min_note_s: Shorter notes are dropped, in seconds.
-        min_repeat_s: Of two onsets of a pitch within this distance the higher counts, in seconds.
+        onset_threshold: Smallest height of an onset peak that starts a note, interpolated between frames.
+        frame_threshold: Smallest frame probability at which a note continues.
+        offset_threshold: Smallest height of an offset peak that ends a note, if the offset is more probable there than
+            the note after it.
+        bridge_gap_s: Longest gap of frames below the threshold that is bridged, in seconds; an offset may lie as far
+            behind the last active frame.
+        min_note_s: Shortest note, in seconds; shorter ones are dropped.
+        min_repeat_s: Shortest distance of two onsets of a pitch, in seconds; of closer ones the higher counts.
         frame_only_threshold: Frames without an onset make a note where their probability exceeds this for
             ``frame_only_s``; 1 for never.
-        frame_only_s: For how long, in seconds.
+        frame_only_s: Shortest duration of such frames, in seconds.
     """
 
     onset_threshold: float = 0.4
@@ -77,71 +76,71 @@ class NoteDecodeSettings:
 
 
 def decode_notes(
-    evidence: NoteOutputs,
+    outputs: NoteOutputs,
     frame_rate: float,
     settings: NoteDecodeSettings | None = None,
     lowest_note: int = LOWEST_PIANO_NOTE,
 ) -> list[Note]:
-    """Turn evidence into notes.
+    """Decode the outputs of a note network.
 
-    A note begins at a peak of its pitch's onsets, timed between the frames. It ends where its frames have fallen below
-    the threshold for good, at the pitch's next onset, or at an offset that the frames agree with, whichever is first;
-    and lasts a frame at least, before what is too short is dropped.
+    A note begins at a peak of its pitch's onsets, timed between the frames. It ends at the first of: the frames falling
+    below the threshold for longer than a bridged gap, the pitch's next onset, an offset with which the frames agree. It
+    lasts at least one frame, before notes that are too short are dropped.
 
     Args:
-        evidence: What the network gave, [T, P] each; frame t is at t / frame_rate.
+        outputs: Outputs of the network, float [T, P] each; frame t is at t / frame_rate.
         frame_rate: Frames per second.
         settings: Thresholds and durations; the defaults of :class:`NoteDecodeSettings` if None.
         lowest_note: MIDI number of the first pitch.
 
     Returns:
-        The notes, sorted by onset, then pitch. The confidence of each is its onset's height or, without an onset, that
-        of its frames.
+        The notes, sorted by onset, then pitch. The confidence of each is the height of its onset or, without an onset,
+        its highest frame probability.
 
     Raises:
         ValueError: If an array's shape differs or is not [T, P], one holds NaN, or frame_rate is not positive.
     """
     settings = settings or NoteDecodeSettings()
-    _validate(evidence, frame_rate)
-    # What is a whole number of frames but for rounding is that number.
+    _validate(outputs, frame_rate)
+    # The tolerance keeps a whole number of frames whole in spite of rounding.
     gap = int(settings.bridge_gap_s * frame_rate + 1e-6)
-    apart = max(LEAST_APART_FRAMES, int(settings.min_repeat_s * frame_rate + 1e-6))
+    apart = max(MIN_PEAK_DISTANCE_FRAMES, int(settings.min_repeat_s * frame_rate + 1e-6))
     pad = max(apart, gap + 2)
-    stride = len(evidence.frames) + 2 * pad
-    onsets, frames, offsets = (_line(curves, pad) for curves in evidence[:3])
-    # What a triangle that peaks in frame 0 or behind it would have shown in the frame before.
+    stride = len(outputs.frames) + 2 * pad
+    onsets, frames, offsets = (_line(curves, pad) for curves in outputs[:3])
+    # Extrapolate a triangle that peaks at or behind frame 0 to the frame before it.
     onsets[pad - 1 :: stride] = np.maximum(0, (onsets[pad::stride] - onsets[pad + 1 :: stride]) / 2)
     starts = _peaks(onsets, settings.onset_threshold, apart)
     if settings.frame_only_threshold < 1.0:
-        starts = _with_lone(starts, frames, gap, settings.frame_only_s * frame_rate, settings)
+        starts = _with_frame_only(starts, frames, gap, settings.frame_only_s * frame_rate, settings)
     ends = _ends(starts, frames, _peaks(offsets, settings.offset_threshold, apart), gap, stride, settings)
     pitch, at = np.divmod(starts.at, stride)
     onset_s = np.maximum(0.0, at + starts.shift - pad) / frame_rate
     offset_s = (ends - pitch * stride - pad) / frame_rate
-    velocity = np.clip(np.rint(127 * evidence.velocities[at - pad, pitch]), 1, 127).astype(int)
+    velocity = np.clip(np.rint(127 * outputs.velocities[at - pad, pitch]), 1, 127).astype(int)
     kept = np.flatnonzero(offset_s - onset_s >= settings.min_note_s)
     kept = kept[np.lexsort((pitch[kept], onset_s[kept]))]
     columns = (column[kept].tolist() for column in (onset_s, pitch + lowest_note, offset_s, velocity, starts.height))
     return [Note(on, note, off, velo, confidence=height) for on, note, off, velo, height in zip(*columns, strict=True)]
 
 
-def _validate(evidence: NoteOutputs, frame_rate: float) -> None:
+def _validate(outputs: NoteOutputs, frame_rate: float) -> None:
     if not frame_rate > 0:
         raise ValueError(f"frame_rate must be positive, not {frame_rate}.")
-    for name, array in evidence._asdict().items():
-        if array.ndim != 2 or array.shape != evidence.onsets.shape:
-            raise ValueError(f"{name} must have shape [frames, pitches] as all have, not {array.shape}.")
+    for name, array in outputs._asdict().items():
+        if array.ndim != 2 or array.shape != outputs.onsets.shape:
+            raise ValueError(f"{name} must have shape [frames, pitches] as all outputs have, not {array.shape}.")
         if np.isnan(array).any():
             raise ValueError(f"{name} hold NaN: the network or its input is broken.")
 
 
 def _line(curves: np.ndarray, pad: int) -> np.ndarray:
-    """All pitches' curves [T, P] one after the other, [P * (pad + T + pad)], with silence around each."""
+    """Concatenate the pitches' curves [T, P] to [P * (pad + T + pad)], zero-padded on both sides."""
     return np.pad(curves.T, ((0, 0), (pad, pad))).ravel()
 
 
 class _Peaks(NamedTuple):
-    """Events on a line: the nearest frame, how far behind it in frames, and how sure."""
+    """Events on a line: nearest frame, distance behind it in frames, and height."""
 
     at: np.ndarray
     shift: np.ndarray
@@ -149,14 +148,14 @@ class _Peaks(NamedTuple):
 
 
 def _peaks(line: np.ndarray, least: float, apart: int) -> _Peaks:
-    """Triangles of at least this height, each the highest within `apart` frames; of equal ones the first."""
+    """Find triangles of at least this height, each the highest within `apart` frames; of equal ones the first."""
     here = line[1:-1]
-    # A triangle halfway between two frames shows a third less in either.
-    seen = here >= least * (1 - 0.5 / HALF_WIDTH_FRAMES)
-    at = np.flatnonzero(seen & (here > line[:-2]) & (here >= line[2:])) + 1
+    # A triangle halfway between two frames is a third lower in both.
+    candidate = here >= least * (1 - 0.5 / HALF_WIDTH_FRAMES)
+    at = np.flatnonzero(candidate & (here > line[:-2]) & (here >= line[2:])) + 1
     at = at[line[at[:, None] + np.arange(-apart, apart + 1)].argmax(axis=1) == apart]
     before, here, after = (line[at + step].astype(float) for step in (-1, 0, 1))
-    # Of an exact triangle at d the three values' centroid lies at c = 2 d / (3 w - 2 - |d|), whatever its height.
+    # The centroid of the three values of a triangle at d is c = 2 d / (3 w - 2 - |d|), whatever its height.
     centroid = (after - before) / (before + here + after)
     shift = np.clip((3 * HALF_WIDTH_FRAMES - 2) * centroid / (2 + np.abs(centroid)), -0.5, 0.5)
     height = np.minimum(1.0, here / (1 - np.abs(shift) / HALF_WIDTH_FRAMES))
@@ -165,25 +164,25 @@ def _peaks(line: np.ndarray, least: float, apart: int) -> _Peaks:
 
 
 def _runs(line: np.ndarray, least: float, gap: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and last frames of the stretches at or above a threshold, dropouts of up to `gap` frames bridged."""
+    """Find the first and last frames of runs at or above a threshold, with gaps of up to `gap` frames bridged."""
     edges = np.flatnonzero(np.diff(line >= least))
     firsts, lasts = edges[::2] + 1, edges[1::2]
-    parted = firsts[1:] - lasts[:-1] > gap + 1
-    return firsts[np.append(True, parted)[: len(firsts)]], lasts[np.append(parted, True)[: len(lasts)]]
+    separate = firsts[1:] - lasts[:-1] > gap + 1
+    return firsts[np.append(True, separate)[: len(firsts)]], lasts[np.append(separate, True)[: len(lasts)]]
 
 
-def _with_lone(
+def _with_frame_only(
     starts: _Peaks, frames: np.ndarray, gap: int, least_frames: float, settings: NoteDecodeSettings
 ) -> _Peaks:
-    """Adds the beginnings of stretches that sound surely and for long before any onset."""
+    """Add the beginnings of runs that are certain for long enough before any onset."""
     firsts, lasts = _runs(frames, settings.frame_threshold, gap)
     onset = np.append(starts.at, len(frames))[np.searchsorted(starts.at, firsts - gap - 1)]
     until = np.clip(onset, firsts, lasts + 1)
-    sure = np.append(0, np.cumsum(frames > settings.frame_only_threshold))
-    sure_frames = sure[until] - sure[firsts]
-    lone = (sure_frames > 0) & (sure_frames >= least_frames)
-    at, until = firsts[lone], until[lone]
-    shift = _crossings(frames, at - 1, settings.frame_threshold) - at
+    certain = np.append(0, np.cumsum(frames > settings.frame_only_threshold))
+    certain_frames = certain[until] - certain[firsts]
+    frame_only = (certain_frames > 0) & (certain_frames >= least_frames)
+    at, until = firsts[frame_only], until[frame_only]
+    shift = crossing_frames(frames, at - 1, settings.frame_threshold) - at
     height = np.maximum.reduceat(frames, np.stack([at, until], axis=1).ravel())[::2]
     both = _Peaks(*(np.append(*pair) for pair in zip(starts, (at, shift, height), strict=True)))
     order = np.argsort(both.at, kind="stable")
@@ -193,31 +192,40 @@ def _with_lone(
 def _ends(
     starts: _Peaks, frames: np.ndarray, offsets: _Peaks, gap: int, stride: int, settings: NoteDecodeSettings
 ) -> np.ndarray:
-    """Where each note ends, in fractional frames on the line."""
+    """Return the end of each note, in fractional frames on the line."""
     at, times = starts.at, starts.at + starts.shift
-    # The pitch's next onset, or where the next pitch begins.
+    # The pitch's next onset, or the beginning of the next pitch.
     barrier = (at // stride + 1) * stride
     following = np.minimum(np.append(at[1:], len(frames))[: len(at)], barrier)
     next_time = np.where(following < barrier, np.append(times[1:], 0.0)[: len(at)], barrier)
     firsts, lasts = (np.append(edges, len(frames)) for edges in _runs(frames, settings.frame_threshold, gap))
     run = np.searchsorted(lasts, at)
     sounds = firsts[run] < np.minimum(at + gap + 2, following)
-    # A dropout that lasts up to the next onset is not bridged: the note is over.
+    # A gap that lasts until the next onset is not bridged.
     active = np.append(-1, np.flatnonzero(frames >= settings.frame_threshold))
     last = active[np.searchsorted(active, np.minimum(lasts[run], following - 1), side="right") - 1]
     last = np.where(sounds, np.maximum(last, at), at)
     ends = np.where(last == following - 1, next_time, last)
     falls = (frames[last] >= settings.frame_threshold) & (frames[last + 1] < settings.frame_threshold)
-    ends[falls] = _crossings(frames, last[falls], settings.frame_threshold)
+    ends[falls] = crossing_frames(frames, last[falls], settings.frame_threshold)
     behind = np.minimum.reduce([frames[offsets.at + step] for step in range(3)])
     agreed = _Peaks(*(values[behind < offsets.height] for values in offsets))
-    first = np.searchsorted(agreed.at, at + LEAST_LENGTH_FRAMES)
-    found = np.append(agreed.at, len(frames))[first] <= np.minimum(last + 1 + gap, following)
-    ends[found] = (agreed.at + agreed.shift)[first[found]]
+    first = np.searchsorted(agreed.at, at + MIN_LENGTH_FRAMES)
+    by_offset = np.append(agreed.at, len(frames))[first] <= np.minimum(last + 1 + gap, following)
+    ends[by_offset] = (agreed.at + agreed.shift)[first[by_offset]]
     return np.maximum(times + 1, np.minimum(ends, next_time))
 
 
-def _crossings(line: np.ndarray, before: np.ndarray, level: float) -> np.ndarray:
-    """Fractional frames at which the line crosses the level between each frame `before` and the next."""
+def crossing_frames(line: np.ndarray, before: np.ndarray, level: float) -> np.ndarray:
+    """Interpolate where a curve crosses a level.
+
+    Args:
+        line: The curve, float [T].
+        before: Frames t such that the curve crosses the level between t and t + 1, int [N].
+        level: The level.
+
+    Returns:
+        The crossings in fractional frames, float64 [N].
+    """
     left, right = line[before].astype(float), line[before + 1].astype(float)
     return before + (level - left) / (right - left)

@@ -1,4 +1,4 @@
-"""Notes decoded while a recording is heard, from what of the evidence they still depend on."""
+"""Streaming onset-based decoding: notes from model outputs that come in blocks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .note_decoding import NoteDecodeSettings, NoteOutputs, decode_notes
 
 __all__ = ["decode_stream"]
 
-# Frames at a time: decoding few of them costs as much as decoding many.
-BLOCK_FRAMES = 4096
-# What decides over a note lies within its frames and so many more on either side, beside what the settings say.
-_BESIDE_FRAMES = 16
+# Frames decoded at a time: decoding a few takes as long as decoding many.
+DECODED_FRAMES = 4096
+# A note depends on its own frames and on these many on either side, besides the durations in the settings.
+_CONTEXT_FRAMES = 16
 
 
 def decode_stream(
@@ -24,54 +24,54 @@ def decode_stream(
     frame_rate: float,
     settings: NoteDecodeSettings | None = None,
     lowest_note: int = LOWEST_PIANO_NOTE,
-    block_frames: int = BLOCK_FRAMES,
+    block_frames: int = DECODED_FRAMES,
 ) -> Iterator[Note]:
-    """Turn evidence that comes block by block into the notes that :func:`decode_notes` finds in the whole.
+    """Decode blocks of model outputs into the notes that :func:`decode_notes` finds in all of them at once.
 
-    Held are the frames from the oldest note on that may still go on; the others are forgotten.
+    Only the frames from the oldest unfinished note on are kept in memory.
 
     Args:
-        blocks: What the network gave, float32 [*, P] each, one behind the other.
+        blocks: Consecutive outputs of the network, float32 [*, P] each.
         frame_rate: Frames per second.
-        settings: As of :func:`decode_notes`.
+        settings: Settings of :func:`decode_notes`.
         lowest_note: MIDI number of the first pitch.
-        block_frames: Frames to gather before they are decoded.
+        block_frames: Number of frames to collect before they are decoded.
 
     Yields:
-        The notes, sorted by onset, then pitch; their times are the whole's but for rounding.
+        The notes, sorted by onset, then pitch; their times equal those of :func:`decode_notes` up to rounding.
 
     Raises:
         ValueError: See :func:`decode_notes`.
     """
     settings = settings or NoteDecodeSettings()
     longest_s = max(settings.min_note_s, settings.bridge_gap_s, settings.min_repeat_s, settings.frame_only_s)
-    beside = math.ceil(longest_s * frame_rate) + _BESIDE_FRAMES
-    # Of the frames before `settled` all notes that begin there are found; those held begin with `first`.
-    held, gathered, first, settled = _Held(block_frames), 0, 0, 0.0
+    context = math.ceil(longest_s * frame_rate) + _CONTEXT_FRAMES
+    # Notes that begin before frame `settled` are yielded; the buffer begins with frame `first`.
+    buffer, added, first, settled = _Buffer(block_frames), 0, 0, 0.0
     for block in blocks:
-        held.append(block)
-        gathered += len(block.frames)
-        # Where a note is held for long, the more rarely the more there is: the work stays in proportion to the length.
-        if gathered < max(block_frames, held.frames // 2):
+        buffer.append(block)
+        added += len(block.frames)
+        # Less often while a long note fills the buffer, so that the work stays proportional to the length.
+        if added < max(block_frames, buffer.frames // 2):
             continue
-        sure = held.frames - beside
-        found = decode_notes(held.evidence(), frame_rate, settings, lowest_note)
+        final = buffer.frames - context
+        notes = decode_notes(buffer.outputs(), frame_rate, settings, lowest_note)
         until = first + min(
-            [sure, *(note.onset_s * frame_rate for note in found if note.offset_s * frame_rate >= sure)]
+            [final, *(note.onset_s * frame_rate for note in notes if note.offset_s * frame_rate >= final)]
         )
-        yield from _between(found, first, settled, until, frame_rate)
-        dropped = max(0, math.floor(until) - beside - first)
-        held.drop(dropped)
-        settled, first, gathered = max(settled, until), first + dropped, 0
-    if held.frames:
-        found = decode_notes(held.evidence(), frame_rate, settings, lowest_note)
-        yield from _between(found, first, settled, math.inf, frame_rate)
+        yield from _between(notes, first, settled, until, frame_rate)
+        dropped = max(0, math.floor(until) - context - first)
+        buffer.drop(dropped)
+        settled, first, added = max(settled, until), first + dropped, 0
+    if buffer.frames:
+        notes = decode_notes(buffer.outputs(), frame_rate, settings, lowest_note)
+        yield from _between(notes, first, settled, math.inf, frame_rate)
 
 
-class _Held:
-    """Evidence that grows behind and is dropped in front, in arrays that stay where they are.
+class _Buffer:
+    """First-in, first-out buffer of model outputs, in arrays that are reused.
 
-    To keep the blocks themselves would break up the memory in which the network works, and cost hundreds of megabytes.
+    Keeping the blocks themselves would fragment the memory that the network works in, by hundreds of megabytes.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -90,7 +90,7 @@ class _Held:
             part[self.frames : after] = more
         self.frames = after
 
-    def evidence(self) -> NoteOutputs:
+    def outputs(self) -> NoteOutputs:
         return NoteOutputs(*(part[: self.frames] for part in self._parts))
 
     def drop(self, frames: int) -> None:
@@ -100,9 +100,9 @@ class _Held:
 
 
 def _between(notes: list[Note], first: int, begin: float, end: float, frame_rate: float) -> Iterator[Note]:
-    """The notes that begin from one frame of the recording on and before another, where `notes` count from `first`."""
+    """Yield the notes that begin in [begin, end), in frames of the recording; times in `notes` count from `first`."""
     for note in notes:
-        # Half a thousandth of a frame: the same note's onset differs by rounding from one decoding to the next.
+        # Half a thousandth of a frame allows for rounding between two decodings of the same note.
         if begin - 5e-4 <= first + note.onset_s * frame_rate < end - 5e-4:
             shift_s = first / frame_rate
             yield replace(note, onset_s=note.onset_s + shift_s, offset_s=note.offset_s + shift_s) if first else note

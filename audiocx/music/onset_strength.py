@@ -1,8 +1,8 @@
-"""What the spectrum itself says about piano notes: how loud a pitch is, and where its energy jumps.
+"""Onset strength and loudness of each pitch, from the levels of its partials.
 
-The transcribing network looks at a third of a second at once and answers "is this pitch sounding". A key struck again
-while the pedal is down changes nothing in that answer, but every partial of the note jumps in level. The functions here
-measure those levels with short windows, in blocks of bounded memory, for :func:`audiocx.notes.decode`.
+A window network covers a third of a second and estimates whether a pitch is active. A note repeated while the pedal is
+down does not change that estimate, but the level of each of its partials rises. The functions here measure these levels
+with short windows, in blocks of bounded memory, for :func:`audiocx.music.window_decoding.decode_probabilities`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.fft
 
-# 93 ms of Hann window: on piano recordings with known notes it told struck-again keys from other notes' attacks better
-# than 140 ms or 186 ms at every register.
+# A Hann window of 93 ms separated repeated notes from the attacks of other notes better than one of 140 ms or 186 ms
+# in all registers, on piano recordings with known notes.
 WINDOW_S = 0.093
-# Partials asked for their opinion; fewer where they pass the Nyquist frequency.
+# Partials measured; fewer where they exceed the Nyquist frequency.
 PARTIALS = 8
-# The lower median of eight, so that the octave above, which lifts four, does not count as this pitch's attack.
+# The lower median of eight: an attack of the octave above, which raises four partials, does not raise it.
 MEDIAN = (PARTIALS - 1) // 2
 # Typical inharmonicity of a piano string: partial h lies at h * f0 * sqrt(1 + B h^2). Source: Fletcher, "Normal
 # vibration frequencies of a stiff piano string", JASA 36(1), 1964, equation 1.
 INHARMONICITY = 3e-4
-# Levels this far under the loudest sample count as silence, so that noise cannot jump by many dB.
+# Levels are floored this far below the loudest sample, so that noise does not rise by many dB.
 FLOOR_DB = -70.0
-# The level is compared this long after and before a frame: far enough for a window's slope, near enough for a trill.
+# The rise is the level this long after a frame less that this long before it: longer than a window's slope, shorter
+# than a note of a trill.
 RISE_REACH_S = 0.035
 # Frames transformed at once: about 10 MB of working memory.
-BLOCK_FRAMES = 1024
+TRANSFORMED_FRAMES = 1024
 
 
 def onset_strength_db(
@@ -35,11 +36,11 @@ def onset_strength_db(
 ) -> np.ndarray:
     """Measure by how much the level of each pitch's partials rises around each frame.
 
-    The rise is the lower median over the pitch's first partials: another note's attack lifts the partials that it
-    shares, a new stroke of this pitch lifts most of them.
+    The rise is the lower median over the pitch's first partials: an attack of another note raises the partials that the
+    two share, an attack of this pitch raises most of them.
 
     Args:
-        samples: The recording, float [N], mono.
+        samples: Mono samples, float [N].
         sample_rate: Its sampling rate in Hz.
         hop_samples: Samples from frame to frame; frame t is centred at sample t * hop_samples.
         lowest_note: MIDI number of the first pitch.
@@ -67,7 +68,7 @@ def loudness_db(
     """Measure how loud each pitch is in each frame: the lower median of its partials' levels.
 
     Args:
-        samples: The recording, float [N], mono.
+        samples: Mono samples, float [N].
         sample_rate: Its sampling rate in Hz.
         hop_samples: Samples from frame to frame; frame t is centred at sample t * hop_samples.
         lowest_note: MIDI number of the first pitch.
@@ -87,7 +88,7 @@ def loudness_db(
 
 
 def _frame_count(samples: np.ndarray, hop_samples: int) -> int:
-    """T = ceil(N / hop)."""
+    """Return the number of frames, T = ceil(N / hop)."""
     if samples.ndim != 1:
         raise ValueError(f"samples must be one-dimensional (mono), not of shape {samples.shape}.")
     if hop_samples < 1:
@@ -96,14 +97,14 @@ def _frame_count(samples: np.ndarray, hop_samples: int) -> int:
 
 
 def _window_samples(sample_rate: float) -> int:
-    """An even window length, so that frame t is centred at sample t * hop exactly."""
+    """Return an even window length, so that frame t is centred at sample t * hop exactly."""
     if sample_rate <= 0:
         raise ValueError(f"sample_rate must be positive, not {sample_rate}.")
     return 2 * max(8, round(WINDOW_S * sample_rate / 2))
 
 
 def _partial_bins(sample_rate: float, lowest_note: int, pitches: int) -> np.ndarray:
-    """Spectrum bins of each pitch's partials, int [PARTIALS, P]; partials over Nyquist repeat the lower ones."""
+    """Return the bins of each pitch's partials, int [PARTIALS, P]; partials above Nyquist repeat the lower ones."""
     if pitches < 1:
         raise ValueError(f"pitches must be at least 1, not {pitches}.")
     fundamental_hz = 440.0 * 2.0 ** ((np.arange(lowest_note, lowest_note + pitches) - 69) / 12.0)
@@ -120,17 +121,18 @@ def _level_blocks(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (first frame t, levels in dB float32 [frames + 2 * reach, F]) with `reach` more frames on either side.
 
-    The level of a bin is the highest of itself and its two neighbours: tuning and stiffness move partials that far.
+    The level of a bin is the highest of its own and its two neighbours': tuning and inharmonicity move partials by as
+    much.
     """
     frames, length = _frame_count(samples, hop_samples), _window_samples(sample_rate)
     window = (1.0 - np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32) / np.float32(length / 2)
     loudest = max((float(np.abs(samples[i : i + 2**20]).max()) for i in range(0, len(samples), 2**20)), default=0.0)
     floor = np.float32(max(loudest, 1e-6) ** 2 * 10 ** (FLOOR_DB / 10))
-    for start in range(0, frames, BLOCK_FRAMES):
-        count = min(BLOCK_FRAMES, frames - start) + 2 * reach
+    for start in range(0, frames, TRANSFORMED_FRAMES):
+        count = min(TRANSFORMED_FRAMES, frames - start) + 2 * reach
         first = (start - reach) * hop_samples - length // 2
-        stretch = _zero_extended(samples, first, first + (count - 1) * hop_samples + length)
-        windows = np.lib.stride_tricks.sliding_window_view(stretch, length)[::hop_samples]
+        segment = _zero_extended(samples, first, first + (count - 1) * hop_samples + length)
+        windows = np.lib.stride_tricks.sliding_window_view(segment, length)[::hop_samples]
         spectrum = scipy.fft.rfft(windows * window, axis=1)
         power = spectrum.real**2 + spectrum.imag**2
         highest = power.copy()
@@ -140,7 +142,7 @@ def _level_blocks(
 
 
 def _zero_extended(samples: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """samples[start:stop] as float32, with zeros where that reaches over either end."""
+    """Return samples[start:stop] as float32, with zeros beyond either end."""
     inside = samples[max(0, start) : max(0, stop)].astype(np.float32, copy=False)
     before = min(max(0, -start), stop - start)
     return np.pad(inside, (before, stop - start - before - len(inside)))

@@ -1,4 +1,4 @@
-"""Notes made audible, to hear what was transcribed: decaying harmonic tones, no soundfont needed."""
+"""Sonification of notes by decaying harmonic tones, without a soundfont."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from ..notes import Note
 
 SAMPLE_RATE = 22_050  # holds the fundamental of the highest piano note, 4186 Hz, and its first overtone
-HARMONIC_LEVELS = (1.0, 0.5, 0.35, 0.2, 0.12, 0.08)  # of a mellow struck string
+HARMONIC_LEVELS = (1.0, 0.5, 0.35, 0.2, 0.12, 0.08)  # as of a mellow struck string
 LOWEST_DECAY_S = 4.0  # time in which the tone of note 21 falls to 1/e
 NOTES_TO_HALVE_DECAY = 18  # a piano's highest string dies about thirty times faster than its lowest
-RELEASE_S = 0.05  # fade after the note ends: no click
+RELEASE_S = 0.05  # fade after the note's end, against clicks
 PEAK = 0.8
 
 
 def synthesize(notes: Iterable[Note], duration_s: float = 0.0, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
-    """Play notes with decaying harmonic tones.
+    """Synthesize notes as decaying harmonic tones.
 
-    Each pitch is computed once, for its longest note, and every note of it takes its beginning.
+    The tone of each pitch is computed once, for its longest note; every note uses its beginning.
 
     Args:
         notes: The notes, in any order.
-        duration_s: Least length of the result, in seconds.
+        duration_s: Shortest length of the result, in seconds.
         sample_rate: Rate of the result, in Hz.
 
     Returns:
-        Float32 [N], peak at most 0.8; long enough for every note and its release.
+        Samples, float32 [N], peak at most 0.8; long enough for every note and its release.
     """
     by_pitch: dict[int, list[Note]] = defaultdict(list)
     for note in notes:
@@ -51,7 +51,7 @@ def synthesize(notes: Iterable[Note], duration_s: float = 0.0, sample_rate: int 
 
 
 def _tone(midi_note: int, duration_s: float, sample_rate: int) -> NDArray[np.float32]:
-    """A struck string, float32 [ceil(duration_s * sample_rate)]: higher notes and higher harmonics die sooner."""
+    """Synthesize a struck string, float32 [ceil(duration_s * sample_rate) + 1]; high partials decay faster."""
     freq_hz = 440.0 * 2.0 ** ((midi_note - 69) / 12)
     decay_s = LOWEST_DECAY_S * 2.0 ** (-(midi_note - 21) / NOTES_TO_HALVE_DECAY)
     time_s = np.arange(int(np.ceil(duration_s * sample_rate)) + 1, dtype=np.float64) / sample_rate

@@ -12,39 +12,40 @@ import numpy as np
 from ..config import check_fields
 from ..errors import ConfigError
 from ..notes import DEFAULT_VELOCITY, LOWEST_PIANO_NOTE, Note
+from .note_decoding import crossing_frames
 
 __all__ = ["WindowDecodeSettings", "decode_pitch", "decode_probabilities"]
 
-# The loudness of a note is that of its attack, which is over by then.
+# Duration of the attack, from which the loudness of a note is measured.
 ATTACK_S = 0.1
-# Estimated velocities: quiet notes of a piece (5th percentile) get the first, loud ones (95th) the second.
+# Estimated velocities of the quiet (5th percentile) and the loud notes (95th) of a piece.
 VELOCITY_RANGE = (20, 110)
-# Pieces of narrower dynamics than this are not stretched over the whole range of velocities.
-LEAST_DYNAMIC_RANGE_DB = 20.0
-# As if twenty more notes, an octave from the middle, showed no trend of loudness with pitch.
+# Pieces of a narrower dynamic range do not get the whole range of velocities.
+MIN_DYNAMIC_RANGE_DB = 20.0
+# Prior of the trend of loudness with pitch: twenty notes, an octave from the middle, that show none.
 TREND_PRIOR = 20 * 12.0**2
 
 
 @dataclass(frozen=True)
 class WindowDecodeSettings:
-    """How probabilities become notes; stored with a checkpoint, tuned on its validation data.
+    """Settings of :func:`decode_probabilities`, stored with a checkpoint and tuned on its validation data.
 
     Attributes:
-        frame_threshold: A pitch counts as sounding in a frame from this probability on: for frame scores and pictures;
-            notes are found by the others.
-        threshold: A note must reach this probability; its onset is where the curve crosses it.
-        sustain_ratio: A note goes on while its probability exceeds sustain_ratio * threshold.
-        bridge_gap_s: Dropouts up to this long are filled before anything else, in seconds.
-        min_note_s: Shorter notes are dropped, in seconds.
-        snap_s: Where onset strengths are given, an onset moves to the highest rise of the pitch's partials within this
-            distance, in seconds: the rise is sharper than the probability, which sees a third of a second at once.
-        least_rise_db: A note that starts without such a rise of at least this many dB is dropped, where onset strengths
-            are given, unless it sounds from the first frame; 0 keeps all, as instruments of soft attack need.
-        split_dip: A dip splits a note when its floor lies this fraction under the lower of the two crests beside it; 1
+        frame_threshold: Smallest probability at which a pitch counts as active in a frame, for frame scores and
+            pictures only; it does not affect the notes.
+        threshold: Probability that a note must reach; its onset is where the curve crosses it.
+        sustain_ratio: A note continues while its probability exceeds sustain_ratio * threshold.
+        bridge_gap_s: Longest gap that is filled before decoding, in seconds.
+        min_note_s: Shortest note, in seconds; shorter ones are dropped.
+        snap_s: With onset strengths, an onset moves to the highest rise of the pitch's partials within this distance,
+            in seconds: the rise is sharper than the probability, which covers a third of a second.
+        least_rise_db: With onset strengths, a note without a rise of at least this many dB at its onset is dropped,
+            unless it is active from the first frame; 0 keeps all, as instruments of soft attack need.
+        split_dip: A dip splits a note when its minimum lies this fraction below the lower of its two adjacent maxima; 1
             never splits.
-        split_rise_db: A rise of the pitch's partials by this many dB within a note splits it, where onset strengths
-            are given; infinity never splits.
-        min_repeat_s: A key is not struck again sooner than this, in seconds.
+        split_rise_db: With onset strengths, a rise of the pitch's partials by this many dB within a note splits it;
+            infinity never splits.
+        min_repeat_s: Shortest distance of repeated onsets of a pitch, in seconds.
     """
 
     frame_threshold: float = 0.5
@@ -93,12 +94,12 @@ def decode_probabilities(
     onsets: np.ndarray | None = None,
     loudness_db: np.ndarray | None = None,
 ) -> list[Note]:
-    """Turn frame probabilities into notes.
+    """Decode frame probabilities into notes.
 
-    Per pitch: short dropouts are filled; a note is a stretch above sustain_ratio * threshold that reaches the
-    threshold; it is split where the key was struck again, which shows as a dip in the probability or, with the pedal
-    down, only as a rise of the partials' level; what is too short is dropped. Times are interpolated between frames.
-    Onset strengths, if given, also time the onsets and drop notes that start without an attack.
+    Per pitch: short gaps are filled; a note is a run above sustain_ratio * threshold that reaches the threshold; it is
+    split at repeated onsets, which show as a dip in the probability or, with the pedal down, only as a rise of the
+    partials' level; notes that are too short are dropped. Times are interpolated between frames. Onset strengths, if
+    given, also refine the onset times, and notes without an attack are dropped.
 
     Args:
         probabilities: That a pitch sounds at a frame's centre, 0 to 1, float [T, P]; frame t is at t / frame_rate.
@@ -106,9 +107,9 @@ def decode_probabilities(
         settings: Thresholds and durations; the defaults of :class:`WindowDecodeSettings` if None.
         lowest_note: MIDI number of the first pitch.
         onsets: Rise of each pitch's partials in dB, not negative, float [T, P], as
-            :func:`audiocx.music.onset_strength.onset_strength_db` gives it; None goes by the probabilities alone.
-        loudness_db: Level of each pitch in dB, float [T, P], as :func:`audiocx.music.onset_strength.loudness_db` gives
-            it, from which velocities are estimated; None gives every note velocity 80.
+            :func:`audiocx.music.onset_strength.onset_strength_db` returns it; None uses the probabilities alone.
+        loudness_db: Level of each pitch in dB, float [T, P], as :func:`audiocx.music.onset_strength.loudness_db`
+            returns it, from which velocities are estimated; None gives every note velocity 80.
 
     Returns:
         The notes, sorted by onset, then pitch; the confidence of each is its highest probability.
@@ -147,7 +148,7 @@ def _validate(
 
 
 def _velocities(found: list[tuple[float, int]], frame_rate: float, loudness_db: np.ndarray | None) -> list[int]:
-    """MIDI velocities from the loudest moment of each note's attack, relative to the piece's other notes."""
+    """Estimate MIDI velocities from each note's loudest attack frame, relative to the other notes of the piece."""
     if loudness_db is None or not found:
         return [DEFAULT_VELOCITY] * len(found)
     first = np.array([onset_s for onset_s, _ in found]) * frame_rate
@@ -155,12 +156,12 @@ def _velocities(found: list[tuple[float, int]], frame_rate: float, loudness_db: 
     attack = np.arange(1 + int(ATTACK_S * frame_rate))
     frames = np.minimum(np.rint(first).astype(int)[:, None] + attack, len(loudness_db) - 1)
     peaks_db = loudness_db[frames, pitch[:, None]].max(axis=1).astype(float)
-    # Some registers are louder than others for the same stroke; a handful of notes does not tell by how much.
+    # Some registers are louder at the same velocity; the prior keeps a handful of notes from deciding by how much.
     apart = pitch - pitch.mean()
     peaks_db -= apart * (apart @ peaks_db) / (apart @ apart + TREND_PRIOR)
     quiet_db, loud_db = np.percentile(peaks_db, (5, 95))
     low, high = VELOCITY_RANGE
-    slope = (high - low) / max(loud_db - quiet_db, LEAST_DYNAMIC_RANGE_DB)
+    slope = (high - low) / max(loud_db - quiet_db, MIN_DYNAMIC_RANGE_DB)
     velocities = (low + high) / 2 + slope * (peaks_db - (quiet_db + loud_db) / 2)
     return np.clip(np.rint(velocities), low, high).astype(int).tolist()
 
@@ -181,7 +182,7 @@ def decode_pitch(
     """
     if not len(curve) or curve.max() < settings.threshold:
         return []
-    # A silent frame at either end makes every stretch start and end inside; index i is frame i - 1.
+    # A silent frame at either end makes every run start and end inside; index i is frame i - 1.
     padded = np.pad(_closed(curve, int(settings.bridge_gap_s * frame_rate + 1e-6)), 1)
     sustain = settings.threshold * settings.sustain_ratio
     edges = np.flatnonzero(np.diff(padded >= sustain))
@@ -189,25 +190,25 @@ def decode_pitch(
     reached = np.maximum.reduceat(padded, np.stack([starts, lasts + 1], axis=1).ravel())[::2] >= settings.threshold
     starts, lasts = starts[reached], lasts[reached]
     hot = np.flatnonzero(padded >= settings.threshold)
-    onsets = np.maximum(0.0, _crossings(padded, hot[np.searchsorted(hot, starts)] - 1, settings.threshold) - 1)
-    offsets = _crossings(padded, lasts, sustain) - 1
+    onsets = np.maximum(0.0, crossing_frames(padded, hot[np.searchsorted(hot, starts)] - 1, settings.threshold) - 1)
+    offsets = crossing_frames(padded, lasts, sustain) - 1
     turns_within = _between(np.flatnonzero(np.diff(np.sign(np.diff(padded)))) + 1, starts + 1, lasts)
     strong = np.zeros(0) if rises is None else _strong_rises(rises, settings.split_rise_db)
     rises_within = _between(strong, onsets, offsets)
     parts: list[tuple[float, float]] = []
     for index, (onset, offset) in enumerate(zip(onsets.tolist(), offsets.tolist(), strict=True)):
         turned = turns_within[index]
-        strikes = _dips(padded, [starts[index], *turned, lasts[index]], settings.split_dip) if turned else []
+        repeats = _dips(padded, [starts[index], *turned, lasts[index]], settings.split_dip) if turned else []
         if rises is not None:
-            strikes = _with_rises(strikes, rises_within[index], rises, frame_rate, settings)
-        parts += _cut(onset, offset, strikes, frame_rate, settings)
+            repeats = _with_rises(repeats, rises_within[index], rises, frame_rate, settings)
+        parts += _cut(onset, offset, repeats, frame_rate, settings)
     if rises is not None:
         parts = _at_rises(parts, rises, frame_rate, settings)
     return [(onset, offset) for onset, offset in parts if offset - onset >= settings.min_note_s * frame_rate]
 
 
 def _between(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> list[list[Any]]:
-    """The ascending values that lie in each interval [low, high)."""
+    """Select the ascending values in each interval [low, high)."""
     first, after = np.searchsorted(values, low).tolist(), np.searchsorted(values, high).tolist()
     return [values[i:j].tolist() for i, j in zip(first, after, strict=True)]
 
@@ -220,19 +221,13 @@ def _closed(curve: np.ndarray, gap: int) -> np.ndarray:
     return curve
 
 
-def _crossings(curve: np.ndarray, before: np.ndarray, level: float) -> np.ndarray:
-    """Fractional indices at which the curve crosses the level between each index `before` and the next one."""
-    left, right = curve[before].astype(float), curve[before + 1].astype(float)
-    return before + (level - left) / (right - left)
-
-
 def _dips(curve: np.ndarray, turns: list[int], depth: float) -> list[tuple[float, float]]:
-    """Where deep dips end one note and start the next, as frames: (floor of the dip, halfway up again).
+    """Find the dips that separate two notes, as frames (minimum of the dip, halfway up after it).
 
     Args:
-        curve: Probabilities behind one silent frame, float [1 + T + 1].
-        turns: The stretch to look at: its first frame, those where the curve turns, its last frame.
-        depth: How far a floor must lie under the lower of its two crests, as a fraction of that crest.
+        curve: Probabilities with one silent frame on either side, float [1 + T + 1].
+        turns: First frame of the run, its turning points, its last frame.
+        depth: Depth of a dip below the lower of its two adjacent maxima, as a fraction of that maximum.
     """
     values = curve[turns].tolist()
     crest = floor = values[0]
@@ -245,23 +240,23 @@ def _dips(curve: np.ndarray, turns: list[int], depth: float) -> list[tuple[float
             crest = floor = value
         elif value < floor:
             floor, floor_at = value, index
-    found = []
+    dips = []
     for floor_at, end in zip(floors, [*floors, turns[-1]][1:], strict=True):
         rise = curve[floor_at : end + 1]
         level = float(rise[0] + rise.max()) / 2
         before = floor_at + np.flatnonzero(rise >= level)[:1] - 1
-        found.append((floor_at - 1.0, float(_crossings(curve, before, level)[0]) - 1.0))
-    return found
+        dips.append((floor_at - 1.0, float(crossing_frames(curve, before, level)[0]) - 1.0))
+    return dips
 
 
 def _strong_rises(rises: np.ndarray, least_db: float) -> np.ndarray:
-    """Frames of the local maxima of at least this height, ascending."""
+    """Find the frames of the local maxima of at least this height, ascending."""
     middle = rises[1:-1]
     return np.flatnonzero((middle >= least_db) & (middle > rises[:-2]) & (middle >= rises[2:])) + 1.0
 
 
 def _highest(rises: np.ndarray, at: float, reach: float) -> tuple[float, float]:
-    """Frame and height of the highest rise within `reach` frames of `at`; height 0 if there is no such frame."""
+    """Find frame and height of the highest rise within `reach` frames of `at`; height 0 if there is no such frame."""
     first = max(0, math.ceil(at - reach))
     window = rises[first : int(at + reach) + 1]
     if not len(window):
@@ -277,7 +272,7 @@ def _with_rises(
     frame_rate: float,
     settings: WindowDecodeSettings,
 ) -> list[tuple[float, float]]:
-    """Strikes as (end of the note before, onset): all strong rises, and the other dips that some rise bears out."""
+    """Merge repeated onsets, as (end of the note before, onset): all strong rises, and dips near a lesser rise."""
     nearest, reach = settings.min_repeat_s * frame_rate, settings.snap_s * frame_rate
     kept = [
         dip
@@ -285,28 +280,28 @@ def _with_rises(
         if all(abs(rise - dip[1]) >= nearest for rise in strong)
         and _highest(rises, dip[1], reach)[1] >= settings.least_rise_db
     ]
-    return sorted(kept + [(rise, rise) for rise in strong], key=lambda strike: strike[1])
+    return sorted(kept + [(rise, rise) for rise in strong], key=lambda pair: pair[1])
 
 
 def _cut(
-    onset: float, offset: float, strikes: list[tuple[float, float]], frame_rate: float, settings: WindowDecodeSettings
+    onset: float, offset: float, repeats: list[tuple[float, float]], frame_rate: float, settings: WindowDecodeSettings
 ) -> list[tuple[float, float]]:
-    """Cut one stretch at its strikes, except where a piece would be too short."""
+    """Split a run at its repeated onsets, except where a part would be too short."""
     repeat, least = settings.min_repeat_s * frame_rate, settings.min_note_s * frame_rate
     parts, start = [], onset
-    for release, strike in strikes:
-        if strike - start >= repeat and offset - strike >= least and release > start:
+    for release, restart in repeats:
+        if restart - start >= repeat and offset - restart >= least and release > start:
             parts.append((start, release))
-            start = strike
+            start = restart
     return [*parts, (start, offset)]
 
 
 def _at_rises(
     parts: list[tuple[float, float]], rises: np.ndarray, frame_rate: float, settings: WindowDecodeSettings
 ) -> list[tuple[float, float]]:
-    """Move each onset to the highest rise near it; drop notes that start without one.
+    """Move each onset to the highest rise near it; drop notes without one.
 
-    Of a note that sounds from the first frame no rise can be seen.
+    A note that is active from the first frame has no visible rise.
     """
     reach, moved, before = settings.snap_s * frame_rate, [], 0.0
     for onset, offset in parts:

@@ -1,4 +1,4 @@
-"""What processes that train together tell one another; of one alone everything is as it is."""
+"""Reductions over the processes of distributed training; with a single process they return its value."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["RankInfo", "averaged", "is_first", "pooled_score", "summed"]
 
 
 class RankInfo(NamedTuple):
-    """Where a process stands among those that train together.
+    """Rank and device of a process in distributed training.
 
     Attributes:
-        rank: Its number.
-        ranks: How many there are.
-        device: Its own.
+        rank: Number of the process, from 0.
+        ranks: Number of processes (the world size).
+        device: Device of the process.
     """
 
     rank: int
@@ -27,20 +27,20 @@ class RankInfo(NamedTuple):
 
 
 def is_first() -> bool:
-    """Tells whether this is the process that speaks for all."""
-    return not _several() or distributed.get_rank() == 0
+    """Return whether this is the process of rank 0, which prints and writes for all."""
+    return not _is_distributed() or distributed.get_rank() == 0
 
 
 def summed(value: Tensor) -> Tensor:
-    """Adds up what the processes have.
+    """Sum a tensor over the processes.
 
     Args:
-        value: Of this process, on its device; of the same shape in all.
+        value: Tensor of this process, on its device; of the same shape in all.
 
     Returns:
-        The sum, without a gradient.
+        The sum, detached if there are several processes.
     """
-    if not _several():
+    if not _is_distributed():
         return value
     total = value.detach().clone()
     distributed.all_reduce(total)
@@ -48,34 +48,34 @@ def summed(value: Tensor) -> Tensor:
 
 
 def averaged(value: Tensor) -> Tensor:
-    """Gives the mean of what the processes have.
+    """Average a tensor over the processes.
 
-    A loss that is a sum over what counts in a batch, divided by such a mean of these counts, has as its gradient, once
-    the processes have averaged theirs, that of the mean over all that counts in all their batches.
+    Dividing a process's summed loss by the average count of its terms makes the gradient, once DDP has averaged it over
+    the processes, that of the mean over all terms of all processes.
 
     Args:
-        value: Of this process, on its device; of the same shape in all.
+        value: Tensor of this process, on its device; of the same shape in all.
 
     Returns:
-        The mean, without a gradient.
+        The mean, detached if there are several processes.
     """
-    return summed(value) / distributed.get_world_size() if _several() else value
+    return summed(value) / distributed.get_world_size() if _is_distributed() else value
 
 
 def pooled_score(precision: PooledPrecision, device: torch.device) -> float:
-    """Scores the pairs of all processes together.
+    """Compute the average precision of all processes' pairs together.
 
     Args:
-        precision: Those of this process.
-        device: Its own.
+        precision: Counts of this process.
+        device: Device of this process.
 
     Returns:
-        The average precision, the same in all of them.
+        The average precision, the same in all processes.
     """
-    everywhere = PooledPrecision()
-    everywhere.counts = summed(torch.from_numpy(precision.counts).to(device)).cpu().numpy()
-    return everywhere.score()
+    pooled = PooledPrecision()
+    pooled.counts = summed(torch.from_numpy(precision.counts).to(device)).cpu().numpy()
+    return pooled.score()
 
 
-def _several() -> bool:
+def _is_distributed() -> bool:
     return distributed.is_available() and distributed.is_initialized()

@@ -1,4 +1,4 @@
-"""What the training of both kinds of network shares: the folder of a run, its callbacks, the trainer."""
+"""The training loop of all kinds of network: task, data, callbacks, run folder."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
-from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
@@ -24,6 +24,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import ChainDataset, DataLoader, IterableDataset
+from torchmetrics import Metric
 
 from .. import checkpoints
 from ..config import to_dict
@@ -42,12 +43,10 @@ from .settings import StepTraining, TrainConfig
 
 __all__ = ["Corpora", "RankInfo", "Task", "fit", "run"]
 
-# The average is updated every few steps with the decay of as many: the same, at a fraction of the memory traffic.
+# The weight average is updated every few steps, with the decay of as many: the same at less memory traffic.
 _EMA_EVERY = 4
-# Advice of Lightning's that is wrong here (the data come from a callback, whole batches from one process), and a
-# deprecation that it brings about itself.
-_BESIDE_THE_POINT = (
-    "You defined a `validation_step` but have no `val_dataloader`",
+# Lightning's advice that does not apply (one process draws whole batches), and a deprecation within Lightning.
+IGNORED_WARNINGS = (
     "Your `IterableDataset` has `__len__` defined",
     "The '.*_dataloader' does not have many workers",
     "The number of training batches .* is smaller than the logging interval",
@@ -57,15 +56,15 @@ _BESIDE_THE_POINT = (
 
 
 class Task(LightningModule):
-    """A network, its optimiser and its schedule; a subclass has the loss and the score.
+    """A network, its optimiser and its schedule; a subclass adds the loss and the validation score.
 
     Args:
         experiment: What to train and how.
 
     Attributes:
-        monitor: The logged score by which the best weights are chosen.
-        mode: Whether they are those of its highest or its lowest value.
-        fused: Whether the optimiser updates all weights in one kernel; it then takes no clipped gradients in float16.
+        monitor: Name of the logged score that chooses the best weights.
+        mode: Whether the highest or the lowest score is the best.
+        fused: Whether the optimiser updates all weights in one kernel, which excludes gradient clipping in float16.
     """
 
     monitor: ClassVar[str]
@@ -79,27 +78,34 @@ class Task(LightningModule):
         self.experiment, self.settings = experiment, experiment.train
         try:
             self.network = build(experiment.model)
-        except ValueError as error:  # settings right one by one that do not fit together
+        except ValueError as error:  # each setting is valid, their combination is not
             raise ConfigError(f"{error}.") from None
 
+    def setup(self, stage: str) -> None:
+        """Accumulate metrics in float64 where the device supports it."""
+        if self.trainer.strategy.root_device.type != "mps":
+            for metric in self.children():
+                if isinstance(metric, Metric):
+                    metric.set_dtype(torch.float64)
+
     def configure_optimizers(self) -> Any:
-        """The optimiser and the schedule."""
+        """Return the optimiser and the learning-rate schedule."""
         optimizer = self.optimizer()
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """AdamW, and beside it Cayley steps where matrices are to stay unitary."""
+        """Return AdamW, with Cayley steps for the matrices that stay unitary."""
         settings = self.settings
         rates = (settings.learning_rate, settings.unitary_rate)
         return StiefelAdamW(self.network, *rates, weight_decay=settings.weight_decay, fused=self.fused)
 
     def on_validation_epoch_start(self) -> None:
-        """Ends what has diverged; makes averages of unitary matrices unitary again, to be validated and kept."""
+        """Stop a diverged training; project averages of unitary matrices back onto unitary ones."""
         if not all(weight.isfinite().all() for weight in self.network.parameters()):
             raise TrainingError(
-                f"Training has diverged: after {self.global_step:,} steps some weights are no numbers. The best "
-                "before are in best.ckpt; lower train.learning_rate and start over with --fresh."
+                f"Training has diverged: after {self.global_step:,} steps some weights are not finite. The best "
+                "weights so far are in best.ckpt; lower train.learning_rate and start over with --fresh."
             )
         if self.settings.ema_decay:
             for weight in unitary_parameters(self.network):
@@ -107,55 +113,67 @@ class Task(LightningModule):
 
     def _rate(self, step: int) -> float:
         settings = self.settings
-        rise = min((step + 1) / max(settings.warmup_steps, 1), 1.0)
+        warmup = min((step + 1) / max(settings.warmup_steps, 1), 1.0)
         if settings.schedule == "constant":
-            return rise
+            return warmup
         if settings.schedule == "steps":
             epoch = step // settings.epoch_steps
-            reached = [settings.learning_rate, *(rate for begin, rate in settings.rates if begin <= epoch)]
-            return rise * reached[-1] / settings.learning_rate
-        return rise * 0.5 * (1 + math.cos(math.pi * min(step / settings.steps, 1.0)))
+            rates = [settings.learning_rate, *(rate for begin, rate in settings.rates if begin <= epoch)]
+            return warmup * rates[-1] / settings.learning_rate
+        return warmup * 0.5 * (1 + math.cos(math.pi * min(step / settings.steps, 1.0)))
 
 
-class Corpora(Callback):
-    """Gives the trainer its data once it knows its device and rank.
+class Corpora(LightningDataModule):
+    """Training and validation data of one process; a subclass draws the batches.
 
     Args:
         experiment: What to train and how.
-        train: To learn from.
-        validation: To choose the best weights by.
+        train: Training stores.
+        validation: Stores that choose the best weights.
     """
 
     def __init__(self, experiment: Any, train: Store | Iterable[Store], validation: Store | Iterable[Store]) -> None:
+        super().__init__()
         self.experiment = experiment
         self.train, self.validation = (
             [part] if isinstance(part, Store) else list(part) for part in (train, validation)
         )
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Opens the data of this process."""
+    def setup(self, stage: str) -> None:
+        """Open the data of this process.
+
+        Raises:
+            ConfigError: The devices cannot share the batch, or not all machines see the run's checkpoint.
+        """
+        trainer = cast(Trainer, self.trainer)
         settings, ranks = self.experiment.train, trainer.world_size
         if settings.batch_size % ranks:
             raise ConfigError(f"batch_size={settings.batch_size} cannot be shared by {ranks} devices; take a multiple.")
-        place = RankInfo(trainer.global_rank, ranks, trainer.strategy.root_device)
-        # Of processes that do not see the same files, one would begin anew while another goes on.
-        going_on = int(summed(torch.tensor(int(trainer.ckpt_path is not None), device=place.device)))
-        if going_on not in (0, ranks):
+        rank_info = RankInfo(trainer.global_rank, ranks, trainer.strategy.root_device)
+        # A process that does not see the checkpoint would start over while the others resume.
+        resuming = int(summed(torch.tensor(int(trainer.ckpt_path is not None), device=rank_info.device)))
+        if resuming not in (0, ranks):
             raise ConfigError("Some machines see the run's last.ckpt, some do not; put the run where all see it.")
-        sampler = self.sampler(settings.batch_size // ranks, place)
-        batches = EpochBatches(sampler, lambda: pl_module.global_step, settings.epoch_steps)
-        # A list, for every epoch goes through it again.
-        validated = ChainDataset(list(self.validated(place)))
-        pl_module.train_dataloader = lambda: DataLoader(batches, batch_size=None)  # type: ignore[method-assign]
-        pl_module.val_dataloader = lambda: DataLoader(validated, batch_size=None)  # type: ignore[method-assign]
+        sampler = self.sampler(settings.batch_size // ranks, rank_info)
+        self._batches = EpochBatches(sampler, lambda: trainer.global_step, settings.epoch_steps)
+        # A list, because every epoch iterates over it again.
+        self._validation_batches = ChainDataset(list(self.validated(rank_info)))
+
+    def train_dataloader(self) -> DataLoader:
+        """Return the loader of an epoch's training batches."""
+        return DataLoader(self._batches, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader:
+        """Return the loader of the validation batches."""
+        return DataLoader(self._validation_batches, batch_size=None)
 
     @abstractmethod
-    def sampler(self, batch_size: int, place: RankInfo) -> Sampler:
-        """Gives what draws this process's batches, of that size."""
+    def sampler(self, batch_size: int, rank_info: RankInfo) -> Sampler:
+        """Return the sampler of this process's training batches."""
 
     @abstractmethod
-    def validated(self, place: RankInfo) -> Iterable[IterableDataset]:
-        """Gives this process's share of what is validated with."""
+    def validated(self, rank_info: RankInfo) -> Iterable[IterableDataset]:
+        """Return this process's slice of the validation data."""
 
 
 def fit(
@@ -197,20 +215,21 @@ def fit(
     return run(kind.load("task"), data, folder, clip_norm=experiment.train.clip_norm, **options)
 
 
-class _WholeFiles(TorchCheckpointIO):
-    """Checkpoints that are written whole or not at all.
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoint writing that never leaves a partial file.
 
-    Lightning writes to the system's temporary folder first; where that is on another disk than the run, the move from
-    there is a copy, and a process killed meanwhile leaves half of ``last.ckpt``.
+    Lightning writes to the system's temporary folder first. Where that is on another disk than the run, moving the file
+    copies it, and a process killed during the copy leaves half of ``last.ckpt``.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Write a checkpoint; see the base class."""
         with atomic_write(path) as temporary:
             torch.save(checkpoint, temporary)
 
 
 class _Patience(EarlyStopping):
-    """Early stopping that also holds when a run that it stopped is started again."""
+    """Early stopping that stays in effect when a stopped run is started again."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
@@ -229,38 +248,38 @@ def run(
     clip_norm: float = 0.0,
     **options: Any,
 ) -> Path:
-    """Trains, or goes on training, a network.
+    """Train a network, or resume its training.
 
     Args:
-        kind: Makes the task, of the experiment and the options.
+        kind: Class of the task, called with the experiment and the options.
         corpora: The experiment and its data.
-        folder: The run; made when missing.
-        resume: Goes on from the folder's ``last.ckpt`` when there is one.
-        accelerator: "auto", "cpu", "gpu", ...: Lightning's.
-        devices: How many; more than one trains data-parallel (DDP).
-        num_nodes: Machines.
+        folder: Folder of the run; made when missing.
+        resume: Whether to resume from the folder's ``last.ckpt`` if there is one.
+        accelerator: Lightning's accelerator: "auto", "cpu", "gpu", ...
+        devices: Number of devices a machine; more than one trains data-parallel (DDP).
+        num_nodes: Number of machines.
         precision: Arithmetic: float32, or automatic mixed precision in bfloat16 or float16.
-        progress: Shows a progress bar.
-        clip_norm: Longest gradient; 0 for no limit.
-        options: Of the task.
+        progress: Whether to show a progress bar.
+        clip_norm: Largest norm of the gradient; 0 for no limit.
+        options: Options of the task.
 
     Returns:
-        The checkpoint with the best validation score.
+        Path of the checkpoint with the best validation score.
 
     Raises:
         ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices or the
-            corpora, the network to start from is another, or not as many processes were started as there are devices.
-        CheckpointError: The network to start from cannot be loaded.
+            corpora, the initial network has another config, or the number of processes is not that of devices.
+        CheckpointError: The initial network cannot be loaded.
         OutputError: A checkpoint cannot be written.
-        TrainingError: The weights are no numbers any more.
+        TrainingError: The weights are no longer finite.
     """
     folder, experiment = Path(folder), corpora.experiment
-    _claim(folder, experiment, resume)
+    _prepare_folder(folder, experiment, resume)
     seed_everything(experiment.train.seed, verbose=False)
     keep_memory()
-    task, begun = kind(experiment, **options), folder / "last.ckpt"
-    if experiment.train.start and not begun.is_file():
-        task.network.load_state_dict(_start(experiment).state_dict())
+    task, last = kind(experiment, **options), folder / "last.ckpt"
+    if experiment.train.start and not last.is_file():
+        task.network.load_state_dict(_initial_network(experiment).state_dict())
     trainer = Trainer(
         accelerator=accelerator,
         devices=devices,
@@ -268,8 +287,8 @@ def run(
         precision=precision,
         max_epochs=experiment.train.epochs,
         gradient_clip_val=clip_norm or None,
-        callbacks=[corpora, *_callbacks(task, folder, progress)],
-        plugins=[_WholeFiles()],
+        callbacks=_callbacks(task, folder, progress),
+        plugins=[AtomicCheckpointIO()],
         logger=TensorBoardLogger(folder, name="", version="log"),
         enable_progress_bar=progress,
         enable_model_summary=False,
@@ -279,18 +298,18 @@ def run(
     )
     _check_processes(trainer.num_devices, trainer.num_nodes)
     with warnings.catch_warnings(), denormals_as_zero():
-        for message in _BESIDE_THE_POINT:
+        for message in IGNORED_WARNINGS:
             warnings.filterwarnings("ignore", message)
-        trainer.fit(task, ckpt_path=begun if begun.is_file() else None, weights_only=True)
+        trainer.fit(task, datamodule=corpora, ckpt_path=last if last.is_file() else None, weights_only=True)
     return folder / "best.ckpt"
 
 
-def _callbacks(task: Task, folder: Path, progress: bool) -> Sequence[Callback]:
-    """What the trainer does beside training: checkpoints, averages, progress."""
+def _callbacks(task: Task, folder: Path, progress: bool) -> list[Callback]:
+    """Return the callbacks: checkpoints, weight average, learning rate, progress, early stopping."""
     settings = task.settings
     best = ModelCheckpoint(folder, "best", monitor=task.monitor, mode=task.mode, enable_version_counter=False)
-    # Not save_last=True, which passes over the epochs that are not the best so far. It comes second, to save the best's
-    # record with it.
+    # Not save_last=True, which skips epochs that are not the best so far. It comes second, so that last.ckpt holds the
+    # best score.
     last = ModelCheckpoint(folder, "last", enable_version_counter=False)
     callbacks: list[Callback] = [best, last, LearningRateMonitor("step")]
     if progress:
@@ -304,7 +323,7 @@ def _callbacks(task: Task, folder: Path, progress: bool) -> Sequence[Callback]:
 
 
 def _check_processes(devices: int, num_nodes: int) -> None:
-    """Makes sure that a launcher has started a process for each device: else each trains alone, or waits forever."""
+    """Check that the launcher started one process per device: otherwise each trains alone, or waits forever."""
     launcher = next((kind() for kind in (TorchElasticEnvironment, SLURMEnvironment) if kind.detect()), None)
     if launcher and launcher.world_size() != devices * num_nodes:
         raise ConfigError(
@@ -313,24 +332,24 @@ def _check_processes(devices: int, num_nodes: int) -> None:
         )
 
 
-def _claim(folder: Path, experiment: Any, resume: bool) -> None:
-    """Makes the folder this experiment's: refuses another's run, or clears it away to start over."""
+def _prepare_folder(folder: Path, experiment: Any, resume: bool) -> None:
+    """Record the experiment in its run folder: refuse another experiment's run, or remove it to start over."""
     record, settings = folder / "experiment.json", to_dict(experiment)
-    begun = resume and (folder / "last.ckpt").is_file() and record.is_file()
-    # Read as an experiment: a record of an earlier version lacks the settings that came since.
-    if begun and experiment_of(json.loads(record.read_text()), str(record)) != experiment:
+    resumed = resume and (folder / "last.ckpt").is_file() and record.is_file()
+    # Parsed, not compared as JSON: a record of an earlier version lacks newer settings.
+    if resumed and experiment_of(json.loads(record.read_text()), str(record)) != experiment:
         raise ConfigError(f"{folder} holds a run with other settings; name another folder, or start over with --fresh.")
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
-        # Before the first epoch ends, an older run's would be taken for this one's.
+        # Until the first epoch ends, those of the older run would be taken for this one's.
         for name in ("last.ckpt", "best.ckpt"):
             (folder / name).unlink(missing_ok=True)
     with atomic_write(record) as temporary:
         temporary.write_text(json.dumps(settings, indent=2))
 
 
-def _start(experiment: Any) -> Any:
-    """The network that training begins with."""
+def _initial_network(experiment: Any) -> Any:
+    """Load the network that training starts from."""
     start = Path(experiment.train.start)
     if (start / "experiment.json").is_file():
         network = load_network(start / "best.ckpt", read_experiment(start).model)

@@ -1,4 +1,4 @@
-"""What training wants of the machine: a compiler, memory that is kept, and numbers that do not fade for long."""
+"""Machine settings for training: compiler check, memory allocation, denormal numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["check_compiler", "denormals_as_zero", "keep_memory"]
 
 
 def check_compiler() -> None:
-    """Makes sure that networks can be compiled for the processor.
+    """Check that networks can be compiled for the processor.
 
     Raises:
         ConfigError: There is no C++ compiler.
@@ -25,10 +25,10 @@ def check_compiler() -> None:
 
 
 def keep_memory() -> None:
-    """Asks glibc to keep freed memory instead of giving it back to the system after every step.
+    """Tell glibc to keep freed memory instead of returning it to the system after every step.
 
-    A training step allocates and frees some hundred megabytes; fetching them anew each time costs a good part of it in
-    page faults (benchmarks/training_step.py measures how much). Elsewhere than on glibc nothing happens.
+    A training step allocates and frees some hundred megabytes; the page faults of fetching them again take a good part
+    of its time (benchmarks/training_step.py measures how much). Without glibc nothing happens.
     """
     import ctypes
 
@@ -43,10 +43,10 @@ def keep_memory() -> None:
 
 @contextmanager
 def denormals_as_zero() -> Iterator[None]:
-    """Has the processor take numbers below 1.2e-38 for zero, where it can, and puts things back afterwards.
+    """Flush numbers below 1.2e-38 to zero within the context, on processors that support it.
 
-    Gradients that fade over hundreds of steps become so small, and products of them several times slower
-    (benchmarks/README.md has how much).
+    Gradients that vanish over hundreds of steps become denormal, and their products several times slower
+    (benchmarks/README.md has the figures).
     """
     before = not (torch.tensor(1e-38) * 0.01).item()
     torch.set_flush_denormal(True)

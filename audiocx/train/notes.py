@@ -23,11 +23,11 @@ __all__ = ["NoteData", "NoteTask"]
 
 
 class NoteTask(Task):
-    """A note network, its loss and its optimiser.
+    """Training task of a note network.
 
     Args:
         experiment: What to train and how.
-        compile: Compiles the network's layers, forward and backward, before the first step.
+        compile: Whether to compile the network's layers, forward and backward, before the first step.
     """
 
     monitor, mode = "val/ap", "max"
@@ -38,21 +38,21 @@ class NoteTask(Task):
     def __init__(self, experiment: NoteExperiment, compile: bool = False) -> None:
         super().__init__(experiment)
         if compile:
-            # The front end stays outside: the compiler has no complex FFT.
+            # Without the front end: the compiler has no complex FFT.
             self.network.body.compile(fullgraph=True, dynamic=False)
         self._onsets, self._frames = PooledPrecision(), PooledPrecision()
         self._frames_seen = 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Records how many frames all devices together have seen."""
+        """Store how many frames all devices together have seen."""
         checkpoint["frames_seen"] = self._frames_seen
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Goes on counting the frames."""
+        """Restore the number of frames seen."""
         self._frames_seen = checkpoint["frames_seen"]
 
     def training_step(self, batch: tuple[Tensor, NoteOutputs], _: int) -> Tensor:
-        """Gives the weighted sum of the heads' errors."""
+        """Return the weighted sum of the heads' errors."""
         samples, targets = batch
         self._frames_seen += targets.frames.shape[0] * targets.frames.shape[1] * self.trainer.world_size
         logits, settings = self.network(samples), self.settings
@@ -60,9 +60,9 @@ class NoteTask(Task):
             name: F.binary_cross_entropy_with_logits(getattr(logits, name).float(), getattr(targets, name))
             for name in ("onsets", "frames", "offsets")
         }
-        struck = (targets.onsets > 0).float()
-        off = (logits.velocities.float() - targets.velocities).square() * struck
-        errors["velocities"] = off.sum() / averaged(struck.sum()).clamp_min(1 / self.trainer.world_size)
+        near_onset = (targets.onsets > 0).float()
+        squared = (logits.velocities.float() - targets.velocities).square() * near_onset
+        errors["velocities"] = squared.sum() / averaged(near_onset.sum()).clamp_min(1 / self.trainer.world_size)
         for name, error in errors.items():
             self.log(f"train/{name}", error)
         loss = (
@@ -75,21 +75,21 @@ class NoteTask(Task):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, NoteOutputs], _: int) -> None:
-        """Counts what is heard in a recording."""
+        """Accumulate the probabilities of a recording."""
         samples, targets = batch
-        # Recordings differ in length, and for each the network would be compiled anew: a copy is not.
+        # A copy, which is not compiled: recordings differ in length, and each would be compiled for.
         network = NoteNetwork(self.network.config).to(self.device).eval()
         network.load_state_dict(self.network.state_dict())
-        heard = infer_notes(network, samples.cpu().numpy())
+        outputs = infer_notes(network, samples.cpu().numpy())
         onsets, frames = (part.cpu().numpy() for part in (targets.onsets, targets.frames))
-        # An onset is right in the frame nearest to it, which is at most half a frame away.
-        self._onsets.add(heard.onsets, onsets >= 1 - 0.5 / HALF_WIDTH_FRAMES)
-        self._frames.add(heard.frames, frames > 0.5)
+        # The frame nearest to an onset, at most half a frame away, is its true frame.
+        self._onsets.add(outputs.onsets, onsets >= 1 - 0.5 / HALF_WIDTH_FRAMES)
+        self._frames.add(outputs.frames, frames > 0.5)
 
     def on_validation_epoch_end(self) -> None:
-        """Scores all recordings of all devices together."""
-        counted = {"onset_ap": self._onsets, "frame_ap": self._frames}
-        scores = {name: pooled_score(precision, self.device) for name, precision in counted.items()}
+        """Log the scores of the recordings of all devices together."""
+        precisions = {"onset_ap": self._onsets, "frame_ap": self._frames}
+        scores = {name: pooled_score(precision, self.device) for name, precision in precisions.items()}
         self._onsets, self._frames = PooledPrecision(), PooledPrecision()
         for name, score in {**scores, "ap": sum(scores.values()) / 2}.items():
             self.log(f"val/{name}", score, prog_bar=True, sync_dist=True)
@@ -100,26 +100,26 @@ class NoteData(Corpora):
 
     experiment: NoteExperiment
 
-    def sampler(self, batch_size: int, place: RankInfo) -> Sampler:
+    def sampler(self, batch_size: int, rank_info: RankInfo) -> Sampler:
         """Return the sampler of training batches; see :meth:`audiocx.train.loop.Corpora.sampler`."""
         settings = self.experiment.train
         return mixed(
             self.train,
             settings.shares,
             batch_size,
-            place.rank,
-            place.ranks,
+            rank_info.rank,
+            rank_info.ranks,
             NoteSegmentSampler,
             config=self.experiment.model,
             frames=settings.segment_frames,
             augmentation=self.experiment.augmentation,
             seed=settings.seed,
-            device=place.device,
+            device=rank_info.device,
         )
 
-    def validated(self, place: RankInfo) -> Iterator[StoreRecordings]:
+    def validated(self, rank_info: RankInfo) -> Iterator[StoreRecordings]:
         """Yield the validation data; see :meth:`audiocx.train.loop.Corpora.validated`."""
         for store in self.validation:
             yield StoreRecordings(
-                store, self.experiment.model, self.experiment.train.validation_s, place.rank, place.ranks
+                store, self.experiment.model, self.experiment.train.validation_s, rank_info.rank, rank_info.ranks
             )

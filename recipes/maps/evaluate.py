@@ -71,7 +71,7 @@ def main() -> None:
         arguments.output.mkdir(parents=True, exist_ok=True)
     with atomic_write(arguments.output / "scores.json") as temporary:
         temporary.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
-    outputs = labelled[0].evidence
+    outputs = labelled[0].outputs
     draw(transcriber.checkpoint.name, pieces, evaluation, outputs.lowest_note, outputs.frame_rate, arguments.output)
 
 

@@ -24,7 +24,7 @@ from audiocx.data.training_data import open_stores, require
 from audiocx.io.atomic_write import atomic_write
 from audiocx.models import NoteNetwork, TranscriberNetwork
 from audiocx.music.frame_evaluation import grid_hop_samples, infer_store, score_frames
-from audiocx.music.group_scores import ScoredFrames, format_breakdown
+from audiocx.music.group_scores import ScoredFrames, format_groups
 from audiocx.music.metrics import precision_recall_curve
 from audiocx.plots.figure import save_figure
 from audiocx.plots.piano_roll import plot_prediction
@@ -72,7 +72,7 @@ def print_scores(scores: dict[str, Any]) -> None:
         print(f"  {name}: AP {100 * score:.2f} %")
     for rows in (scores["instruments"], scores["polyphony"]):
         if rows:
-            print(f"\n{format_breakdown(rows)}")
+            print(f"\n{format_groups(rows)}")
 
 
 def parse() -> argparse.Namespace:

@@ -1,7 +1,7 @@
 """Prepare the stores that training and evaluation on MusicNet use: python recipes/musicnet/prepare.py FOLDER.
 
-With --download the corpus is fetched first (12 GB, and 24 GB of room for its archive beside it). After an interruption,
-both the download and the preparation continue when the command is given again.
+With --download the corpus is downloaded first (12 GB, with its archive 24 GB of disk space). When the command is given
+again after an interruption, an unfinished download starts over; the preparation continues where it stopped.
 """
 
 from __future__ import annotations
@@ -9,21 +9,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from download import download
+
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.cli.train import add_cache
-from audiocx.data.archive import extract
 from audiocx.data.corpora import musicnet
-from audiocx.data.download import Remote, fetch
 from audiocx.data.training_data import describe_store, open_stores
 from audiocx.errors import DataError
 from audiocx.models import TranscriberConfig
-
-# The distribution of 2021. The sums are those that public users of the record check against.
-RECORD = "https://zenodo.org/records/5120004/files"
-FILES = (
-    Remote(f"{RECORD}/musicnet_metadata.csv?download=1", "musicnet_metadata.csv", "1caef62cee9c875235e62aac368b49d8"),
-    Remote(f"{RECORD}/musicnet.tar.gz?download=1", "musicnet.tar.gz", "844764911fa0d5b97c97da944a057590"),
-)
 
 
 def corpus_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,15 +40,14 @@ def main() -> None:
     """Prepare all parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     corpus_arguments(parser)
-    parser.add_argument("--download", action="store_true", help="fetch the corpus into the folder first")
+    parser.add_argument("--download", action="store_true", help="download the corpus into the folder first")
     parser.add_argument("--rate", type=int, default=11025, help="Hz; the paper's code has 11000 (default: %(default)s)")
     parser.add_argument(
         "--outputs", type=int, default=84, help="pitches from A0 on (default: %(default)s, the paper's)"
     )
     arguments = parser.parse_args()
     if arguments.download and not is_complete(arguments.folder):
-        archives = [fetch(remote, Path(arguments.folder)) for remote in FILES]
-        extract(archives[-1], Path(arguments.folder))
+        download(Path(arguments.folder))
     model = TranscriberConfig(sample_rate=arguments.rate, outputs=arguments.outputs)
     split = musicnet.split(musicnet.find_pieces(arguments.folder), arguments.extended)
     for name, store in zip(split._fields, open_stores(split, arguments.cache, model), strict=True):

@@ -1,4 +1,4 @@
-"""Beats found in performances of known beats, and notes moved onto them; all times worked by hand."""
+"""Beat tracking on performances with known beats, and quantization; all times worked by hand."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def strokes(path: Path) -> dict[int, list[float]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_jittered_tune_comes_onto_the_grid_and_sounds_as_it_was_played(tmp_path: Path, seed: int) -> None:
+def test_quantizing_a_jittered_tune_keeps_its_performed_times(tmp_path: Path, seed: int) -> None:
     path, beats_s = tmp_path / "a.mid", 1.3 + np.arange(33) * 0.6  # 100 a minute
     notes, places = performed(beats_s, 0.02, seed)
     transcription(notes).to_midi(path, quantize=4)
@@ -79,7 +79,7 @@ def test_a_ritardando_is_followed(tmp_path: Path) -> None:
     assert [tempos[0], tempos[-1]] == pytest.approx([120, 91], abs=2)
 
 
-def test_the_file_has_the_beats_and_the_seconds(tmp_path: Path) -> None:
+def test_midi_keeps_beats_and_times(tmp_path: Path) -> None:
     beats_s = np.array([0.0, 0.5, 1.1, 1.5, 2.25])
     notes = [Note(0.5, 60, 0.8, 90, 40), Note(1.3, 64, 2.25, 70), Note(1.5, 67, 3.75, 50)]  # the last: 3 beats
     write_midi(notes, tmp_path / "a.mid", beats_s=beats_s)
@@ -92,12 +92,12 @@ def test_the_file_has_the_beats_and_the_seconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("beats_s", [[], [0.0], [0.1, 0.6], [0.0, 0.01], [0.0, 0.5, 0.4], [0.0, 20.0]])
-def test_beats_that_midi_cannot_hold_are_refused(tmp_path: Path, beats_s: list[float]) -> None:
+def test_beats_beyond_the_limits_of_midi_are_refused(tmp_path: Path, beats_s: list[float]) -> None:
     with pytest.raises(OutputError, match="a.mid: cannot hold these beats"):
         write_midi([], tmp_path / "a.mid", beats_s=beats_s)
 
 
-def test_notes_go_to_the_nearest_place_and_are_never_of_no_length() -> None:
+def test_notes_move_to_the_nearest_position_and_keep_a_duration() -> None:
     notes = [Note(0.06, 60, 0.3), Note(0.49, 62, 0.5, 70, 3, 0.5), Note(1.07, 64, 9.9)]
     moved = quantize(notes, EVEN, 4)  # places 0.125 s apart
     assert moved == [Note(0.0, 60, 0.25), Note(0.5, 62, 0.625, 70, 3), Note(1.125, 64, 9.875)]
@@ -107,17 +107,17 @@ def test_notes_go_to_the_nearest_place_and_are_never_of_no_length() -> None:
     assert quantize([], EVEN, 4) == []
 
 
-def test_places_follow_beats_of_unequal_length() -> None:
+def test_positions_follow_beats_of_unequal_duration() -> None:
     beats_s = np.array([0.0, 1.0, 1.5])
     assert quantize([Note(0.52, 60, 1.24)], beats_s, 2) == [Note(0.5, 60, 1.25)]
 
 
-def test_what_is_quantized_stays() -> None:
+def test_quantizing_twice_changes_nothing() -> None:
     moved = quantize(performed(1.0 + np.arange(9) * 0.5, 0.02)[0], np.arange(12) * 0.5, 12)
     assert quantize(moved, np.arange(12) * 0.5, 12) == moved
 
 
-def test_a_spread_chord_comes_together(tmp_path: Path) -> None:
+def test_a_spread_chord_becomes_simultaneous(tmp_path: Path) -> None:
     chord = [Note(0.99, 60, 1.4), Note(0.998, 64, 1.41), Note(1.005, 67, 1.39)]
     moved = quantize(chord, EVEN, 4)
     assert moved == [Note(1.0, pitch, 1.375) for pitch in (60, 64, 67)]
@@ -146,7 +146,7 @@ def test_a_tempo_out_of_range_is_refused(tempo_bpm: float) -> None:
         estimate_beats([], tempo_bpm)
 
 
-def test_few_notes_are_at_the_tempo_given_and_the_first_is_on_a_beat() -> None:
+def test_few_notes_take_the_expected_tempo_from_the_first_onset() -> None:
     few = [Note(1.25 + 0.37 * number, 60, 1.5 + 0.37 * number) for number in range(7)]
     beats_s = estimate_beats(few, 60.0)
     assert beats_s == pytest.approx([0.0, 1.25, 2.25, 3.25, 4.25])
@@ -155,7 +155,7 @@ def test_few_notes_are_at_the_tempo_given_and_the_first_is_on_a_beat() -> None:
 
 @pytest.mark.parametrize("tempo_bpm", [4.0, 600.0, 999.9, 1000.0])
 @pytest.mark.parametrize("onset_s", [0.0, 0.02, 0.05, 0.1234567])
-def test_what_is_found_can_always_be_written(tmp_path: Path, tempo_bpm: float, onset_s: float) -> None:
+def test_estimated_beats_can_always_be_written(tmp_path: Path, tempo_bpm: float, onset_s: float) -> None:
     tune = [Note(onset_s + 0.07 * number, 60, onset_s + 0.07 * number + 0.05) for number in range(9)]
     for notes in ([], tune[:1], tune):
         transcription(notes).to_midi(tmp_path / "a.mid", tempo_bpm, quantize=1)
@@ -163,7 +163,7 @@ def test_what_is_found_can_always_be_written(tmp_path: Path, tempo_bpm: float, o
             assert read_midi(tmp_path / "a.mid")[0].onset_s == pytest.approx(onset_s, abs=0.032)
 
 
-def test_the_tempo_expected_chooses_the_octave() -> None:
+def test_the_expected_tempo_decides_between_octaves() -> None:
     steady = [Note(0.5 + 0.25 * number, 60, 0.6 + 0.25 * number) for number in range(60)]
     for tempo_bpm in (60.0, 120.0, 240.0):
         assert np.median(np.diff(estimate_beats(steady, tempo_bpm))) == pytest.approx(60 / tempo_bpm, abs=0.011)
@@ -176,7 +176,7 @@ def test_a_pickup_before_the_first_beat_is_no_beat() -> None:
     assert found_s[:3] == pytest.approx([0.0, 0.1, 0.6], abs=0.011)
 
 
-def test_a_performance_cut_into_its_first_beat_keeps_the_others() -> None:
+def test_a_recording_that_begins_within_a_beat_keeps_the_others() -> None:
     notes, _ = performed(np.arange(-1, 16) * 0.5 + 0.3, 0.0)
     found_s = estimate_beats([note for note in notes if note.onset_s >= 0.0])
     assert found_s == pytest.approx([0.0, *(np.arange(len(found_s) - 1) * 0.5 + 0.3)], abs=0.011)

@@ -16,7 +16,7 @@ from audiocx.notes import Note
 RATE = 50.0
 
 
-def heard(peak: float) -> LabelledOutputs:
+def labelled(peak: float) -> LabelledOutputs:
     """A piece whose notes show with a probability of `peak`, beside a false one at a third of it."""
     notes = [Note(1.0 + index, 60 + index, 1.6 + index) for index in range(5)]
     probabilities, onsets = np.zeros((400, 88), np.float32), np.zeros((400, 88), np.float32)
@@ -31,32 +31,32 @@ def heard(peak: float) -> LabelledOutputs:
 
 
 def test_tuning_finds_a_threshold_between_the_true_and_the_false_notes() -> None:
-    recording = heard(peak=0.24)
+    recording = labelled(peak=0.24)
     blind = evaluate([scorable(recording, WindowDecodeSettings())]).overall
     assert blind["note_f1"] == 0
-    settings, figure = tune_decoding([recording], WindowDecodeSettings(), WINDOW_TUNING)
-    assert 0.08 < settings.threshold < 0.24 and figure > 0.95
+    settings, score = tune_decoding([recording], WindowDecodeSettings(), WINDOW_TUNING)
+    assert 0.08 < settings.threshold < 0.24 and score > 0.95
     scores = evaluate([scorable(recording, settings)]).overall
     assert scores["note_f1"] == 1 and scores["note_offset_f1"] == 1
     assert 0.08 < settings.frame_threshold <= 0.24 and scores["frame_f1"] > 0.99
 
 
 def test_several_processes_tune_alike() -> None:
-    recordings = [heard(peak=0.24), heard(peak=0.3), heard(peak=0.5)]
+    recordings = [labelled(peak=0.24), labelled(peak=0.3), labelled(peak=0.5)]
     alone = tune_decoding(recordings, WindowDecodeSettings(), WINDOW_TUNING, rounds=1)
     assert tune_decoding(recordings, WindowDecodeSettings(), WINDOW_TUNING, rounds=1, workers=2) == alone
 
 
-def test_tuning_keeps_what_it_cannot_better() -> None:
+def test_tuning_keeps_settings_that_it_cannot_improve() -> None:
     start = WindowDecodeSettings(threshold=0.37)
-    settings, figure = tune_decoding([heard(peak=0.9)], start, WINDOW_TUNING)
-    assert settings.threshold == 0.37 and figure > 0.95
+    settings, score = tune_decoding([labelled(peak=0.9)], start, WINDOW_TUNING)
+    assert settings.threshold == 0.37 and score > 0.95
 
 
 @pytest.mark.parametrize(
     ("kind", "hop_samples"), [("tiny_checkpoint", 160), ("tiny_checkpoint", None), ("tiny_notes", None)]
 )
-def test_hearing_and_transcribing_agree(
+def test_inference_with_decoding_is_transcription(
     kind: str, hop_samples: int | None, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).normal(size=8000), 8000)
@@ -68,6 +68,6 @@ def test_hearing_and_transcribing_agree(
     assert piece.estimated == direct.notes != [] and piece.reference == [Note(0.1, 69, 0.9, 80)]
     np.testing.assert_array_equal(piece.probabilities, direct.probabilities)
     rate, lowest = 8000 / (hop_samples or transcriber.checkpoint.hop_samples), transcriber.config.lowest_note
-    assert recording.evidence.frame_rate == rate and recording.evidence.lowest_note == lowest
+    assert recording.outputs.frame_rate == rate and recording.outputs.lowest_note == lowest
     assert piece.roll[:, 69 - lowest].sum() == piece.roll.sum() == pytest.approx(0.8 * rate, abs=1)
     assert piece.threshold == transcriber.checkpoint.decode.frame_threshold

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audiocx.music.group_scores import ScoredFrames, by_instrument, by_polyphony, format_breakdown, program_name
+from audiocx.music.group_scores import ScoredFrames, by_instrument, by_polyphony, format_groups, program_name
 
 PITCHES = 10
 
@@ -92,7 +92,7 @@ def test_seven_notes_and_more_go_together() -> None:
 
 
 def test_the_table_is_markdown_with_per_cent() -> None:
-    text = format_breakdown([{"instrument": "Viola", "average_precision": 0.12345, "recordings": 2, "pairs": 77}])
+    text = format_groups([{"instrument": "Viola", "average_precision": 0.12345, "recordings": 2, "pairs": 77}])
     assert text.splitlines() == [
         "| instrument | AP | recordings | pairs |",
         "|---|---:|---:|---:|",

@@ -103,7 +103,7 @@ def test_very_short_sounds(measure, count):
 def test_blocks_leave_no_seams(measure, monkeypatch):
     sound = tone(2, 64, [0.2, 0.9, 1.3])
     whole = measure(sound, RATE, HOP)
-    monkeypatch.setattr("audiocx.music.onset_strength.BLOCK_FRAMES", 17)
+    monkeypatch.setattr("audiocx.music.onset_strength.TRANSFORMED_FRAMES", 17)
     np.testing.assert_allclose(measure(sound, RATE, HOP), whole, atol=1e-3)
 
 

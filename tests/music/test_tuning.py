@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audiocx.errors import ConfigError
-from audiocx.music.tuning import DEAD_BAND_CENTS, a4_hz, checked_cents, estimate_tuning, retuned
+from audiocx.music.tuning import DEAD_BAND_CENTS, a4_hz, check_cents, estimate_tuning, retuned
 
 RATE = 11025
 SCALE = (57, 60, 64, 65, 69, 72, 55, 67, 62, 71)
@@ -44,7 +44,7 @@ def test_vibrato_leaves_the_tuning(cents: float) -> None:
     assert estimate_tuning(music(cents, vibrato_cents=25, notes=40), RATE) == pytest.approx(cents, abs=3)
 
 
-def test_a_parts_tuning_and_a_level_are_those_of_the_whole() -> None:
+def test_tuning_does_not_depend_on_excerpt_or_level() -> None:
     whole = music(30)
     parts = (whole[: 3 * RATE], whole[4 * RATE : 7 * RATE], np.append(whole, np.zeros(20 * RATE)))
     for part in (*parts, 1e-30 * whole, 1e38 * whole):
@@ -65,7 +65,7 @@ def sweep(size: int) -> np.ndarray:
     return np.sin(2 * np.pi * 100 * RATE * np.geomspace(1, 16, size).cumsum() / RATE**2)
 
 
-NOTHING = {
+UNPITCHED = {
     "empty": np.zeros(0),
     "one": np.ones(1),
     "silence": np.zeros(3 * RATE),
@@ -77,8 +77,8 @@ NOTHING = {
 }
 
 
-@pytest.mark.parametrize("samples", NOTHING.values(), ids=list(NOTHING))
-def test_what_has_no_tuning(samples: np.ndarray) -> None:
+@pytest.mark.parametrize("samples", UNPITCHED.values(), ids=list(UNPITCHED))
+def test_unpitched_samples_have_no_tuning(samples: np.ndarray) -> None:
     assert estimate_tuning(samples.astype(np.float32), RATE) == 0.0
 
 
@@ -103,16 +103,16 @@ def test_memory_is_bounded_at_any_length() -> None:
 
 @pytest.mark.parametrize("cents", [-100.0, -37.0, 20.0, 100.0])
 @pytest.mark.parametrize("rate", [8000, 11025])
-def test_what_is_retuned_is_in_tune_and_longer(cents: float, rate: int) -> None:
+def test_retuned_samples_are_in_tune_and_longer(cents: float, rate: int) -> None:
     before = music(cents, rate)
-    samples, made_up, stretch = retuned(before, rate, cents)
-    assert made_up == cents and samples.dtype == np.float32
+    samples, corrected, stretch = retuned(before, rate, cents)
+    assert corrected == cents and samples.dtype == np.float32
     assert stretch == pytest.approx(2 ** (cents / 1200), rel=1e-4)
     assert len(samples) == pytest.approx(len(before) * stretch, abs=1)
     assert estimate_tuning(samples, rate) == pytest.approx(estimate_tuning(music(0, rate), rate), abs=0.5)
 
 
-def test_there_is_nothing_done_within_the_dead_band_unless_asked_for() -> None:
+def test_the_dead_band_applies_to_estimates_only() -> None:
     for cents in (-DEAD_BAND_CENTS + 3, 0.0, DEAD_BAND_CENTS - 3):
         samples = music(cents)
         result = retuned(samples, RATE)
@@ -123,15 +123,15 @@ def test_there_is_nothing_done_within_the_dead_band_unless_asked_for() -> None:
 
 
 @pytest.mark.parametrize("cents", [100.1, -101.0, np.nan, -np.inf])
-def test_what_is_no_tuning_is_refused(cents: float) -> None:
+def test_a_tuning_out_of_range_is_refused(cents: float) -> None:
     with pytest.raises(ConfigError, match=r"within \+-100 cents, not .*; None estimates it\.$"):
-        checked_cents(cents)
+        check_cents(cents)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("cents", [-40.0, -10.0, 0.0, 25.0, 45.0])
-def test_it_is_what_librosa_says(cents: float) -> None:
+def test_tuning_agrees_with_librosa(cents: float) -> None:
     librosa = pytest.importorskip("librosa")
     samples = music(cents)
     theirs = 100 * librosa.estimate_tuning(y=samples, sr=RATE, resolution=0.01)

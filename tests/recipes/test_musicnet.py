@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from musicnet_lookalike import labels_of, write_folder
 from recipe_runs import RECIPES, TRAINING, refusal, run_script, settings
 from sklearn.metrics import average_precision_score
 
-from audiocx.data import archive, download
 from audiocx.data.corpora import musicnet
 from audiocx.data.corpora.musicnet_labels import Label, write_table
 from audiocx.io import audio
@@ -136,32 +133,6 @@ def test_missing_labels_are_named(tmp_path: Path) -> None:
     assert "no labels (ID.csv) for 1728" in refusal("musicnet/prepare", folder, *cache_of(folder))
     assert "not a folder" in refusal("maps/prepare", tmp_path / "missing")
     assert not (tmp_path / "cache").exists()
-
-
-def test_the_corpus_is_downloaded_unpacked_and_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    published = write_folder(tmp_path / "published" / "musicnet", [1727, 2131, 2303], 0.6)
-    packed = tmp_path / "published" / "musicnet.tar.gz"
-    with tarfile.open(packed, "w:gz") as tar:
-        tar.add(published, "musicnet")
-    fetched = []
-
-    def fetch(remote: download.Remote, folder: Path) -> Path:
-        fetched.append(remote)
-        folder.mkdir(parents=True, exist_ok=True)
-        source = packed if remote.name == packed.name else published / remote.name
-        return Path(shutil.copy(source, folder / remote.name))
-
-    monkeypatch.setattr(download, "fetch", fetch)
-    target = tmp_path / "here"
-    printed = run_script("musicnet/prepare", target, "--download", *cache_of(target))
-    assert counts_of(printed) == {"train": 1, "validation": 1, "test": 1}
-    assert (target / "musicnet" / "train_data" / "1727.wav").is_file()
-    sums = {"1caef62cee9c875235e62aac368b49d8", "844764911fa0d5b97c97da944a057590"}
-    assert {remote.md5 for remote in fetched} == sums and all("/5120004/" in remote.url for remote in fetched)
-    # With all of it there, nothing is fetched again.
-    monkeypatch.setattr(musicnet, "IDS", (1727, 2131, 2303))
-    monkeypatch.setattr(archive, "extract", lambda *_: pytest.fail("unpacked again"))
-    assert run_script("musicnet/prepare", target, "--download", *cache_of(target)) == printed and len(fetched) == 2
 
 
 def test_training_counts_a_window_of_each_recording_a_step(run: Path) -> None:

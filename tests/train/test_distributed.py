@@ -1,4 +1,4 @@
-"""Several processes: together they draw, learn and score as one alone would."""
+"""Distributed training: several processes draw, learn and score as one process does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from audiocx.data.windows import mixed
 from audiocx.errors import ConfigError
 from audiocx.train import loop
 from audiocx.train import windows as transcriber
-from audiocx.train.windows import TranscriberTask
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +50,11 @@ def flat(batch: Any) -> list[torch.Tensor]:
 
 
 def assert_shared(sampler: Callable[[int, int, int], Any], size: int, ranks: int, number: int) -> None:
-    """Every process has windows of its own of the batch that one alone would draw: in turn, all of them."""
+    """Rank r of R has windows r, r + R, ... of the batch that a single process would draw."""
     whole = flat(sampler(size * ranks, 0, 1)(number))
     for rank in range(ranks):
-        for mine, of_all in zip(flat(sampler(size, rank, ranks)(number)), whole, strict=True):
-            torch.testing.assert_close(mine, of_all[rank::ranks], rtol=0, atol=1e-4)
+        for rank_slice, full in zip(flat(sampler(size, rank, ranks)(number)), whole, strict=True):
+            torch.testing.assert_close(rank_slice, full[rank::ranks], rtol=0, atol=1e-4)
 
 
 drawn = {"size": st.integers(3, 5), "ranks": st.integers(1, 5), "number": st.integers(0, 99)}
@@ -86,7 +85,7 @@ def test_processes_share_the_segments_of_speech(speech: Stores, size: int, ranks
     assert_shared(lambda size, *place: SegmentSampler(speech, 9, size, 3, *place), size, ranks, number)
 
 
-def test_as_many_processes_as_were_started_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_must_match_the_processes_started(monkeypatch: pytest.MonkeyPatch) -> None:
     loop._check_processes(1, 1)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv("WORLD_SIZE", "4")
@@ -95,18 +94,18 @@ def test_as_many_processes_as_were_started_are_asked_for(monkeypatch: pytest.Mon
         loop._check_processes(1, 2)
 
 
-def test_machines_that_see_other_files_are_refused(music: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machines_that_see_different_files_are_refused(music: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "summed", lambda _: torch.tensor(1))
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     trainer: Any = SimpleNamespace(world_size=2, global_rank=0, strategy=strategy, ckpt_path=None)
+    corpora = transcriber._Music(EXPERIMENT, music[:1], music[1:])
+    corpora.trainer = trainer
     with pytest.raises(ConfigError, match="put the run where all see it"):
-        transcriber._Music(EXPERIMENT, music[:1], music[1:]).setup(trainer, TranscriberTask(EXPERIMENT), "fit")
+        corpora.setup("fit")
 
 
-def test_a_checkpoint_that_is_not_written_whole_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, files = tmp_path / "last.ckpt", loop._WholeFiles()
+def test_an_interrupted_write_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, files = tmp_path / "last.ckpt", loop.AtomicCheckpointIO()
     files.save_checkpoint({"step": 1}, str(path))
 
     def cut_off(_: Any, where: Path) -> None:
@@ -147,7 +146,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["windows", "notes", "segments", "utterances"])
-def test_two_processes_learn_and_score_what_one_does(two: Path, kind: str) -> None:
+def test_two_processes_learn_and_score_as_one(two: Path, kind: str) -> None:
     one, both = two / "one" / kind, two / "two" / kind
     begun = checkpoint(one / "begun.pt")
     assert distance(begun, checkpoint(both / "begun.pt")) == 0
@@ -159,11 +158,11 @@ def test_two_processes_learn_and_score_what_one_does(two: Path, kind: str) -> No
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_as_if_nothing_had_happened(two: Path) -> None:
+def test_two_processes_resume(two: Path) -> None:
     assert_same_training(two / "two" / "killed", two / "two" / "notes")
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_with_what_one_began(two: Path) -> None:
+def test_two_processes_resume_the_run_of_one(two: Path) -> None:
     begun, ended = checkpoint(two / "one" / "notes" / "begun.pt"), weights(two / "one" / "notes")
     assert distance(weights(two / "one" / "killed"), ended) < 0.01 * distance(begun, ended)

@@ -1,4 +1,4 @@
-"""Training: it learns, leaves what it promises, and goes on after a kill as if nothing had happened."""
+"""The training loop: learning, run folders, and resuming after a kill."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def whole_run(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Simpl
     return SimpleNamespace(folder=folder, best=best, weights=weights, windows=windows)
 
 
-def test_a_run_leaves_what_it_promises(whole_run: SimpleNamespace) -> None:
+def test_the_files_of_a_run(whole_run: SimpleNamespace) -> None:
     folder = whole_run.folder
     assert whole_run.best == folder / "best.ckpt"
     assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt", "experiment.json", "log"}
@@ -76,18 +76,18 @@ def test_a_run_leaves_what_it_promises(whole_run: SimpleNamespace) -> None:
     assert len(logged(folder, "val/ap")) == TRAIN.epochs == 3
 
 
-def test_it_learns(whole_run: SimpleNamespace) -> None:
+def test_the_validation_loss_falls(whole_run: SimpleNamespace) -> None:
     losses = logged(whole_run.folder, "val/loss")
     assert losses[0] > losses[1] > losses[2]
 
 
-def test_every_step_of_the_run_has_windows_of_its_own(whole_run: SimpleNamespace, stores: Stores) -> None:
+def test_every_step_draws_its_own_windows(whole_run: SimpleNamespace, stores: Stores) -> None:
     sampler = WindowSampler(stores[0], 256, 16, "time", EXPERIMENT.augmentation, TRAIN.seed)
     assert len(whole_run.windows) == TRAIN.steps
     assert all(torch.equal(seen, sampler(step)[0]) for step, seen in enumerate(whole_run.windows))
 
 
-def test_the_average_is_what_is_kept(whole_run: SimpleNamespace) -> None:
+def test_the_weight_average_is_saved(whole_run: SimpleNamespace) -> None:
     average = whole_run.weights[0]
     for weights in whole_run.weights[4::4]:  # every fourth step, with the decay of four
         average = torch.lerp(weights, average, 0.9**4)
@@ -97,12 +97,12 @@ def test_the_average_is_what_is_kept(whole_run: SimpleNamespace) -> None:
     assert not torch.allclose(average, whole_run.weights[-1], atol=1e-4)
 
 
-def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: SimpleNamespace, stores: Stores) -> None:
+def test_the_loaded_network_has_the_best_score(whole_run: SimpleNamespace, stores: Stores) -> None:
     network = load_network(whole_run.best, MODEL)
     frames = list(StoreFrames(stores[1], MODEL.window_samples, TRAIN.validation_hop_samples, BATCH_FRAMES))
     with torch.inference_mode():
-        heard = [network(windows)[: len(labels)].sigmoid().numpy() for windows, labels in frames]
-    probabilities, labels = np.concatenate(heard), np.concatenate([labels.bool().numpy() for _, labels in frames])
+        outputs = [network(windows)[: len(labels)].sigmoid().numpy() for windows, labels in frames]
+    probabilities, labels = np.concatenate(outputs), np.concatenate([labels.bool().numpy() for _, labels in frames])
     scores = logged(whole_run.folder, "val/ap")
     # Rounding, which goes by the number of threads, swaps pairs that are nearly tied; epochs lie further apart.
     *others, best = sorted(scores)
@@ -122,7 +122,7 @@ def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: SimpleNam
         ("validation_step", 2),  # after an epoch's last batch, before its checkpoint
     ],
 )
-def test_a_run_that_was_killed_and_resumed_is_the_whole_run(
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
     stores: Stores, whole_run: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, calls: int
 ) -> None:
     with killed_at(TranscriberTask, method, calls, monkeypatch):
@@ -132,7 +132,7 @@ def test_a_run_that_was_killed_and_resumed_is_the_whole_run(
     assert_same_training(tmp_path / "run", whole_run.folder)
 
 
-def test_a_finished_run_is_left_as_it_is(
+def test_a_finished_run_is_not_changed(
     stores: Stores, whole_run: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: (whole_run.folder / name).read_bytes() for name in ("best.ckpt", "last.ckpt", "experiment.json")}
@@ -142,10 +142,10 @@ def test_a_finished_run_is_left_as_it_is(
 
 
 @moved
-def test_a_run_of_an_earlier_version_is_gone_on_with(
+def test_a_run_of_an_earlier_version_is_resumed(
     stores: Stores, whole_run: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that did not know of some settings yet, nor count its windows."""
+    """A version without some settings, which did not count its windows."""
     record = json.loads((whole_run.folder / "experiment.json").read_text())
     for name in ("rates", "shares", "start"):
         del record["train"][name]
@@ -160,14 +160,14 @@ def test_a_run_of_an_earlier_version_is_gone_on_with(
     assert from_dict(Experiment, json.loads((tmp_path / "experiment.json").read_text())) == EXPERIMENT
 
 
-def test_another_experiment_is_kept_out_of_the_folder(stores: Stores, whole_run: SimpleNamespace) -> None:
+def test_another_experiment_is_refused_in_the_folder(stores: Stores, whole_run: SimpleNamespace) -> None:
     before = (whole_run.folder / "experiment.json").read_bytes()
     with pytest.raises(ConfigError, match="holds a run with other settings; name another folder"):
         train(stores, whole_run.folder, with_train(seed=1))
     assert (whole_run.folder / "experiment.json").read_bytes() == before
 
 
-def test_starting_over_forgets_the_old_run_at_once(
+def test_starting_over_removes_the_old_run_at_once(
     stores: Stores, whole_run: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("best.ckpt", "last.ckpt", "experiment.json"):
@@ -177,13 +177,13 @@ def test_starting_over_forgets_the_old_run_at_once(
         patch.setattr(TranscriberTask, "training_step", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             train(stores, tmp_path, other, resume=False)
-    # What the next start would go on from is not the old run's.
+    # The next start must not resume the old run.
     assert not (tmp_path / "last.ckpt").exists() and not (tmp_path / "best.ckpt").exists()
     train(stores, tmp_path, other)
     assert checkpoint(tmp_path / "last.ckpt")["global_step"] == EPOCH_STEPS
 
 
-def test_it_stops_when_nothing_is_gained(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_stopping(stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.2, 0.3, 0.3, 0.1, 0.9])
     monkeypatch.setattr(PooledPrecision, "score", lambda _: next(scores))
     experiment = with_train(patience=2, windows=16 * 10, epoch_windows=16, ema_decay=0.0)
@@ -197,7 +197,7 @@ def test_it_stops_when_nothing_is_gained(stores: Stores, tmp_path: Path, monkeyp
     assert checkpoint(tmp_path / "last.ckpt")["global_step"] == 4 and next(scores) == 0.9
 
 
-def test_without_an_average_the_weights_themselves_are_kept_also_in_bf16(stores: Stores, tmp_path: Path) -> None:
+def test_without_an_average_the_weights_are_saved_also_in_bf16(stores: Stores, tmp_path: Path) -> None:
     experiment = with_train(ema_decay=0.0, windows=TRAIN.epoch_windows)
     train(stores, tmp_path, experiment, precision="bf16-mixed")
     saved = checkpoint(tmp_path / "last.ckpt")
@@ -251,7 +251,7 @@ def test_the_papers_rates() -> None:
 
 
 @moved
-def test_a_run_goes_on_without_the_checkpoint_it_started_from(
+def test_a_run_resumes_without_its_initial_checkpoint(
     stores: Stores, whole_run: SimpleNamespace, tmp_path: Path
 ) -> None:
     experiment = with_train(start=str(tmp_path / "gone"))
@@ -275,12 +275,13 @@ def test_only_matrices_and_kernels_decay() -> None:
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(stores: Stores) -> None:
-    trainer = SimpleNamespace(world_size=3)
+    corpora: Any = transcriber._Music(EXPERIMENT, stores[:1], stores[1:])
+    corpora.trainer = SimpleNamespace(world_size=3)
     with pytest.raises(ConfigError, match="batch_size=16 cannot be shared by 3 devices"):
-        transcriber._Music(EXPERIMENT, stores[:1], stores[1:]).setup(trainer, TranscriberTask(EXPERIMENT), "fit")  # type: ignore[arg-type]
+        corpora.setup("fit")
 
 
-def test_memory_is_kept_where_that_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeping_memory_needs_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
     import ctypes
 
     monkeypatch.setattr(ctypes, "CDLL", lambda _: (_ for _ in ()).throw(OSError))

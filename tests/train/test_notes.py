@@ -1,4 +1,4 @@
-"""Training of note networks: it learns, goes on as if nothing had happened, and what it leaves can be opened."""
+"""Training of note networks: learning, resuming, and loading a run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def whole_run(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Simpl
     return SimpleNamespace(folder=folder, best=train_notes(stores, folder))
 
 
-def test_a_run_leaves_what_it_promises(whole_run: SimpleNamespace) -> None:
+def test_the_files_of_a_run(whole_run: SimpleNamespace) -> None:
     folder = whole_run.folder
     assert whole_run.best == folder / "best.ckpt"
     assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt", "experiment.json", "log"}
@@ -62,12 +62,12 @@ def test_a_run_leaves_what_it_promises(whole_run: SimpleNamespace) -> None:
     assert runs.seen(folder / "last.ckpt", NOTE_EXPERIMENT) == 3 * EPOCH_STEPS * 4 * 32
 
 
-def test_it_learns(whole_run: SimpleNamespace, stores: Stores) -> None:
+def test_the_validation_score_improves(whole_run: SimpleNamespace, stores: Stores) -> None:
     scores = logged(whole_run.folder, "val/ap")
     assert len(scores) == 3 and scores[-1] > scores[0]
 
 
-def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: SimpleNamespace, stores: Stores) -> None:
+def test_the_loaded_network_has_the_best_score(whole_run: SimpleNamespace, stores: Stores) -> None:
     network = load_network(whole_run.best, NOTE_MODEL)
     assert isinstance(network, NoteNetwork) and not network.training
     heard, sounding = [], []
@@ -80,7 +80,7 @@ def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: SimpleNam
 
 
 @pytest.mark.parametrize(("method", "calls"), [("training_step", EPOCH_STEPS + 4), ("validation_step", 2)])
-def test_a_run_that_was_killed_and_resumed_is_the_whole_run(
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
     stores: Stores, whole_run: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, calls: int
 ) -> None:
     with killed_at(NoteTask, method, calls, monkeypatch):
@@ -90,12 +90,12 @@ def test_a_run_that_was_killed_and_resumed_is_the_whole_run(
     assert_same_training(tmp_path / "run", whole_run.folder)
 
 
-def test_another_experiment_is_kept_out_of_the_folder(stores: Stores, whole_run: SimpleNamespace) -> None:
+def test_another_experiment_is_refused_in_the_folder(stores: Stores, whole_run: SimpleNamespace) -> None:
     with pytest.raises(ConfigError, match="holds a run with other settings; name another folder"):
         train_notes(stores, whole_run.folder, with_note_training(onset_weight=2.0))
 
 
-def test_training_starts_from_a_checkpoints_weights(stores: Stores, tmp_path: Path) -> None:
+def test_training_starts_from_the_weights_of_a_checkpoint(stores: Stores, tmp_path: Path) -> None:
     network = build(NOTE_MODEL)
     folder = checkpoints.save_checkpoint(network, tmp_path / "begin", half=False)
     begun: list[dict[str, torch.Tensor]] = []
@@ -115,7 +115,7 @@ def test_training_starts_from_a_checkpoints_weights(stores: Stores, tmp_path: Pa
         train_notes(stores, tmp_path / "other", other)
 
 
-def test_a_run_and_a_checkpoint_open_as_what_they_are(whole_run: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_run_and_a_checkpoint_open_as_their_kind(whole_run: SimpleNamespace, tmp_path: Path) -> None:
     trained, full = open_trained(str(whole_run.folder), NoteNetwork), load_network(whole_run.best, NOTE_MODEL)
     assert (trained.name, trained.windows, trained.frames) == ("whole", None, 3 * EPOCH_STEPS * 4 * 32)
     assert trained.parameters == sum(p.numel() for p in full.parameters())
@@ -129,7 +129,7 @@ def test_a_run_and_a_checkpoint_open_as_what_they_are(whole_run: SimpleNamespace
             torch.testing.assert_close(network(samples), full(samples), rtol=1e-4, atol=1e-4)
 
 
-def test_it_is_refused_where_another_kind_is_wanted(whole_run: SimpleNamespace) -> None:
+def test_another_kind_of_network_is_refused(whole_run: SimpleNamespace) -> None:
     with pytest.raises(DataError, match='whole is of kind "notes"; name one of kind "predictor"'):
         open_trained(str(whole_run.folder), PredictorNetwork)
     with pytest.raises(DataError, match='whole is of kind "notes"; name one of kind "transcriber"'):

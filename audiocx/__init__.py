@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .speech.concealment import conceal
     from .speech.predictor import predict
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["Note", "__version__", "available", "conceal", "load", "predict", "transcribe"]
 

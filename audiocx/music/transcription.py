@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Transcription"]
 
-# A notebook keeps its outputs: a minute of sound at this rate takes 1.8 MB there, and a picture this fine some 50 kB.
+# A notebook keeps its outputs: a minute of MP3 at this rate takes some 200 kB there.
 PREVIEW_S = 60.0
 PREVIEW_SAMPLE_RATE = 11_025
 PREVIEW_DOTS_PER_INCH = 80
@@ -165,10 +165,11 @@ class Transcription:
         return (
             f"<p>{html.escape(repr(self))}</p>"
             f'<img alt="piano roll" style="max-width: 100%" src="{_data_uri("image/png", picture.getvalue())}">'
-            f'<p><audio controls src="{_data_uri("audio/wav", self._preview_wav())}"></audio> {played}, synthesised</p>'
+            f"<p>{self._player()} {played}, synthesised</p>"
         )
 
-    def _preview_wav(self) -> bytes:
+    def _player(self) -> str:
+        """Return an audio element with the notes, as MP3, or as WAV where libsndfile writes none."""
         import soundfile
 
         from . import sonify
@@ -176,9 +177,10 @@ class Transcription:
         first = (note for note in self.notes if note.onset_s < PREVIEW_S)
         notes = [replace(note, offset_s=min(note.offset_s, PREVIEW_S)) for note in first]
         samples = sonify.synthesize(notes, min(self.duration_s, PREVIEW_S), PREVIEW_SAMPLE_RATE)
-        wav = io.BytesIO()
-        soundfile.write(wav, samples, PREVIEW_SAMPLE_RATE, subtype="PCM_16", format="WAV")
-        return wav.getvalue()
+        kind, media_type = ("MP3", "audio/mpeg") if "MP3" in soundfile.available_formats() else ("WAV", "audio/wav")
+        sound = io.BytesIO()
+        soundfile.write(sound, samples, PREVIEW_SAMPLE_RATE, format=kind)
+        return f'<audio controls src="{_data_uri(media_type, sound.getvalue())}"></audio>'
 
 
 def _data_uri(media_type: str, content: bytes) -> str:

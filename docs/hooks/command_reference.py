@@ -66,8 +66,8 @@ def _row(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
         value = f" {{{','.join(map(str, action.choices))}}}"
     else:
         value = f" {action.dest.upper()}"
-    names = ", ".join(action.option_strings) + (f" [{value.strip()}]".rjust(0) if action.nargs == "?" else value)
-    code = (names if action.option_strings else str(action.metavar or action.dest)).replace("|", "\\|")
+    names = ", ".join(action.option_strings) + (f" [{value.strip()}]" if action.nargs == "?" else value)
+    code = names if action.option_strings else str(action.metavar or action.dest)
     text = (action.help or "") % {**vars(action), "prog": parser.prog} if "%" in (action.help or "") else action.help
     return f"| `{code}` | {_escaped(text or '')} |\n"
 

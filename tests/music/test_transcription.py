@@ -18,8 +18,8 @@ def transcription(duration_s: float, source: str = "song.wav") -> Transcription:
     return Transcription(notes, np.zeros((10, 88), np.float32), 86.0, 21, duration_s, source)
 
 
-def embedded(html: str, media_type: str) -> bytes:
-    (content,) = re.findall(f'src="data:{media_type};base64,([^"]*)"', html)
+def embedded(html: str, medium: str) -> bytes:
+    (content,) = re.findall(f'src="data:{medium}/[a-z]+;base64,([^"]*)"', html)
     return base64.b64decode(content)
 
 
@@ -30,9 +30,9 @@ def test_repr_is_one_line() -> None:
 @pytest.mark.parametrize("duration_s", [0.0, 20.0, 100.0])
 def test_html_has_a_piano_roll_and_at_most_a_minute_of_sound(duration_s: float) -> None:
     html = transcription(duration_s)._repr_html_()
-    assert embedded(html, "image/png").startswith(b"\x89PNG")
-    samples, rate = soundfile.read(io.BytesIO(embedded(html, "audio/wav")))
-    assert min(duration_s, 60.0) <= len(samples) / rate < min(duration_s, 60.0) + 0.1
+    assert embedded(html, "image").startswith(b"\x89PNG")
+    samples, rate = soundfile.read(io.BytesIO(embedded(html, "audio")))
+    assert len(samples) / rate == pytest.approx(min(duration_s, 60.0), abs=0.25)  # encoders pad
     assert samples.any() == (duration_s > 0)
     assert ("the first 60 s" in html) == (duration_s > 60)
 

@@ -38,7 +38,7 @@ SILENCE_DB = 10 * math.log10(FLOOR_POWER)
 
 
 def frame_count(samples: int) -> int:
-    """Tells how many frames a signal has.
+    """Return how many frames a signal has.
 
     Args:
         samples: Its length.
@@ -50,7 +50,7 @@ def frame_count(samples: int) -> int:
 
 
 def stft(samples: Tensor) -> Tensor:
-    """Transforms a signal.
+    """Transform a signal.
 
     Args:
         samples: Float [*, N], in +-1.
@@ -64,7 +64,7 @@ def stft(samples: Tensor) -> Tensor:
 
 
 def istft(spectra: Tensor, length: int) -> Tensor:
-    """Makes a signal of spectra, the one whose transform comes closest to them.
+    """Make a signal of spectra, the one whose transform comes closest to them.
 
     Args:
         spectra: Complex [*, T, F].
@@ -92,7 +92,7 @@ def istft(spectra: Tensor, length: int) -> Tensor:
 
 
 def log_power_db(spectra: Tensor) -> Tensor:
-    """Gives the levels that predictions are scored by.
+    """Return the levels that predictions are scored by.
 
     Args:
         spectra: Complex, any shape.
@@ -108,7 +108,7 @@ def _hann(device: torch.device) -> Tensor:
 
 
 def stft_frames(samples: NDArray[np.float32], start: int, stop: int) -> Tensor:
-    """Transforms a part of a recording: some frames of what :func:`stft` makes of the whole.
+    """Transform a part of a recording: some frames of what :func:`stft` makes of the whole.
 
     Args:
         samples: The recording, float32 [N].

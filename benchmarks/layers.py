@@ -30,7 +30,7 @@ from audiocx import nn as ours
 from audiocx.io.atomic_write import atomic_write
 from audiocx.models import NoteConfig, TranscriberConfig, build
 from audiocx.nn.functional import to_channels
-from audiocx.plots.piano_roll import INK, LINE_COLOURS, new_figure, save
+from audiocx.plots.figure import INK, LINE_COLOURS, new_figure, save_figure
 
 OURS, LIMIT, NATIVE = "audiocx", "real layer", "PyTorch complex64"
 PEERS = {
@@ -239,7 +239,7 @@ def picture(results: dict[Case, dict[str, tuple[float, float]]], names: Iterable
         axes.set_xticks(range(len(results)), [str(case) for case in results], rotation=45, ha="right", fontsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(shown), frameon=False)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def main() -> None:

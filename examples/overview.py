@@ -14,7 +14,8 @@ import audiocx
 from audiocx import recipe
 from audiocx.data.labels import read_labels
 from audiocx.io import audio
-from audiocx.plots import piano_roll
+from audiocx.music.note_metrics import match_notes
+from audiocx.plots.figure import save_figure
 from audiocx.plots.overview import plot_overview
 
 
@@ -31,8 +32,10 @@ def main() -> None:
     played = None if arguments.played is None else read_labels(arguments.played)
     samples, sample_rate = audio.read(arguments.recording)
     transcription = audiocx.transcribe(arguments.recording, arguments.model)
-    figure = plot_overview(samples, sample_rate, transcription, played, arguments.start_s, arguments.stop_s)
-    piano_roll.save(figure, arguments.output)
+    matches = match_notes(played, transcription.notes) if played else []
+    passage_s = {"start_s": arguments.start_s, "stop_s": arguments.stop_s}
+    figure = plot_overview(samples, sample_rate, transcription, played, matches, **passage_s)
+    save_figure(figure, arguments.output)
     print(arguments.output)
 
 

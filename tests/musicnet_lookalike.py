@@ -49,7 +49,7 @@ def samples_of(labels: Iterable[Label], seconds: float = 2.0, rate: int = LABEL_
 
 
 def write_metadata(path: Path, ids: Iterable[int]) -> None:
-    """Writes musicnet_metadata.csv, with the line ends of the published one."""
+    """Write musicnet_metadata.csv, with the line ends of the published one."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -59,7 +59,7 @@ def write_metadata(path: Path, ids: Iterable[int]) -> None:
 
 
 def write_folder(folder: Path, ids: Iterable[int], seconds: float = 2.0, rate: int = LABEL_RATE) -> Path:
-    """Writes the layout of 2021: 16-bit WAV and CSV, the ten ids of its test folder there, and the metadata."""
+    """Write the layout of 2021: 16-bit WAV and CSV, the ten ids of its test folder there, and the metadata."""
     ids = list(ids)
     folder.mkdir(parents=True, exist_ok=True)
     for side in ("train", "test"):
@@ -74,7 +74,7 @@ def write_folder(folder: Path, ids: Iterable[int], seconds: float = 2.0, rate: i
 
 
 def write_npz(path: Path, ids: Iterable[int], seconds: float = 2.0, python2: bool = False) -> Path:
-    """Writes the older form: an array of samples and an IntervalTree a recording, pickled as numpy does it today.
+    """Write the older form: an array of samples and an IntervalTree a recording, pickled as numpy does it today.
 
     With ``python2``, byte for byte as Python 2 did: 8-bit strings, numpy's modules under their former names, and the
     labels' numbers as numpy's own.
@@ -94,13 +94,13 @@ def piece_of(path: Path, name: str = "1727") -> Piece:
 
 
 def refused(path: Path, pattern: str) -> None:
-    """Sees that nothing is found there, and that the message says why."""
+    """Check that nothing is found there, and that the message says why."""
     with pytest.raises(DataError, match=pattern):
         musicnet.find_pieces(path)
 
 
 def tree_of(labels: Iterable[Label], number: type = int) -> IntervalTree:
-    """Lays labels out as musicnet.npz has them: (instrument, note, measure, beat in the measure, value)."""
+    """Arrange labels out as musicnet.npz has them: (instrument, note, measure, beat in the measure, value)."""
     return IntervalTree(
         Interval(
             number(row.start_time),

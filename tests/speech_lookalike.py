@@ -44,7 +44,7 @@ def write_timit(
     upper: bool = True,
     duration_s: float = 0.4,
 ) -> Path:
-    """Writes recordings in NIST SPHERE, as LDC ships them: folder/TRAIN/DR1/FCJF0/SA1.WAV, or all of it lower case."""
+    """Write recordings in NIST SPHERE, as LDC ships them: folder/TRAIN/DR1/FCJF0/SA1.WAV, or all of it lower case."""
     sentences = list(sentences)
     for side, speakers in (("train", train), ("test", test)):
         for speaker in speakers:
@@ -58,7 +58,7 @@ def write_timit(
 def write_librispeech(
     folder: Path, speakers: int = 8, utterances: int = 2, duration_s: float = 1.0, chapters: bool = True
 ) -> Path:
-    """Writes folder/19/198/19-198-0000.flac and so on; without chapters, files lie directly under their speaker."""
+    """Write folder/19/198/19-198-0000.flac and so on; without chapters, files lie directly under their speaker."""
     for number in range(speakers):
         speaker, chapter = 19 + 7 * number, 198 + number
         place = folder / str(speaker) / (str(chapter) if chapters else "")

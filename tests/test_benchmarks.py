@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from audiocx.io.midi import write_csv
+from audiocx.io.note_tables import write_csv
 from audiocx.notes import Note
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"

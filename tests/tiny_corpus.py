@@ -27,7 +27,7 @@ def tones(notes: Sequence[Note], duration_s: float, rate: int = RATE) -> np.ndar
 def write_piece(
     folder: Path, title: str, piano: str, samples: np.ndarray, notes: Sequence[Note], ending: str = ".wav"
 ) -> Piece:
-    """Writes int16 samples at 11025 Hz and a .tsv of labels."""
+    """Write int16 samples at 11025 Hz and a .tsv of labels."""
     folder.mkdir(parents=True, exist_ok=True)
     audio = folder / f"MAPS_MUS-{title}_{piano}{ending}"
     soundfile.write(audio, samples, RATE, subtype="PCM_16")

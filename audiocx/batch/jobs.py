@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ..cli import report
 from ..errors import AudiocxError, OutputError
-from ..io.paths import check_store, is_url, located
+from ..io.paths import as_path, check_writable, is_url
 from .sources import is_archive
 
 __all__ = ["Done", "Job", "check_folder", "check_output", "check_outputs", "output_folder", "run_jobs", "speed"]
@@ -117,7 +117,7 @@ def output_folder(arguments: argparse.Namespace) -> Path:
     Returns:
         The folder.
     """
-    return located("." if arguments.output is None else arguments.output)
+    return as_path("." if arguments.output is None else arguments.output)
 
 
 def _jobs(arguments: argparse.Namespace, suffixes: Mapping[str, str]) -> Iterator[Job]:
@@ -147,7 +147,7 @@ def check_folder(folder: Path) -> None:
         OutputError: It cannot be made or written to.
     """
     if is_url(folder):
-        check_store(folder)
+        check_writable(folder)
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 from .. import __version__
 from ..errors import DataError, OutputError
 from ..io.atomic_write import atomic_write
-from ..io.paths import absolute, is_url, located, stamp
+from ..io.paths import absolute, as_path, is_url, stamp
 
 if sys.platform != "win32":
     import fcntl
@@ -117,7 +117,7 @@ class Manifest:
             The recording; None if no record tells of the file.
         """
         name = self._owners.get(self._name(output))
-        return None if name is None else located(name if is_url(name) else self.path.parent / name)
+        return None if name is None else as_path(name if is_url(name) else self.path.parent / name)
 
     def owns(self, source: Path, output: Path) -> bool:
         """Tell whether a file was made from a recording, so that it may be made anew.

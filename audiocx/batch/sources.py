@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path, PurePath
 
 from ..errors import AudioError, ConfigError
-from ..io.paths import absolute, has_signs, is_url, walk_url
+from ..io.paths import absolute, is_glob, is_url, walk_url
 
 __all__ = ["SUFFIXES", "Source", "find_sources", "is_archive"]
 
@@ -80,7 +80,7 @@ def find_sources(names: list[str]) -> tuple[list[Source], list[AudioError]]:
 
 
 def _is_glob(name: str) -> bool:
-    return has_signs(name) and not os.path.lexists(name)
+    return is_glob(name) and not os.path.lexists(name)
 
 
 def _find(name: str, errors: list[AudioError]) -> Iterator[Source]:
@@ -89,7 +89,7 @@ def _find(name: str, errors: list[AudioError]) -> Iterator[Source]:
     elif os.path.isdir(name):
         yield from _walk(Path(name), Path(name), errors)
     elif _is_glob(name):
-        base = Path(*takewhile(lambda part: not has_signs(part), Path(name).parts))
+        base = Path(*takewhile(lambda part: not is_glob(part), Path(name).parts))
         for path in map(Path, sorted(glob.glob(name, recursive=True))):
             if path.is_dir():
                 yield from _walk(path, base, errors)

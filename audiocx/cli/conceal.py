@@ -87,7 +87,7 @@ def _conceal(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> D
     """Conceal one recording, write its outputs."""
     from ..io import audio
     from ..models.running import read_channels
-    from ..plots import piano_roll
+    from ..plots.figure import save_figure
     from ..speech import concealment
     from ..speech.gaps import find_gaps, merge_gaps
 
@@ -101,7 +101,7 @@ def _conceal(predictor: Predictor, job: Job, arguments: argparse.Namespace) -> D
         own = audio.info(job.source).subtype
         audio.write(job.outputs["wav"], concealed, rate, own if own in KEPT_SUBTYPES else USUAL_SUBTYPE)
     if "png" in job.outputs:
-        piano_roll.save(concealment.plot(samples, concealed, rate, gaps, job.source.name), job.outputs["png"])
+        save_figure(concealment.plot(samples, concealed, rate, gaps, job.source.name), job.outputs["png"])
     took_s = time.perf_counter() - began_s
     lost_ms = 1000 * sum(end_s - start_s for start_s, end_s in gaps)
     told = f"{len(gaps)} gap{'' if len(gaps) == 1 else 's'}, {lost_ms:.0f} ms" if gaps else "no gaps"

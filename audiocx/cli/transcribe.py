@@ -116,7 +116,7 @@ def _transcribe(transcriber: Transcriber, job: Job, arguments: argparse.Namespac
 
 def _table(notes: list[Note]) -> str:
     """The notes as lines for people: onset and length in seconds, name, MIDI number, velocity."""
-    from ..plots.piano_roll import note_name
+    from ..notes import note_name
 
     lines = [" onset_s  length_s  note  midi  velocity"]
     for note in notes:

@@ -51,7 +51,7 @@ class AugmentConfig:
     noise_db: float | None = None
 
     def __post_init__(self) -> None:
-        """Checks the ranges."""
+        """Check the ranges."""
         for name in ("gain_db", "shift_semitones", "detune_cents", "vibrato_cents", "equalizer_db"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
@@ -67,7 +67,7 @@ class AugmentConfig:
         return self.shift_semitones + self.detune_cents / 100
 
     def echo_samples(self, sample_rate: int) -> int:
-        """Tells how much of what came before a window still sounds in it.
+        """Return how much of what came before a window still sounds in it.
 
         Args:
             sample_rate: Hz.
@@ -92,7 +92,7 @@ _EQUALIZER_POINTS = 8
 
 
 def draw_steps(labels: Tensor, config: AugmentConfig, draws: RandomStreams) -> tuple[Tensor, Tensor]:
-    """Draws by how much each window is transposed and detuned.
+    """Draw by how much each window is transposed and detuned.
 
     Args:
         labels: The notes that must stay in range, bool [B, P].
@@ -114,7 +114,7 @@ def draw_steps(labels: Tensor, config: AugmentConfig, draws: RandomStreams) -> t
 
 
 def draw_shift(labels: Tensor, config: AugmentConfig, draws: RandomStreams) -> tuple[Tensor | None, Tensor]:
-    """Draws by how much each window is transposed, and transposes its labels.
+    """Draw by how much each window is transposed, and transposes its labels.
 
     Args:
         labels: bool [B, P].
@@ -134,7 +134,7 @@ def draw_shift(labels: Tensor, config: AugmentConfig, draws: RandomStreams) -> t
 
 
 def reach_samples(window_samples: int, ratio: float) -> int:
-    """Tells how far from its centre a window is read when it is transposed.
+    """Return how far from its centre a window is read when it is transposed.
 
     Args:
         window_samples: N.
@@ -150,7 +150,7 @@ def reach_samples(window_samples: int, ratio: float) -> int:
 def resample_windows(
     cut: Callable[[Tensor, int], Tensor], centres: Tensor, window_samples: int, semitones: Tensor
 ) -> Tensor:
-    """Cuts windows and transposes them by reading them faster or slower, with cubic interpolation.
+    """Cut windows and transposes them by reading them faster or slower, with cubic interpolation.
 
     Args:
         cut: Cuts [B, length] around given centres, which then lie at length // 2.
@@ -183,7 +183,7 @@ def _read_at(ratio: Tensor, cut: Callable[[Tensor, int], Tensor], centres: Tenso
 
 
 def _between_samples(samples: Tensor, places: Tensor) -> Tensor:
-    """Reads [B, L] at places [B, N], from 1 to L - 3, by a cubic through four neighbours."""
+    """Read [B, L] at places [B, N], from 1 to L - 3, by a cubic through four neighbours."""
     left = places.floor()
     t = places - left
     first = left.long() - 1
@@ -192,7 +192,7 @@ def _between_samples(samples: Tensor, places: Tensor) -> Tensor:
 
 
 def _wavering(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: RandomStreams) -> Tensor:
-    """Gives some windows a vibrato, by reading them now faster, now slower: no moment is 2 ms from where it was."""
+    """Return some windows a vibrato, by reading them now faster, now slower: no moment is 2 ms from where it was."""
     chosen, depth, rate, phase = draws.uniform(4).T[..., None]
     length = windows.shape[1]
     cents = config.vibrato_cents * depth * (chosen < config.vibrato_probability)
@@ -205,7 +205,7 @@ def _wavering(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: R
 
 
 def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: RandomStreams) -> Tensor:
-    """Varies vibrato, room, level, frequency response and noise.
+    """Vary vibrato, room, level, frequency response and noise.
 
     Args:
         windows: float32 [B, N]; where there are rooms, with ``config.echo_samples`` more in front.
@@ -242,7 +242,7 @@ def augment(windows: Tensor, sample_rate: int, config: AugmentConfig, draws: Ran
 
 
 def degraded(samples: NDArray[np.floating], sample_rate: int, config: AugmentConfig, name: str) -> NDArray[np.float32]:
-    """Varies a whole recording; pitch stays, for the notes to stay where they are.
+    """Vary a whole recording; pitch stays, for the notes to stay where they are.
 
     Args:
         samples: float [N].
@@ -261,13 +261,13 @@ def degraded(samples: NDArray[np.floating], sample_rate: int, config: AugmentCon
 
 @lru_cache
 def _white_noise(device: torch.device) -> Tensor:
-    """Gives noise to cut pieces from, which costs a tenth of drawing it afresh."""
+    """Return noise to cut pieces from, which costs a tenth of drawing it afresh."""
     return torch.randn(_NOISE_SAMPLES, generator=torch.Generator().manual_seed(0)).to(device)
 
 
 @lru_cache
 def _octave_interpolation(length: int, sample_rate: int, device: torch.device) -> Tensor:
-    """Gives [points, bins]: a value at each bin, linear in log frequency between points an octave apart."""
+    """Return [points, bins]: a value at each bin, linear in log frequency between points an octave apart."""
     freq_hz = torch.fft.rfftfreq(length, 1 / sample_rate, device=device)
     octave = torch.log2(freq_hz.clamp(min=_EQUALIZER_LOWEST_HZ) / _EQUALIZER_LOWEST_HZ)
     distance = octave.clamp(max=_EQUALIZER_POINTS - 1) - torch.arange(_EQUALIZER_POINTS, device=device)[:, None]

@@ -34,10 +34,10 @@ class Recording(Protocol):
         """Unique in the corpus."""
 
     def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
-        """Gives the samples at that rate, float32 [N] in about +-1, and the notes, sorted."""
+        """Return the samples at that rate, float32 [N] in about +-1, and the notes, sorted."""
 
     def stamps(self) -> list[Any]:
-        """Tells, by what JSON can hold, what changes when the files do."""
+        """Return, by what JSON can hold, what changes when the files do."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Piece:
     title: str
 
     def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
-        """Reads samples and notes.
+        """Read samples and notes.
 
         Args:
             sample_rate: Hz, to which the recording is resampled.
@@ -74,7 +74,7 @@ class Piece:
         return read(self.audio, sample_rate)[0], read_labels(self.labels)
 
     def stamps(self) -> list[Any]:
-        """Tells what changes when the files do: their names, sizes and times of change.
+        """Return what changes when the files do: their names, sizes and times of change.
 
         Returns:
             What JSON can hold.
@@ -94,7 +94,7 @@ class Split(NamedTuple):
 
 
 def file_stamp(path: Path) -> list[Any]:
-    """Tells what changes when a file does.
+    """Return what changes when a file does.
 
     Args:
         path: The file.
@@ -113,7 +113,7 @@ def file_stamp(path: Path) -> list[Any]:
 
 
 def sample_of(time_s: float, sample_rate: float) -> int:
-    """Tells in which sample a moment lies, exactly for times that are whole samples at the rate of the labels.
+    """Return in which sample a moment lies, exactly for times that are whole samples at the rate of the labels.
 
     Args:
         time_s: In seconds.
@@ -129,7 +129,7 @@ def sample_of(time_s: float, sample_rate: float) -> int:
 
 
 def interval_tree(notes: Iterable[Note], sample_rate: float) -> IntervalTree:
-    """Lays notes out in a tree to ask which of them sound at a sample.
+    """Arrange notes out in a tree to ask which of them sound at a sample.
 
     Args:
         notes: Notes, times in seconds.
@@ -148,7 +148,7 @@ def interval_tree(notes: Iterable[Note], sample_rate: float) -> IntervalTree:
 
 
 def parallel(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """Maps a function over items in threads, in order, with no more results waiting than there are workers.
+    """Map a function over items in threads, in order, with no more results waiting than there are workers.
 
     Args:
         function: Called with one item; must release the interpreter lock to gain anything.

@@ -17,7 +17,7 @@ _THICKSTUN_STRIDE = 512
 
 
 def paper_frames(length: int, window_samples: int, sample_rate: int, hop_samples: int = HOP_SAMPLES) -> np.ndarray:
-    """Lays out the frames that "Deep Complex Networks" scores.
+    """Arrange out the frames that "Deep Complex Networks" scores.
 
     Args:
         length: Samples of the recording.
@@ -36,7 +36,7 @@ def paper_frames(length: int, window_samples: int, sample_rate: int, hop_samples
 
 
 def thickstun_frames(length: int, window_samples: int, sample_rate: int, hop_samples: int = HOP_SAMPLES) -> np.ndarray:
-    """Lays out the frames that Thickstun et al. 2018 score.
+    """Arrange out the frames that Thickstun et al. 2018 score.
 
     Args:
         length: Samples of the recording.
@@ -55,7 +55,7 @@ def thickstun_frames(length: int, window_samples: int, sample_rate: int, hop_sam
 
 
 def whole_frames(length: int, window_samples: int, sample_rate: int, hop_samples: int = HOP_SAMPLES) -> np.ndarray:
-    """Lays frames over a whole recording.
+    """Arrange frames over a whole recording.
 
     Args:
         length: Samples of the recording.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from ..errors import DataError
-from ..io.midi import read_csv, read_midi
-from ..notes import DEFAULT_VELOCITY, Note
+from ..io.midi import read_midi
+from ..io.note_tables import read_csv, read_tsv
+from ..notes import Note
 from .corpora import musicnet_labels
 
 __all__ = ["AUDIO_ENDINGS", "LABEL_ENDINGS", "find_audio", "find_labelled", "find_labels", "read_labels"]
@@ -17,7 +17,7 @@ LABEL_ENDINGS = (".tsv", ".txt", ".csv", ".mid", ".midi")
 
 
 def find_audio(folder: str | Path) -> list[Path]:
-    """Lists the recordings in any folder.
+    """List the recordings in any folder.
 
     Args:
         folder: Searched with its subfolders.
@@ -37,7 +37,7 @@ def find_audio(folder: str | Path) -> list[Path]:
 
 
 def find_labels(audio: Path) -> Path | None:
-    """Finds the label file that belongs to a recording.
+    """Find the label file that belongs to a recording.
 
     Args:
         audio: The recording.
@@ -53,7 +53,7 @@ def find_labels(audio: Path) -> Path | None:
 
 
 def find_labelled(folder: str | Path) -> list[tuple[Path, Path]]:
-    """Lists the recordings of any folder that have labels beside them.
+    """List the recordings of any folder that have labels beside them.
 
     Args:
         folder: Searched with its subfolders.
@@ -74,7 +74,7 @@ def find_labelled(folder: str | Path) -> list[tuple[Path, Path]]:
 
 
 def read_labels(path: str | Path) -> list[Note]:
-    """Reads the notes of a recording.
+    """Read the notes of a recording.
 
     Args:
         path: A .tsv or .txt table (times in seconds; headings, which begin with a letter, may stand above it, and
@@ -88,30 +88,9 @@ def read_labels(path: str | Path) -> list[Note]:
     """
     path = Path(path)
     if path.suffix.lower() in (".mid", ".midi"):
-        return sorted(read_midi(path))
+        return read_midi(path)
     if path.suffix.lower() == ".csv":
-        of_musicnet = musicnet_labels.is_table(path)
-        return sorted(map(musicnet_labels.to_note, musicnet_labels.read_table(path)) if of_musicnet else read_csv(path))
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the labels cannot be read ({error}).") from None
-    notes: list[Note] = []
-    for number, row in enumerate(map(str.split, lines), 1):
-        heading = not notes and row and row[0][0].isalpha()
-        if row and row[0][0] != "#" and not heading:
-            notes.append(_note(row, path, number))
-    return sorted(notes)
-
-
-def _note(row: list[str], path: Path, number: int) -> Note:
-    try:
-        onset_s, offset_s, midi_note = float(row[0]), float(row[1]), int(row[2])
-        velocity = int(row[3]) if len(row) > 3 else DEFAULT_VELOCITY
-    except (ValueError, IndexError):
-        raise DataError(f"{path}, line {number}: not 'onset offset note [velocity]', with times in seconds.") from None
-    if not 0 <= onset_s <= offset_s < math.inf:
-        raise DataError(f"{path}, line {number}: the note must begin at 0 s or later, and end after it begins.")
-    if not (0 <= midi_note <= 127 and 0 <= velocity <= 127):
-        raise DataError(f"{path}, line {number}: note and velocity must be MIDI numbers, 0 to 127.")
-    return Note(onset_s, midi_note, offset_s, velocity)
+        if musicnet_labels.is_table(path):
+            return sorted(map(musicnet_labels.to_note, musicnet_labels.read_table(path)))
+        return read_csv(path)
+    return read_tsv(path)

@@ -32,7 +32,7 @@ _LEAST_HIGH_PART = 0.3
 
 
 def room_responses(draws: RandomStreams, length: int, sample_rate: int, longest_s: float) -> Tensor:
-    """Draws the impulse responses of rooms.
+    """Draw the impulse responses of rooms.
 
     Args:
         draws: Source of randomness for B rooms.
@@ -66,7 +66,7 @@ def room_responses(draws: RandomStreams, length: int, sample_rate: int, longest_
 
 
 def in_rooms(windows: Tensor, chosen: Tensor, sample_rate: int, longest_s: float, draws: RandomStreams) -> Tensor:
-    """Lets windows sound in rooms.
+    """Let windows sound in rooms.
 
     Args:
         windows: float32 [B, N]; silence before them.

@@ -26,7 +26,7 @@ __all__ = ["NoteSegmentSampler", "NoteOutputs", "StoreRecordings", "targets"]
 def targets(
     rows: Tensor, onsets: Tensor, offsets: Tensor, pitches: Tensor, velocities: Tensor, shape: tuple[int, int, int]
 ) -> NoteOutputs:
-    """Lays notes out in frames.
+    """Arrange notes out in frames.
 
     Args:
         rows: Which row of the batch each note is in, int64 [M].
@@ -54,7 +54,7 @@ def targets(
 
 
 def _peaks(rows: Tensor, times: Tensor, pitches: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Gives the highest triangle in every cell, [B * T * P]; the triangles, [M, frames near], and their cells."""
+    """Return the highest triangle in every cell, [B * T * P]; the triangles, [M, frames near], and their cells."""
     reach = math.ceil(HALF_WIDTH_FRAMES)
     near = times.floor().long()[:, None] + torch.arange(1 - reach, reach + 1, device=times.device)
     heights = F.relu(1 - (near - times[:, None]).abs() / HALF_WIDTH_FRAMES).float() * ((near >= 0) & (near < shape[1]))
@@ -64,7 +64,7 @@ def _peaks(rows: Tensor, times: Tensor, pitches: Tensor, shape: tuple[int, int, 
 
 
 def _sounding(rows: Tensor, onsets: Tensor, offsets: Tensor, pitches: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Counts the notes begun less those ended: 1 where any is left, [B, T, P]."""
+    """Count the notes begun less those ended: 1 where any is left, [B, T, P]."""
     batch, frames, notes = shape
     change = torch.zeros(batch, frames + 1, notes, device=onsets.device)
     for times, step in ((onsets, 1.0), (offsets, -1.0)):
@@ -152,7 +152,7 @@ class NoteSegmentSampler(StoreSampler):
         return semitones, targets(rows, onsets, offsets, pitches, notes.velocities, shape)
 
     def _near(self, centres: Tensor) -> tuple[Tensor, Tensor]:
-        """Gives the notes that may touch each segment, however far it is transposed: rows and notes, int64 [M]."""
+        """Return the notes that may touch each segment, however far it is transposed: rows and notes, int64 [M]."""
         widest = 2 ** (self.augmentation.most_semitones / 12) if self.augmentation else 1.0
         reach = (self.frames / 2 + HALF_WIDTH_FRAMES + 1) * self.config.hop_samples * widest
         first = torch.bucketize(centres.double() - reach, self._held, right=True)

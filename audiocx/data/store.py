@@ -84,7 +84,7 @@ class Store:
         return np.load(self.folder / "notes.npy")
 
     def samples(self, piece: int) -> np.ndarray:
-        """Gives one piece's samples.
+        """Return one piece's samples.
 
         Args:
             piece: Its index.
@@ -96,7 +96,7 @@ class Store:
         return self.audio[start : start + self.lengths[piece]].astype(np.float32) / 32768
 
     def notes(self, piece: int) -> list[Note]:
-        """Gives one piece's notes.
+        """Return one piece's notes.
 
         Args:
             piece: Its index.
@@ -108,7 +108,7 @@ class Store:
         return [Note(on, int(note), off, int(velo), int(program)) for _, on, off, note, velo, program in rows.tolist()]
 
     def sounding(self, piece: int, samples: np.ndarray) -> np.ndarray:
-        """Tells which notes sound at given samples of a piece.
+        """Return which notes sound at given samples of a piece.
 
         Args:
             piece: Its index.
@@ -120,7 +120,7 @@ class Store:
         return self.masks[np.searchsorted(self.events, self.starts[piece] + samples, side="right")]
 
     def sounding_by_program(self, piece: int, samples: np.ndarray) -> dict[int, np.ndarray]:
-        """Tells which notes each instrument plays at given samples of a piece.
+        """Return which notes each instrument plays at given samples of a piece.
 
         Args:
             piece: Its index.
@@ -147,7 +147,7 @@ def prepare(
     outputs: int = 88,
     progress: bool = True,
 ) -> Store:
-    """Makes the store of a corpus, or opens it when it was made before.
+    """Make the store of a corpus, or opens it when it was made before.
 
     Args:
         pieces: What goes in.
@@ -202,7 +202,7 @@ def _alone(folder: Path) -> FileLock:
 
 
 def _load_all(pieces: Sequence[Recording], work: Path, sample_rate: int, progress: bool) -> None:
-    """Puts every piece into a file of its own; what is there stays."""
+    """Put every piece into a file of its own; what is there stays."""
 
     def load(index: int) -> AudiocxError | None:
         path = _part(work, index)
@@ -230,7 +230,7 @@ def _part(work: Path, index: int) -> Path:
 
 
 def _join(work: Path, pieces: Sequence[Recording], parameters: dict[str, Any]) -> None:
-    """Makes the store, in ``work / "store"``, of the pieces."""
+    """Make the store, in ``work / "store"``, of the pieces."""
     rate, lowest, outputs = (parameters[name] for name in ("sample_rate", "lowest_note", "outputs"))
     store = work / "store"
     store.mkdir(exist_ok=True)
@@ -265,7 +265,7 @@ def _samples_and_notes(work: Path, index: int) -> tuple[np.ndarray, np.ndarray]:
 def _events(
     notes: list[Note], sample_rate: int, length: int, lowest: int, outputs: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gives the samples at which the sounding notes change, and the notes sounding from each on."""
+    """Return the samples at which the sounding notes change, and the notes sounding from each on."""
     tree = interval_tree((n for n in notes if lowest <= n.midi_note < lowest + outputs), sample_rate)
     # Labels may run past the recording's end, and must not reach into the next piece.
     tree.chop(length, max(tree.end(), length) + 1)

@@ -50,7 +50,7 @@ class Utterances:
         self.frames = np.array([frame_count(len(part)) for part in self._parts], np.int64)
 
     def spectra(self, chosen: np.ndarray, begins: np.ndarray, frames: int) -> Tensor:
-        """Transforms stretches of utterances.
+        """Transform stretches of utterances.
 
         Args:
             chosen: Numbers of utterances, int64 [B].
@@ -71,7 +71,7 @@ class Utterances:
         return stft(rows / 32768)[:, 2:-2]
 
     def whole(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Transforms whole utterances.
+        """Transform whole utterances.
 
         Args:
             chosen: Their numbers, int64 [B].
@@ -85,7 +85,7 @@ class Utterances:
 
 
 class SegmentSampler:
-    """Draws batches of segments; every moment of the corpus is about equally likely.
+    """Draw batches of segments; every moment of the corpus is about equally likely.
 
     Batch number i of a rank depends on the seed, the rank and i alone: a run that is resumed draws what it would have
     drawn. The ranks share the batches that one alone would draw; no two of them have the same segment.
@@ -119,7 +119,7 @@ class SegmentSampler:
         self._ends = self._utterances.samples.cumsum()
 
     def __call__(self, batch: int) -> tuple[Tensor, Tensor]:
-        """Draws a batch.
+        """Draw a batch.
 
         Args:
             batch: Its number, from 0.
@@ -143,7 +143,7 @@ class SegmentSampler:
 
 
 class UtteranceSampler:
-    """Draws batches of whole utterances: all of them in random order, then all of them in another, without an end.
+    """Draw batches of whole utterances: all of them in random order, then all of them in another, without an end.
 
     Batch number i of a rank depends on the seed, the rank and i alone; the ranks share the utterances.
 
@@ -172,7 +172,7 @@ class UtteranceSampler:
         self._utterances = Utterances(stores, device)
 
     def __call__(self, batch: int) -> tuple[Tensor, Tensor]:
-        """Draws a batch.
+        """Draw a batch.
 
         Args:
             batch: Its number, from 0.

@@ -24,7 +24,7 @@ Sampler = Callable[[int], tuple[Tensor, Labels]]
 
 
 def draw_seed(seed: int, rank: int, batch: int) -> int:
-    """Gives each batch of each rank a seed of its own.
+    """Return each batch of each rank a seed of its own.
 
     Args:
         seed: Of the run.
@@ -39,7 +39,7 @@ def draw_seed(seed: int, rank: int, batch: int) -> int:
 
 
 def cut_windows(audio: Tensor, starts: Tensor, lengths: Tensor, centres: Tensor, length: int) -> Tensor:
-    """Cuts windows out of the pieces of a store; what lies beyond its piece is silent, however long a window is.
+    """Cut windows out of the pieces of a store; what lies beyond its piece is silent, however long a window is.
 
     Args:
         audio: The store's samples, int16 [N].
@@ -58,7 +58,7 @@ def cut_windows(audio: Tensor, starts: Tensor, lengths: Tensor, centres: Tensor,
 
 
 class StoreSampler(ABC):
-    """Draws batches of windows from a store; a subclass knows their labels.
+    """Draw batches of windows from a store; a subclass knows their labels.
 
     Batch number i depends on the seed, the stream and i alone: a run that is resumed draws what it would have drawn.
     Several processes share the batches that one alone would draw; no two of them have the same window.
@@ -99,7 +99,7 @@ class StoreSampler(ABC):
         self._open(store)
 
     def __call__(self, batch: int) -> tuple[Tensor, Labels]:
-        """Draws a batch.
+        """Draw a batch.
 
         Args:
             batch: Its number, from 0.
@@ -127,14 +127,14 @@ class StoreSampler(ABC):
 
     @abstractmethod
     def _open(self, store: Store) -> None:
-        """Checks that the store serves, and keeps its labels."""
+        """Check that the store serves, and keeps its labels."""
 
     @abstractmethod
     def _labelled(self, centres: Tensor, draws: RandomStreams) -> tuple[Tensor | None, Labels]:
-        """Draws the semitones by which windows are shifted, float32 [B] or None, and gives the labels moved by them."""
+        """Draw the semitones by which windows are shifted, float32 [B] or None, and gives the labels moved by them."""
 
     def _cut(self, centres: Tensor, length: int) -> Tensor:
-        """Cuts int16 [B, length] around the centres, which lie at ``length // 2``."""
+        """Cut int16 [B, length] around the centres, which lie at ``length // 2``."""
         return cut_windows(self._audio, self._starts, self._lengths, centres, length)
 
     def _centres(self, draws: RandomStreams) -> Tensor:
@@ -168,7 +168,7 @@ class WindowSampler(StoreSampler):
 
 
 class MixedSampler:
-    """Draws every batch from several samplers, in fixed parts.
+    """Draw every batch from several samplers, in fixed parts.
 
     Args:
         samplers: Each gives its part.
@@ -178,7 +178,7 @@ class MixedSampler:
         self.samplers = samplers
 
     def __call__(self, batch: int) -> tuple[Tensor, Labels]:
-        """Draws a batch; see :class:`StoreSampler`."""
+        """Draw a batch; see :class:`StoreSampler`."""
         windows, labels = zip(*(sampler(batch) for sampler in self.samplers), strict=True)
         if isinstance(labels[0], Tensor):
             return torch.cat(windows), torch.cat(labels)
@@ -194,7 +194,7 @@ def mixed(
     kind: type[StoreSampler] = WindowSampler,
     **options: Any,
 ) -> Sampler:
-    """Makes the sampler over one corpus or several.
+    """Make the sampler over one corpus or several.
 
     The processes together draw what one alone, with a batch of all of theirs, would draw.
 

@@ -1,1 +1,1 @@
-"""Audio files, resampling, MIDI and note tables, atomic writes, disk-backed arrays, paths and URLs."""
+"""Input and output: audio files, resampling, MIDI, note tables, atomic writes, disk-backed arrays, paths and URLs."""

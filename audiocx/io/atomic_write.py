@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..errors import OutputError
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` to write to, and move it there once the block has ended well.
+    """Yield a temporary path beside ``path``, and rename it to ``path`` when the block ends without an error.
 
-    The move is atomic: whoever reads ``path`` sees the old file or the new one, whole. If the block raises, even by
+    The rename is atomic: other processes see either the old file or the complete new one. If the block raises, even by
     Ctrl-C, the temporary file is removed and ``path`` stays as it was.
 
     Args:
-        path: File to write; its suffix is also the temporary file's.
+        path: File to write; the temporary file has the same suffix.
 
     Yields:
         The path to write to.
@@ -37,5 +37,5 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); choose another folder, or make room in this one."
         ) from error
     finally:
-        with suppress(OSError):  # where the folder itself is out of reach, nothing was written
+        with suppress(OSError):  # nothing was written if the folder itself is out of reach
             temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Arrays too long for memory, in temporary files that are gone when the arrays are."""
+"""Disk-backed arrays, in temporary files that are deleted with the arrays."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["DiskArray", "in_blocks", "on_disk"]
 
 
 class DiskArray:
-    """Rows that are written one after the other, and then are an array.
+    """An array that is written to a temporary file row by row, and then memory-mapped.
 
     Args:
-        dtype: Of the array.
-        shape: Of a row; that of a number when left out.
+        dtype: Data type of the array.
+        shape: Shape of a row; left out for an array [N].
 
     Raises:
-        OutputError: There is no place for temporary files.
+        OutputError: The folder of temporary files is full or missing.
 
-    >>> spool = DiskArray(np.float32, 2)
-    >>> spool.append(np.ones((3, 2)))
-    >>> spool.array().shape
+    >>> rows = DiskArray(np.float32, 2)
+    >>> rows.append(np.ones((3, 2)))
+    >>> rows.array().shape
     (3, 2)
     """
 
@@ -36,85 +36,85 @@ class DiskArray:
         try:
             self._file = tempfile.TemporaryFile(prefix="audiocx-")  # noqa: SIM115 - array() closes it
         except OSError as error:
-            raise _no_room(error) from error
+            raise _disk_full(error) from error
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Writes rows.
+        """Append rows.
 
         Args:
             rows: [N, *shape].
 
         Raises:
-            OutputError: There is no room for them.
+            OutputError: The disk is full.
         """
         try:
             self._file.write(np.ascontiguousarray(rows, self._dtype).data)
         except OSError as error:
-            raise _no_room(error) from error
+            raise _disk_full(error) from error
         self._rows += len(rows)
 
     def array(self) -> NDArray[Any]:
-        """Gives the rows; none can be written any more.
+        """Finish writing and return the array.
 
         Returns:
-            [N, *shape], read-only; what is used of it comes from the disk.
+            [N, *shape], memory-mapped, read-only.
 
         Raises:
-            OutputError: There is no room for them.
+            OutputError: The disk is full.
         """
         shape = (self._rows, *self._shape)
         try:
             with self._file:
                 self._file.flush()
-                if not self._rows:  # nothing can be mapped
+                if not self._rows:  # an empty file cannot be mapped
                     return np.zeros(shape, self._dtype)
                 return np.memmap(self._file, self._dtype, "r", shape=shape)
         except OSError as error:
-            raise _no_room(error) from error
+            raise _disk_full(error) from error
 
 
 def on_disk(blocks: Iterable[NDArray[Any]]) -> NDArray[Any]:
-    """Lays an array into a temporary file, which is gone when the array is.
+    """Write an array to a temporary file, which is deleted with the array.
 
     Args:
-        blocks: [N, *] each, one at least, of the same type and with rows of the same shape.
+        blocks: One or more arrays [N, *] of the same data type and row shape.
 
     Returns:
-        All of them one behind the other, read-only; what is used of it comes from the disk.
+        Their concatenation, memory-mapped, read-only.
 
     Raises:
-        OutputError: There is no room for it.
+        OutputError: The disk is full.
     """
     remaining = iter(blocks)
     first = next(remaining)
-    spool = DiskArray(first.dtype, *first.shape[1:])
-    spool.append(first)
+    rows = DiskArray(first.dtype, *first.shape[1:])
+    rows.append(first)
     for block in remaining:
-        spool.append(block)
-    return spool.array()
+        rows.append(block)
+    return rows.array()
 
 
 def in_blocks(array: NDArray[Any], rows: int) -> Iterator[NDArray[Any]]:
-    """Goes through an array without keeping in memory what of it lies on the disk.
+    """Iterate over an array in blocks of rows, freeing the memory of those already read from disk.
 
     Args:
-        array: [N, *].
-        rows: How many at a time.
+        array: [N, *], in memory or memory-mapped.
+        rows: Rows per block.
 
     Yields:
-        [<= rows, *], copies of what lies on the disk.
+        [<= rows, *]; copies if the array is memory-mapped.
     """
     mapped = getattr(array, "_mmap", None)
     for start in range(0, len(array), rows):
         block = array[start : start + rows]
         yield block if mapped is None else np.array(block)
-        # The pages read so far would count as ours for as long as the array lives.
+        # Otherwise the pages read so far stay in memory for as long as the array exists.
         if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def _no_room(error: OSError) -> OutputError:
+def _disk_full(error: OSError) -> OutputError:
     return OutputError(
-        f"{tempfile.gettempdir()}: cannot take temporary data ({error.strerror or error}); make room in this folder, "
-        "or name another for temporary files in the environment variable TMPDIR."
+        f"{tempfile.gettempdir()}: temporary files cannot be written ({error.strerror or error}); free some space, or "
+        "set the environment variable TMPDIR to another folder."
     )

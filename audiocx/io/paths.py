@@ -1,8 +1,7 @@
-"""Where recordings lie and results go: on the disk, or at a URL, such as s3://bucket/folder, that fsspec knows.
+"""Paths of local files and URLs of object stores, such as s3://bucket/folder, through fsspec.
 
-A location on the disk is a Path; one at a URL is a UPath (of universal_pathlib), which has of a Path's methods all that
-are used here, so that both go by the one type. Reading and writing audio is done on the disk alone: :func:`staged`
-brings a recording there and its results back.
+Local files are Paths, URLs are UPaths (universal_pathlib); both are annotated as Path, whose methods they share. Audio
+is read and written locally only: :func:`staged` downloads a recording and uploads the results.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from typing import Any
 
 from ..errors import AudioError, ConfigError, OutputError
 
-__all__ = ["absolute", "check_store", "has_signs", "is_url", "located", "stamp", "staged", "walk_url"]
+__all__ = ["absolute", "check_writable", "is_glob", "is_url", "as_path", "stamp", "staged", "walk_url"]
 
-# What has folders that must be there before a file is written; object stores have none, and would make a bucket.
+# File systems whose folders must exist before a file is written; object stores have none, and would create a bucket.
 _WITH_FOLDERS = {"file", "local", "ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs"}
 
 
 def is_url(location: str | Path) -> bool:
-    """Tells URLs from paths.
+    """Return whether a location is a URL.
 
     >>> is_url("s3://bucket/a.wav"), is_url("music/a.wav")
     (True, False)
@@ -33,17 +32,17 @@ def is_url(location: str | Path) -> bool:
     return "://" in str(location)
 
 
-def has_signs(name: str) -> bool:
-    """Tells whether a name has the signs of a glob.
+def is_glob(name: str) -> bool:
+    """Return whether a name is a glob pattern.
 
-    >>> has_signs("music/*.wav"), has_signs("music")
+    >>> is_glob("music/*.wav"), is_glob("music")
     (True, False)
     """
-    return any(sign in name for sign in "*?[")
+    return any(character in name for character in "*?[")
 
 
-def located(name: str | Path) -> Path:
-    """Gives the location that a name means.
+def as_path(name: str | Path) -> Path:
+    """Convert a path or URL to a Path or UPath.
 
     Args:
         name: A path or a URL.
@@ -52,7 +51,7 @@ def located(name: str | Path) -> Path:
         A Path, or a UPath.
 
     Raises:
-        ConfigError: It is a URL and what opens such URLs is not installed, or there is nothing that does.
+        ConfigError: The fsspec file system for this kind of URL is not installed, or does not exist.
     """
     if not is_url(name):
         return Path(name)
@@ -62,17 +61,17 @@ def located(name: str | Path) -> Path:
         raise ConfigError(f"{name}: URLs need universal_pathlib; run pip install 'audiocx[cloud]'.") from error
     try:
         location: Any = UPath(name)
-        location.fs  # noqa: B018 - imports what opens it
+        location.fs  # noqa: B018 - imports the file system
     except (ImportError, ValueError) as error:
         raise ConfigError(
-            f"{name}: cannot be opened ({_reason(error)}); install what fsspec needs for such URLs (s3fs for s3://, "
+            f"{name}: cannot be opened ({_reason(error)}); install the fsspec file system for it (s3fs for s3://, "
             "gcsfs for gs://, adlfs for az://), or check the URL."
         ) from error
     return location
 
 
 def absolute(location: str | Path) -> str:
-    """Gives the name that means the same from everywhere.
+    """Return an absolute path, or the URL itself.
 
     >>> absolute("s3://bucket/a.wav")
     's3://bucket/a.wav'
@@ -81,16 +80,16 @@ def absolute(location: str | Path) -> str:
 
 
 def stamp(location: Path) -> tuple[int, int]:
-    """Tells whether a file may have changed, without reading it.
+    """Return size and modification time of a file, by which a change is noticed without reading it.
 
     Args:
-        location: Of the file.
+        location: Path or URL of the file.
 
     Returns:
-        Its size in bytes, and when it was changed, in nanoseconds since 1970 (0 where that is not known).
+        Size in bytes; modification time in nanoseconds since 1970, 0 where it is unknown.
 
     Raises:
-        OSError: There is no such file, or it is out of reach.
+        OSError: The file does not exist or cannot be reached.
     """
     if not is_url(location):
         status = os.stat(location)
@@ -104,44 +103,44 @@ def stamp(location: Path) -> tuple[int, int]:
             return size_bytes, 0
     except OSError:
         raise
-    except Exception as error:  # each store has its own
+    except Exception as error:  # stores raise errors of their own
         raise OSError(f"{location}: {_reason(error)}") from error
 
 
 def walk_url(url: str) -> Iterator[tuple[Path, PurePosixPath]]:
-    """Goes through what lies at a URL.
+    """List the files at a URL.
 
     Args:
-        url: Of a file, of a folder, which is searched with its subfolders, or with the signs of a glob.
+        url: URL of a file, of a folder (searched with its subfolders), or a glob pattern.
 
     Yields:
-        Each file in order, and the folder it lies in as seen from the one that is named. Hidden ones are left out.
+        Each file, sorted, with the relative path of its folder below the given one. Hidden files are left out.
 
     Raises:
         AudioError: The URL cannot be listed.
-        ConfigError: See :func:`located`.
+        ConfigError: See :func:`as_path`.
     """
-    store, path = _store(located(url))
+    store, path = _store(as_path(url))
     try:
-        base, named = PurePosixPath(path), [path]
-        if has_signs(path):
-            base, named = PurePosixPath(*takewhile(lambda part: not has_signs(part), base.parts)), store.glob(path)
-        files = sorted(file for one in named for file in store.find(one))  # which of a file finds itself
+        base, matches = PurePosixPath(path), [path]
+        if is_glob(path):
+            base, matches = PurePosixPath(*takewhile(lambda part: not is_glob(part), base.parts)), store.glob(path)
+        files = sorted(file for match in matches for file in store.find(match))  # find returns a file itself
         if files == [path]:
             base = base.parent
-    except Exception as error:  # each store has its own
+    except Exception as error:  # stores raise errors of their own
         raise AudioError(f"{url}: cannot be listed ({_reason(error)}); check the URL and your rights.") from error
     for name in dict.fromkeys(files):
-        place = PurePosixPath(name).relative_to(base)
-        if not any(part.startswith(".") for part in place.parts):
-            yield located(store.unstrip_protocol(name)), place.parent
+        relative = PurePosixPath(name).relative_to(base)
+        if not any(part.startswith(".") for part in relative.parts):
+            yield as_path(store.unstrip_protocol(name)), relative.parent
 
 
-def check_store(folder: Path) -> None:
-    """Tries to write to a folder at a URL.
+def check_writable(folder: Path) -> None:
+    """Check that a folder at a URL can be written to.
 
     Args:
-        folder: The folder.
+        folder: The folder, a UPath.
 
     Raises:
         OutputError: It cannot be written to.
@@ -152,7 +151,7 @@ def check_store(folder: Path) -> None:
         _make_folder(store, trial)
         store.pipe_file(trial, b"")
         store.rm_file(trial)
-    except Exception as error:  # each store has its own
+    except Exception as error:  # stores raise errors of their own
         raise OutputError(
             f"{folder}: cannot be written to ({_reason(error)}); check the URL and your rights, or choose another "
             "folder with -o."
@@ -161,49 +160,49 @@ def check_store(folder: Path) -> None:
 
 @contextmanager
 def staged(source: Path, outputs: Mapping[str, Path]) -> Iterator[tuple[Path, dict[str, Path]]]:
-    """Gives a recording and the files to write from it a place on the disk, for as long as they are worked on.
+    """Provide local paths for a recording and its outputs while it is processed.
 
-    What lies at a URL is fetched first. What is to go to one is sent there once the block has ended well: object stores
-    show each of them whole or not at all.
+    A recording at a URL is downloaded first. Outputs at a URL are uploaded when the block ends without an error; object
+    stores make each of them visible atomically.
 
     Args:
-        source: The recording.
-        outputs: The files, by format.
+        source: Path or URL of the recording.
+        outputs: Paths or URLs of the outputs, by format.
 
     Yields:
-        Where both are on the disk.
+        Local path of the recording, and local paths of the outputs by format.
 
     Raises:
-        AudioError: The recording cannot be fetched.
-        OutputError: A file cannot be sent.
+        AudioError: The recording cannot be downloaded.
+        OutputError: An output cannot be uploaded.
     """
     if not any(map(is_url, (source, *outputs.values()))):
         yield source, dict(outputs)
         return
     with tempfile.TemporaryDirectory(prefix="audiocx-") as folder:
-        fetched = source
+        local = source
         if is_url(source):
-            fetched = Path(folder, source.name)
+            local = Path(folder, source.name)
             store, path = _store(source)
             try:
-                store.get_file(path, str(fetched))
-            except Exception as error:  # each store has its own
-                raise AudioError(f"{source}: cannot be fetched ({_reason(error)}); check the URL.") from error
-        made = Path(folder, "made")
-        made.mkdir()
-        places = {name: made / path.name if is_url(path) else path for name, path in outputs.items()}
-        yield fetched, places
+                store.get_file(path, str(local))
+            except Exception as error:  # stores raise errors of their own
+                raise AudioError(f"{source}: cannot be downloaded ({_reason(error)}); check the URL.") from error
+        output_folder = Path(folder, "outputs")
+        output_folder.mkdir()
+        local_outputs = {name: output_folder / path.name if is_url(path) else path for name, path in outputs.items()}
+        yield local, local_outputs
         for name, output in outputs.items():
             if is_url(output):
-                _send(places[name], output)
+                _upload(local_outputs[name], output)
 
 
-def _send(file: Path, output: Path) -> None:
+def _upload(file: Path, output: Path) -> None:
     store, path = _store(output)
     try:
         _make_folder(store, path)
         store.put_file(str(file), path)
-    except Exception as error:  # each store has its own
+    except Exception as error:  # stores raise errors of their own
         raise OutputError(f"{output}: cannot be written ({_reason(error)}); check your rights.") from error
 
 
@@ -214,7 +213,7 @@ def _make_folder(store: Any, path: str) -> None:
 
 
 def _store(location: Any) -> tuple[Any, str]:
-    """The file system of fsspec that a URL belongs to, and the path that it knows it by."""
+    """Return the fsspec file system of a URL, and its path there."""
     return location.fs, location.path
 
 

@@ -1,4 +1,4 @@
-"""Changes of rate: of samples in memory, of samples that come block by block, and on the accelerator."""
+"""Resampling: of samples in memory, of streams of blocks, and on the GPU."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ..errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["at_rate", "of_length", "resample", "resample_blocks", "resample_torch", "resampled_length"]
+__all__ = ["pad_or_trim", "resample", "resample_blocks", "resample_stream", "resample_torch", "resampled_length"]
 
 
 def resampled_length(frames: int, rate_in: int, rate_out: int) -> int:
-    """Length of a signal after a change of rate: ceil(frames * rate_out / rate_in).
+    """Return the length of a signal after resampling: ceil(frames * rate_out / rate_in).
 
     Args:
-        frames: Length before, in samples.
-        rate_in: Rate before, in Hz.
-        rate_out: Rate after, in Hz.
+        frames: Input length in samples.
+        rate_in: Input sample rate in Hz.
+        rate_out: Output sample rate in Hz.
 
     Returns:
-        Length after, in samples.
+        Output length in samples.
 
     Raises:
-        ConfigError: A rate is not positive.
+        ConfigError: A sample rate is not positive.
 
     >>> resampled_length(44101, 44100, 11025)
     11026
@@ -40,18 +40,18 @@ def resampled_length(frames: int, rate_in: int, rate_out: int) -> int:
 
 
 def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> NDArray[np.float32]:
-    """Change the rate of samples in memory, by band-limited interpolation (soxr, high quality).
+    """Resample a signal by band-limited interpolation (soxr, high quality).
 
     Args:
         samples: Float [N].
-        rate_in: Their rate, in Hz.
-        rate_out: Rate wanted, in Hz.
+        rate_in: Input sample rate in Hz.
+        rate_out: Output sample rate in Hz.
 
     Returns:
         Float32 [ceil(N * rate_out / rate_in)].
 
     Raises:
-        ConfigError: A rate is not positive.
+        ConfigError: A sample rate is not positive.
     """
     whole = [np.asarray(samples, dtype=np.float32)]
     return np.concatenate([*resample_blocks(whole, len(samples), rate_in, rate_out)])
@@ -60,65 +60,65 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> NDArray[np.flo
 def resample_blocks(
     blocks: Iterable[NDArray[np.float32]], frames: int, rate_in: int, rate_out: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Change the rate of samples that come block by block; see :func:`resample`.
+    """Resample a signal block by block; the blocks together are the result of :func:`resample`.
 
     Args:
         blocks: Float32 [*] each.
-        frames: How many samples all of them hold.
-        rate_in: Their rate, in Hz.
-        rate_out: Rate wanted, in Hz.
+        frames: Length of all blocks together, in samples.
+        rate_in: Input sample rate in Hz.
+        rate_out: Output sample rate in Hz.
 
     Yields:
-        Float32 [*], ceil(frames * rate_out / rate_in) in all.
+        Float32 [*]; ceil(frames * rate_out / rate_in) samples in all.
 
     Raises:
-        ConfigError: A rate is not positive.
+        ConfigError: A sample rate is not positive.
     """
-    yield from of_length(at_rate(blocks, rate_in, rate_out), resampled_length(frames, rate_in, rate_out))
+    yield from pad_or_trim(resample_stream(blocks, rate_in, rate_out), resampled_length(frames, rate_in, rate_out))
 
 
 def resample_torch(samples: torch.Tensor, rate_in: int, rate_out: int) -> torch.Tensor:
-    """Change the rate of samples where they lie, on the accelerator too (needs the extra ``torchaudio``).
+    """Resample a tensor on its device (needs the extra ``torchaudio``).
 
     Args:
         samples: Float [*, N], on any device.
-        rate_in: Their rate, in Hz.
-        rate_out: Rate wanted, in Hz.
+        rate_in: Input sample rate in Hz.
+        rate_out: Output sample rate in Hz.
 
     Returns:
         Float [*, ceil(N * rate_out / rate_in)], on the same device.
 
     Raises:
-        ConfigError: A rate is not positive, or torchaudio is missing or cannot be loaded beside this torch.
+        ConfigError: A sample rate is not positive, or torchaudio is missing or does not fit the installed torch.
 
     Source: J. O. Smith, "Digital Audio Resampling", 2002 (torchaudio.functional.resample).
     """
     resampled_length(samples.shape[-1], rate_in, rate_out)
     try:
         from torchaudio.functional import resample as smith
-    except (ImportError, OSError, RuntimeError) as error:  # one built for another torch fails in all three ways
+    except (ImportError, OSError, RuntimeError) as error:  # a build for another torch version raises any of the three
         raise ConfigError(
-            "Resampling on the accelerator needs torchaudio, which is missing or cannot be loaded beside this torch "
+            "resample_torch needs torchaudio, which is missing or does not fit the installed torch "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__}); install a pair that works, such "
-            "as torch 2.11.0 with torchaudio 2.11.0, or resample with audiocx.io.audio.resample instead."
+            "as torch 2.11.0 with torchaudio 2.11.0, or use audiocx.io.resampling.resample instead."
         ) from error
     resampled: torch.Tensor = smith(samples, rate_in, rate_out)
     return resampled
 
 
-def at_rate(
+def resample_stream(
     blocks: Iterable[np.ndarray], rate_in: int, rate_out: int, shape: tuple[int, ...] = ()
 ) -> Iterator[np.ndarray]:
-    """Change the rate of blocks; what comes out may be longer than :func:`resampled_length`.
+    """Resample blocks of a multichannel signal; the output may be longer than :func:`resampled_length`.
 
     Args:
         blocks: Float32 [*, *shape] each.
-        rate_in: Their rate, in Hz.
-        rate_out: Rate wanted, in Hz.
-        shape: Of a frame; that of a number when empty.
+        rate_in: Input sample rate in Hz.
+        rate_out: Output sample rate in Hz.
+        shape: Shape of a frame: () for mono, else (C,).
 
     Yields:
-        Float32 [*, *shape], ceil(N * rate_out / rate_in) at least in all.
+        Float32 [*, *shape]; at least ceil(N * rate_out / rate_in) frames in all.
     """
     if rate_in == rate_out:
         yield from blocks
@@ -128,19 +128,19 @@ def at_rate(
     stream = soxr.ResampleStream(rate_in, rate_out, math.prod(shape), dtype="float32")
     for block in blocks:
         yield stream.resample_chunk(block)
-    # soxr rounds the length; silence worth one more output sample makes it round up
+    # soxr rounds the length; one more output sample of silence makes it round up
     yield stream.resample_chunk(np.zeros((math.ceil(rate_in / rate_out), *shape), dtype=np.float32), last=True)
 
 
-def of_length(
+def pad_or_trim(
     blocks: Iterable[NDArray[np.float32]], length: int, shape: tuple[int, ...] = ()
 ) -> Iterator[NDArray[np.float32]]:
-    """Cut what is too much off the end, or make up for what lacks there by silence.
+    """Trim a stream of blocks to a length, or pad it with silence.
 
     Args:
         blocks: Float32 [*, *shape] each.
-        length: Frames wanted in all.
-        shape: Of a frame; that of a number when empty.
+        length: Output length in frames.
+        shape: Shape of a frame: () for mono, else (C,).
 
     Yields:
         Float32 [*, *shape].

@@ -1,4 +1,4 @@
-"""What running any network takes: a device that works, sound at the network's rate or its own, and a progress bar."""
+"""Input and devices for running a network: a working device, samples at the right rate, and a progress bar."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from numpy.typing import NDArray
 
 from ..errors import AudioError, ConfigError
 from ..io import audio
-from ..io.disk_array import on_disk
+from ..io.resampling import resample, resampled_length
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["choose_device", "frames_bar", "read_channels", "read_samples"]
 
-# Recordings longer than ten minutes are read into a temporary file: half an hour at 11025 Hz would take 79 MB.
-_LONG_S = 600.0
+# Longer recordings are read into a temporary file: half an hour at 11025 Hz would take 79 MB of memory.
+MAX_MEMORY_S = 600.0
 
 
 def choose_device(name: str) -> torch.device:
-    """Choose a device, having tried that it works.
+    """Choose a device and check that it works.
 
     Args:
-        name: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
+        name: "auto" (a CUDA device if there is one, else the CPU) or a name such as "cpu", "cuda:1", "mps".
 
     Returns:
         The device.
 
     Raises:
-        ConfigError: It is not there.
+        ConfigError: The device is not available.
     """
     import torch
 
@@ -47,61 +47,60 @@ def frames_bar(frames: int, progress: bool) -> Any:
     """Make a progress bar on stderr.
 
     Args:
-        frames: How many there are to go through.
-        progress: Show it, if stderr is a terminal.
+        frames: Total number of frames.
+        progress: Show the bar, if stderr is a terminal.
 
     Returns:
-        A context whose ``update(count)`` moves the bar; it leaves nothing on the screen.
+        A context manager whose ``update(count)`` advances the bar; it is cleared at the end.
     """
     from tqdm import tqdm
 
-    # tqdm shows nothing where stderr is no terminal if disable is None
+    # disable=None hides the bar if stderr is not a terminal
     return tqdm(total=frames, unit=" frames", leave=False, disable=None if progress else True)
 
 
 def read_samples(
-    source: str | Path | NDArray[np.floating], sample_rate: int | None, wanted_rate: int
+    source: str | Path | NDArray[np.floating], sample_rate: int | None, network_rate: int
 ) -> tuple[NDArray[np.float32], str]:
-    """Bring a file or samples to a network's rate. Those of a long file lie in a temporary one, not in memory.
+    """Read a file, or take samples, and resample them to the rate of a network.
 
     Args:
         source: An audio file, or mono samples, float [N].
-        sample_rate: Rate of the samples, in Hz; only for samples.
-        wanted_rate: The network's, in Hz.
+        sample_rate: Sample rate of given samples, in Hz; ignored for files.
+        network_rate: Sample rate of the network, in Hz.
 
     Returns:
-        Mono samples, float32 [M], of a long file read-only, and the recording's name.
+        Mono samples, float32 [M], for long files a read-only disk-backed array; and the name of the recording.
 
     Raises:
         AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
-        ConfigError: Samples came without their rate.
-        OutputError: There is no room for the temporary file.
+        ConfigError: Samples were given without their sample rate.
+        OutputError: The disk is too full for a temporary file.
     """
     if not isinstance(source, np.ndarray):
-        long = audio.info(source).duration_s > _LONG_S
-        samples = on_disk(audio.stream(source, wanted_rate)) if long else audio.read(source, wanted_rate)[0]
-        return samples, Path(source).name
+        return audio.read(source, network_rate, max_memory_s=MAX_MEMORY_S)[0], Path(source).name
     rate = _checked_rate(source, sample_rate)
     if source.ndim != 1:
         raise AudioError(f"Samples must be mono, [N]; these are {list(source.shape)}.")
-    return audio.resample(source, rate, wanted_rate), "samples"
+    return resample(source, rate, network_rate), "samples"
 
 
 def read_channels(
     source: str | Path | NDArray[np.floating], sample_rate: int | None
 ) -> tuple[NDArray[np.float32], int, str]:
-    """Bring a file or samples into memory as they are, with all their channels.
+    """Read a file, or take samples, with all channels at the original sample rate.
 
     Args:
         source: An audio file, or samples, float [N] or [N, C].
-        sample_rate: Rate of the samples, in Hz; only for samples.
+        sample_rate: Sample rate of given samples, in Hz; ignored for files.
 
     Returns:
-        Samples, float32 [N] or, of more than one channel, [N, C]; their rate in Hz, and the recording's name.
+        Samples, float32 [N], or [N, C] if there are several channels; their sample rate in Hz; and the name of the
+        recording.
 
     Raises:
         AudioError: The file cannot be used, or the samples are empty, of another shape or not finite.
-        ConfigError: Samples came without their rate, or it is not positive.
+        ConfigError: Samples were given without their sample rate, or it is not positive.
     """
     if not isinstance(source, np.ndarray):
         samples, rate = audio.read(source, mono=False)
@@ -113,12 +112,12 @@ def read_channels(
 
 
 def _checked_rate(samples: NDArray[np.floating], sample_rate: int | None) -> int:
-    """The rate of samples, having refused those that are none."""
+    """Check given samples, and return their sample rate."""
     if sample_rate is None:
         raise ConfigError("Samples need their rate: give sample_rate in Hz.")
     if samples.size == 0:
         raise AudioError(f"Samples must not be empty; these are {list(samples.shape)}.")
     if not np.isfinite(samples).all():
         raise AudioError("The samples hold NaN or infinite values; remove them first.")
-    audio.resampled_length(samples.size, sample_rate, sample_rate)  # refuses what is no rate
+    resampled_length(samples.size, sample_rate, sample_rate)  # raises if the rate is not positive
     return sample_rate

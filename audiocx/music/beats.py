@@ -7,18 +7,18 @@ and thirds of it, seldom elsewhere. Its tempo may drift from beat to beat, as pl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..notes import Note
+from ..io.midi import TEMPO_RANGE_BPM
+from ..notes import Note, snap_to_grid
 
-__all__ = ["DIVISIONS", "TEMPO_RANGE_BPM", "estimate_beats", "on_grid", "quantize"]
+__all__ = ["DIVISIONS", "estimate_beats", "quantize"]
 
-TEMPO_RANGE_BPM = (4.0, 1000.0)  # a MIDI file stores a beat as 24 bits of microseconds, up to 16.8 s
 DIVISIONS = range(1, 13)  # a twelfth of a beat is as fine as players' timing allows
 LEAST_ONSETS = 8  # fewer do not tell a pulse
 FRAME_S = 0.01
@@ -92,36 +92,9 @@ def quantize(notes: Iterable[Note], beats_s: NDArray[np.float64], divisions: int
         return float(np.interp(place / divisions, numbers, beats_s))
 
     return sorted(
-        replace(note, onset_s=time_at(start), offset_s=time_at(end)) for start, end, note in on_grid(notes, place_at)
+        replace(note, onset_s=time_at(start), offset_s=time_at(end))
+        for start, end, note in snap_to_grid(notes, place_at)
     )
-
-
-def on_grid(notes: Iterable[Note], place_at: Callable[[float], int]) -> list[tuple[int, int, Note]]:
-    """Put notes on the places of a grid, at least one place long, so that none overlap of one pitch and program.
-
-    Where they would, the earlier one ends at the later one's onset; those that start at the same place become one, as
-    long and as loud as the longest and loudest of them.
-
-    Args:
-        notes: The notes, in any order.
-        place_at: The number of the place nearest to a time in seconds; what it gives below 0 counts as 0.
-
-    Returns:
-        For each note left the places of its onset and its offset, and the note; sorted by onset, then pitch.
-    """
-    placed: dict[tuple[int, int], list[tuple[int, int, Note]]] = {}
-    for note in sorted(notes):
-        start = max(0, place_at(note.onset_s))
-        end = max(start + 1, place_at(note.offset_s))
-        line = placed.setdefault((note.program, note.midi_note), [])
-        if line:
-            last_start, last_end, last = line.pop()
-            if last_start == start:
-                end, note = max(end, last_end), replace(note, velocity=max(note.velocity, last.velocity))
-            else:
-                line.append((last_start, min(last_end, start), last))
-        line.append((start, end, note))
-    return sorted((one for line in placed.values() for one in line), key=lambda one: (one[0], one[2].midi_note))
 
 
 def _likeliest(notes: Sequence[Note], tempo_bpm: float) -> NDArray[np.float64]:

@@ -84,7 +84,7 @@ class Transcription:
         Raises:
             OutputError: The file cannot be written.
         """
-        from ..io.midi import write_csv
+        from ..io.note_tables import write_csv
 
         write_csv(self.notes, path)
 
@@ -97,7 +97,7 @@ class Transcription:
         Raises:
             OutputError: The file cannot be written.
         """
-        from ..io.midi import write_json
+        from ..io.note_tables import write_json
 
         tuning_cents = round(self.tuning_cents, 1)
         metadata = {"source": self.source, "duration_s": self.duration_s, "tuning_cents": tuning_cents}
@@ -140,9 +140,9 @@ class Transcription:
         Raises:
             OutputError: The file cannot be written.
         """
-        from ..plots import piano_roll
+        from ..plots.figure import save_figure
 
-        piano_roll.save(self.plot(), path)
+        save_figure(self.plot(), path)
 
     def plot(self) -> Figure:
         """Draw the notes as a piano roll.
@@ -150,9 +150,9 @@ class Transcription:
         Returns:
             A matplotlib figure.
         """
-        from ..plots import piano_roll
+        from ..plots.piano_roll import plot_notes
 
-        return piano_roll.plot_notes(self.notes, self.duration_s, self.source)
+        return plot_notes(self.notes, self.duration_s, self.source)
 
     def __repr__(self) -> str:
         return f"Transcription({self.source!r}: {len(self.notes)} notes in {self.duration_s:.1f} s)"

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..io import audio
 from ..io.disk_array import in_blocks, on_disk
+from ..io.resampling import resample, resample_blocks
 
 __all__ = ["DEAD_BAND_CENTS", "MOST_CENTS", "Retuned", "a4_hz", "checked_cents", "estimate_tuning", "retuned"]
 
@@ -105,9 +105,9 @@ def retuned(samples: NDArray[np.float32], sample_rate: int, cents: float | None 
         return Retuned(samples, 0.0, 1.0)
     if isinstance(samples, np.memmap):  # too long for memory
         blocks = in_blocks(samples, BLOCK_SAMPLES)
-        played = on_disk(audio.resample_blocks(blocks, len(samples), sample_rate, played_rate))
+        played = on_disk(resample_blocks(blocks, len(samples), sample_rate, played_rate))
     else:
-        played = audio.resample(samples, sample_rate, played_rate)
+        played = resample(samples, sample_rate, played_rate)
     return Retuned(played, float(cents), played_rate / sample_rate)
 
 

@@ -1,1 +1,1 @@
-"""Figures: piano rolls, spectrograms, overviews and learning curves."""
+"""Plots: piano rolls, overviews, spectrograms, learning curves and precision-recall curves."""

@@ -19,7 +19,9 @@ from ..io.atomic_write import atomic_write
 from ..models import MusicConfig, MusicNetwork, NoteConfig, NoteNetwork, note_blocks, window_blocks
 from ..music.group_scores import ScoredFrames, by_instrument, by_polyphony, format_breakdown
 from ..music.metrics import average_precision, frame_scores, precision_recall_curve
-from ..plots import piano_roll
+from ..plots.figure import save_figure
+from ..plots.piano_roll import plot_prediction
+from ..plots.precision_recall import plot_precision_recall
 from ..train.runs import Trained
 
 __all__ = ["infer_store", "hop_of", "report", "summarise"]
@@ -173,13 +175,11 @@ def report(
     with atomic_write(folder / "curve.npz") as temporary:
         np.savez(temporary, precision=precision, recall=recall)
     curve = {scores["name"]: (precision, recall, scores["average_precision"])}
-    piano_roll.save(piano_roll.plot_precision_recall(curve), folder / "precision_recall.png")
+    save_figure(plot_precision_recall(curve), folder / "precision_recall.png")
     first = heard[0]
     passage = slice(0, PASSAGE_FRAMES)
-    figure = piano_roll.plot_prediction(
-        first.probabilities[passage], frame_rate, first.roll[passage], lowest_note=lowest_note
-    )
-    piano_roll.save(figure, folder / "prediction.png")
+    figure = plot_prediction(first.probabilities[passage], frame_rate, first.roll[passage], lowest_note=lowest_note)
+    save_figure(figure, folder / "prediction.png")
     print(f"AP {100 * scores['average_precision']:.2f} %, frame F1 {100 * scores['frame_f1']:.2f} %")
     for name, score in scores["recordings"].items():
         print(f"  {name}: AP {100 * score:.2f} %")

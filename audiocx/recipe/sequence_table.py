@@ -16,9 +16,8 @@ from ..config import to_dict
 from ..io.atomic_write import atomic_write
 from ..models import SequenceConfig, SequenceNetwork
 from ..optim import unitary_drift
-from ..plots import piano_roll
-from ..plots.learning_curves import read_curves
-from ..plots.spectrograms import Curve, draw_learning_curves
+from ..plots.figure import INK, new_figure, save_figure
+from ..plots.learning_curves import Curve, draw_learning_curves, read_curves
 from ..train.experiments import ProblemConfig, SequenceExperiment
 from ..train.runs import open_trained, read_experiment
 
@@ -70,7 +69,7 @@ def tabulate(description: str) -> None:
     with atomic_write(arguments.output / "table.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text)
-    piano_roll.save(picture(groups), arguments.output / "learning_curves.png")
+    save_figure(picture(groups), arguments.output / "learning_curves.png")
 
 
 def grouped(runs: Iterable[Path]) -> list[Group]:
@@ -198,7 +197,7 @@ def picture(groups: Sequence[Group]) -> Figure:
     names = list(dict.fromkeys(problem.name for problem in problems))
     lengths = sorted({problem.length for problem in problems})
     labels = dict.fromkeys(group.label for group in groups)
-    figure = piano_roll.new_figure(6.4 * len(lengths), 5.2 * len(names))
+    figure = new_figure(6.4 * len(lengths), 5.2 * len(names))
     for row, name in enumerate(names):
         for column, length in enumerate(lengths):
             problem = ProblemConfig(name, length)
@@ -208,12 +207,12 @@ def picture(groups: Sequence[Group]) -> Figure:
             set_problem = problem.build()
             axes = figure.add_subplot(len(names), len(lengths), row * len(lengths) + column + 1)
             curves = {label: of_label.get(label, []) for label in labels}
-            draw_learning_curves(axes, curves, baseline=set_problem.baseline, figures=".2g")
+            draw_learning_curves(axes, curves, baseline=set_problem.baseline, number_format=".2g")
             # A run that diverges would leave the others no room.
             axes.set_ylim(top=min(axes.get_ylim()[1], 10 * set_problem.baseline))
             # Many curves fill their field: what they are stands below it.
             axes.legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2, edgecolor="none", fontsize=8)
-            axes.set_title(f"{name} problem, T = {length}", loc="left", color=piano_roll.INK)
+            axes.set_title(f"{name} problem, T = {length}", loc="left", color=INK)
             # Some solve it in hundreds of steps, others not in tens of thousands.
             axes.set(xscale="log", xlabel="steps", ylabel=set_problem.measure)
             axes.xaxis.set_major_formatter(lambda steps, _: f"{steps:,.0f}")

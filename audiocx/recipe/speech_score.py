@@ -24,7 +24,7 @@ from ..errors import DataError
 from ..io.atomic_write import atomic_write
 from ..models import PredictorNetwork
 from ..models.running import choose_device
-from ..plots import piano_roll
+from ..plots.figure import save_figure
 from ..plots.spectrograms import plot_spectrograms
 from ..speech.baselines import BASELINES
 from ..speech.metrics import SpectralError, magnitudes, pesq_mos, resynthesize, segmental_snr_db, stoi
@@ -102,7 +102,7 @@ def evaluate(
         output.mkdir(parents=True, exist_ok=True)
     with atomic_write(output / "scores.json") as temporary:
         temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    piano_roll.save(_picture(subject, opened[-1]), output / "prediction.png")
+    save_figure(_picture(subject, opened[-1]), output / "prediction.png")
     print(f"written to {output}")
 
 

@@ -16,9 +16,8 @@ from ..config import to_dict
 from ..errors import DataError
 from ..io.atomic_write import atomic_write
 from ..models import PredictorConfig
-from ..plots import piano_roll
-from ..plots.learning_curves import read_curves
-from ..plots.spectrograms import Curve, plot_learning_curves
+from ..plots.figure import save_figure
+from ..plots.learning_curves import Curve, plot_learning_curves, read_curves
 from .speech_score import PADDINGS, SOUNDS, SPLITS, add_padding
 
 __all__ = ["NAMES", "PUBLISHED", "Group", "grouped", "read_results", "table", "tabulate"]
@@ -93,7 +92,7 @@ def tabulate(description: str) -> None:
     print(text)
     validation, training = _curves(groups)
     if validation:
-        piano_roll.save(plot_learning_curves(validation, training), arguments.output / "learning_curves.png")
+        save_figure(plot_learning_curves(validation, training), arguments.output / "learning_curves.png")
     else:
         print("No learning curves: the logs of these runs are not there.")
 

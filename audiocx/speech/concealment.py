@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..io.audio import resample
+from ..io.resampling import resample
 from ..models.running import read_channels
 from ..stft import FLOOR_POWER, HOP_SAMPLES, SPEECH_RATE, frame_count, istft, log_power_db, stft_frames
 from .gaps import find_gaps, join, merge_gaps, spans, touched_frames

@@ -158,9 +158,9 @@ class Prediction:
         Raises:
             OutputError: The file cannot be written.
         """
-        from ..plots import piano_roll
+        from ..plots.figure import save_figure
 
-        piano_roll.save(self.plot(), path)
+        save_figure(self.plot(), path)
 
     def plot(self) -> Figure:
         """Draw the true spectrogram above the predicted one and their difference.
@@ -171,7 +171,7 @@ class Prediction:
         from ..plots import spectrograms
 
         # Averaged here, block by block, and not there, where the levels of all frames would lie in memory.
-        group = -(-len(self.spectra) // spectrograms.MOST_COLUMNS)
+        group = -(-len(self.spectra) // spectrograms.MAX_COLUMNS)
         blocks = self._blocks(max(1, BLOCK_FRAMES // group) * group)
         true_db, predicted_db = zip(*((_means_db(a, group), _means_db(b, group)) for a, b in blocks), strict=True)
         hop_s = HOP_SAMPLES / self.sample_rate

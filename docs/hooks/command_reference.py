@@ -29,8 +29,8 @@ def reference() -> str:
     """Return the reference of all commands as Markdown."""
     from audiocx import cli
 
-    parser = getattr(cli, "parser", None) or cli._parser
-    return HEAD + "".join(_command(command) for command in _subcommands(parser()))
+    build_parser = getattr(cli, "build_parser", None) or cli._parser
+    return HEAD + "".join(_command(command) for command in _subcommands(build_parser()))
 
 
 def _subcommands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:

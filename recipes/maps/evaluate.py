@@ -18,7 +18,9 @@ from audiocx.data.corpora import maps
 from audiocx.io.atomic_write import atomic_write
 from audiocx.music.evaluation import DEGRADATION, scorable
 from audiocx.music.metrics import Evaluation, Piece, evaluate, format_table, precision_recall_curve
-from audiocx.plots import piano_roll
+from audiocx.plots.figure import save_figure
+from audiocx.plots.piano_roll import plot_prediction
+from audiocx.plots.precision_recall import plot_precision_recall
 from audiocx.recipe.export import infer_pieces, scored_hop
 
 PASSAGE_S = (10.0, 25.0)
@@ -40,11 +42,11 @@ def draw(
     probabilities = np.concatenate([piece.probabilities for piece in pieces])
     precision, recall, _ = precision_recall_curve(probabilities, np.concatenate([piece.roll for piece in pieces]))
     curve = {name: (precision, recall, evaluation.overall["average_precision"])}
-    piano_roll.save(piano_roll.plot_precision_recall(curve), folder / "precision_recall.png")
+    save_figure(plot_precision_recall(curve), folder / "precision_recall.png")
     first = pieces[0]
     passage_s = PASSAGE_S if len(first.probabilities) >= PASSAGE_S[1] * frame_rate else (0.0, None)
-    figure = piano_roll.plot_prediction(first.probabilities, frame_rate, first.reference, *passage_s, lowest_note)
-    piano_roll.save(figure, folder / "prediction.png")
+    figure = plot_prediction(first.probabilities, frame_rate, first.reference, *passage_s, lowest_note)
+    save_figure(figure, folder / "prediction.png")
 
 
 def main() -> None:

@@ -18,7 +18,8 @@ import numpy as np
 from audiocx import recipe
 from audiocx.errors import DataError
 from audiocx.io.atomic_write import atomic_write
-from audiocx.plots import piano_roll
+from audiocx.plots.figure import save_figure
+from audiocx.plots.precision_recall import plot_precision_recall
 
 # Average precision on MusicNet in the paper's table 3, in per cent, by architecture and complex or not.
 PUBLISHED = {("shallow", False): 66.1, ("shallow", True): 66.0, ("deep", False): 69.6, ("deep", True): 72.9}
@@ -78,7 +79,7 @@ def main() -> None:
     with atomic_write(arguments.output / "table.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     curves = {scores["name"]: scores["curve"] for scores in networks}
-    piano_roll.save(piano_roll.plot_precision_recall(curves), arguments.output / "precision_recall.png")
+    save_figure(plot_precision_recall(curves), arguments.output / "precision_recall.png")
     best = max(range(len(networks)), key=lambda index: networks[index]["average_precision"])
     with atomic_write(arguments.output / "prediction.png") as temporary:
         shutil.copyfile(arguments.results[best] / "prediction.png", temporary)

@@ -28,7 +28,7 @@ from audiocx.io.atomic_write import atomic_write
 from audiocx.models.running import choose_device
 from audiocx.nn import ComplexLinear
 from audiocx.nn.functional import crelu, modrelu, zrelu
-from audiocx.plots import piano_roll
+from audiocx.plots.figure import FAINT, LINE_COLOURS, new_figure, save_figure
 from audiocx.tangent_kernel import Moments, distance, limit_kernel, relu_moments, tangent_kernel, tanh_moments
 
 # Twelve inputs of eight complex numbers, real and imaginary parts normal: the same for all networks.
@@ -143,17 +143,17 @@ def table(found: Distances) -> str:
 
 def plot(found: Distances) -> Figure:
     """Draws a panel for each measure: distance against width, an error bar of a standard deviation either way."""
-    figure = piano_roll.new_figure(9.6, 4.4)
+    figure = new_figure(9.6, 4.4)
     panels = figure.subplots(1, len(found), sharex=True, sharey=True)
     for axes, (title, networks) in zip(panels, found.items(), strict=True):
-        for colour, (name, drawn) in zip(piano_roll.LINE_COLOURS, networks.items(), strict=False):
+        for colour, (name, drawn) in zip(LINE_COLOURS, networks.items(), strict=False):
             mean, std = ([summary(values) for values in drawn.values()] for summary in (np.mean, spread))
             style = {"linestyle": "-" if KINDS[name].complex else "--", "marker": "o", "markersize": 3, "capsize": 3}
             axes.errorbar(list(drawn), mean, std, color=colour, linewidth=1.6, label=name, **style)
         axes.set(xscale="log", yscale="log", xlabel="width", title=f"distance {title}")
         axes.set_xticks(list(drawn), map(str, drawn))
         axes.minorticks_off()
-        axes.grid(color=piano_roll.FAINT, linewidth=0.6)
+        axes.grid(color=FAINT, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False)
     return figure
@@ -185,7 +185,7 @@ def main() -> None:
         temporary.write_text(json.dumps({**settings, "distances": found}, indent=1), encoding="utf-8")
     with atomic_write(arguments.output / "table.md") as temporary:
         temporary.write_text(table(found), encoding="utf-8")
-    piano_roll.save(plot(found), arguments.output / "kernels.png")
+    save_figure(plot(found), arguments.output / "kernels.png")
     print(table(found))
 
 

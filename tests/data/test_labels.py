@@ -8,7 +8,8 @@ import pytest
 
 from audiocx.data import labels
 from audiocx.errors import DataError
-from audiocx.io.midi import write_csv, write_midi
+from audiocx.io.midi import write_midi
+from audiocx.io.note_tables import write_csv
 from audiocx.notes import Note
 
 NOTES = [Note(0.5, 60, 1.25, 70), Note(0.5, 64, 0.75, 80), Note(1.5, 60, 2.0, 90)]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiocx.errors import ConfigError, OutputError
-from audiocx.io import audio
+from audiocx.io import audio, resampling
 
 SineFile = Callable[..., Path]
 
@@ -59,7 +59,7 @@ def test_resampling_keeps_a_sine_below_both_nyquist_frequencies(rates: tuple[int
     rate_in, rate_out = rates
     freq_hz = relative_freq * min(rates) / 2
     wave = np.sin(2 * np.pi * freq_hz * np.arange(rate_in // 2) / rate_in).astype(np.float32)
-    resampled = audio.resample(wave, rate_in, rate_out)
+    resampled = resampling.resample(wave, rate_in, rate_out)
     expected = np.sin(2 * np.pi * freq_hz * np.arange(len(resampled)) / rate_out)
     edge = len(resampled) // 8
     np.testing.assert_allclose(resampled[edge:-edge], expected[edge:-edge], atol=1e-3)
@@ -68,14 +68,14 @@ def test_resampling_keeps_a_sine_below_both_nyquist_frequencies(rates: tuple[int
 @pytest.mark.parametrize("rate_in", [44100, 48000, 192000])
 def test_energy_above_the_new_nyquist_is_gone(rate_in: int) -> None:
     wave = np.sin(2 * np.pi * 7000.0 * np.arange(rate_in) / rate_in).astype(np.float32)
-    resampled = audio.resample(wave, rate_in, 11025)  # 7000 Hz would fold to 4025 Hz
+    resampled = resampling.resample(wave, rate_in, 11025)  # 7000 Hz would fold to 4025 Hz
     assert np.abs(resampled[500:-500]).max() < 1e-5
 
 
 def test_an_impulse_stays_at_its_time() -> None:
     wave = np.zeros(44100, dtype=np.float32)
     wave[4 * 5000] = 1.0
-    assert np.argmax(audio.resample(wave, 44100, 11025)) == 5000
+    assert np.argmax(resampling.resample(wave, 44100, 11025)) == 5000
 
 
 @pytest.mark.parametrize("block_frames", [1, 7, 1000, 4096])
@@ -92,8 +92,8 @@ def test_block_size_does_not_change_the_result(sine_file: SineFile, block_frames
 )
 @settings(max_examples=50, deadline=None)
 def test_length_is_rounded_up(frames: int, rate_in: int, rate_out: int) -> None:
-    resampled = audio.resample(np.ones(frames, dtype=np.float32), rate_in, rate_out)
-    assert len(resampled) == -(-frames * rate_out // rate_in) == audio.resampled_length(frames, rate_in, rate_out)
+    resampled = resampling.resample(np.ones(frames, dtype=np.float32), rate_in, rate_out)
+    assert len(resampled) == -(-frames * rate_out // rate_in) == resampling.resampled_length(frames, rate_in, rate_out)
 
 
 def test_reading_without_a_rate_is_exact(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_channels_are_what_each_is_alone(tmp_path: Path, rate: int) -> None:
     soundfile.write(tmp_path / "both.wav", both, 22050, subtype="FLOAT")
     samples, _ = audio.read(tmp_path / "both.wav", rate, block_frames=999, mono=False)
     for channel in (0, 1):
-        alone = audio.resample(both[:, channel], 22050, rate)
+        alone = resampling.resample(both[:, channel], 22050, rate)
         np.testing.assert_allclose(samples[:, channel], alone, atol=1e-5)
     soundfile.write(tmp_path / "one.wav", both[:, 0], 22050, subtype="FLOAT")
     np.testing.assert_array_equal(audio.read(tmp_path / "one.wav", mono=False)[0], both[:, :1])
@@ -129,7 +129,7 @@ def test_memory_is_bounded_by_the_result(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert len(samples) == 4 * 11025
-    assert peak_bytes < samples.nbytes + 4 * audio.BLOCK_FRAMES * 8 * 4
+    assert peak_bytes < samples.nbytes + 4 * audio.DECODE_FRAMES * 8 * 4
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100])
@@ -204,7 +204,7 @@ def test_torch_resampling_says_what_is_missing(
     (tmp_path / "torchaudio" / "__init__.py").write_text(f"raise {error}")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=rf"{reason}.*torch 2\.11\.0 with torchaudio 2\.11\.0"):
-        audio.resample_torch(np.zeros(8, dtype=np.float32), 44100, 11025)  # type: ignore[arg-type]
+        resampling.resample_torch(np.zeros(8, dtype=np.float32), 44100, 11025)  # type: ignore[arg-type]
 
 
 @pytest.mark.torchaudio
@@ -214,8 +214,8 @@ def test_torch_resampling_agrees_with_soxr(rate_in: int, rate_out: int) -> None:
 
     time_s = np.arange(rate_in) / rate_in
     wave = sum(np.sin(2 * np.pi * freq_hz * time_s) for freq_hz in (110, 440, 1760, 3000)).astype(np.float32) / 4
-    by_soxr = audio.resample(wave, rate_in, rate_out)
-    by_torch = audio.resample_torch(torch.from_numpy(wave)[None], rate_in, rate_out)[0].numpy()
+    by_soxr = resampling.resample(wave, rate_in, rate_out)
+    by_torch = resampling.resample_torch(torch.from_numpy(wave)[None], rate_in, rate_out)[0].numpy()
     assert by_torch.shape == by_soxr.shape
     edge = rate_out // 20
     error = by_torch[edge:-edge] - by_soxr[edge:-edge]

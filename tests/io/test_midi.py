@@ -1,11 +1,11 @@
-"""Notes written to files come back, at the same seconds, whatever the tempo."""
+"""MIDI files: a round trip keeps notes and their times in seconds, whatever the tempo."""
 
 import mido
 import pretty_midi
 import pytest
 
 from audiocx.errors import DataError, OutputError
-from audiocx.io.midi import read_csv, read_json, read_midi, write_csv, write_json, write_midi
+from audiocx.io.midi import read_midi, write_midi
 from audiocx.notes import Note
 
 NOTES = [Note(0.0, 60, 0.5, 64), Note(0.1234567, 21, 2.0, 1), Note(0.5, 60, 0.75, 127), Note(3599.9, 108, 3600.2, 80)]
@@ -95,9 +95,8 @@ def test_every_note_on_has_its_note_off_even_for_notes_of_no_length(tmp_path):
 
 
 def test_no_notes_make_a_valid_file(tmp_path):
-    for write, read in ((write_midi, read_midi), (write_csv, read_csv), (write_json, read_json)):
-        write([], tmp_path / "empty")
-        assert read(tmp_path / "empty") == []
+    write_midi([], tmp_path / "empty.mid")
+    assert read_midi(tmp_path / "empty.mid") == []
 
 
 def test_a_pitch_midi_does_not_have_is_refused(tmp_path):
@@ -145,87 +144,16 @@ def test_what_is_not_midi_is_a_data_error(tmp_path, content):
         read_midi(path)
 
 
-@pytest.mark.parametrize("read", [read_midi, read_csv, read_json])
-def test_missing_files_and_folders_are_data_errors(tmp_path, read):
+def test_missing_files_and_folders_are_data_errors(tmp_path):
     with pytest.raises(DataError, match="nowhere"):
-        read(tmp_path / "nowhere")
+        read_midi(tmp_path / "nowhere")
     with pytest.raises(DataError, match=tmp_path.name):
-        read(tmp_path)
+        read_midi(tmp_path)
 
 
-@pytest.mark.parametrize(("write", "read"), [(write_csv, read_csv), (write_json, read_json)])
-def test_text_files_keep_notes_to_the_microsecond(tmp_path, write, read):
-    path = tmp_path / "notes"
-    write(reversed(NOTES), path)
-    for note, original in zip(read(path), NOTES, strict=True):
-        assert (note.midi_note, note.velocity) == (original.midi_note, original.velocity)
-        assert [note.onset_s, note.offset_s] == pytest.approx([original.onset_s, original.offset_s], abs=5.1e-7)
-
-
-def test_json_keeps_confidences_and_does_without(tmp_path):
-    path = tmp_path / "a.json"
-    write_json([Note(0.0, 60, 0.5, confidence=0.123456), Note(1.0, 60, 1.5)], path)
-    assert [note.confidence for note in read_json(path)] == [0.1235, 1.0]
-    path.write_text('{"notes": [{"onset_s": 1, "offset_s": 2, "midi_note": 60, "velocity": 1}]}')
-    assert [note.confidence for note in read_json(path)] == [1.0]
-    for bad in ("1.5", "-0.1", "NaN", '"sure"', "null"):
-        path.write_text(
-            '{"notes": [{"onset_s": 1, "offset_s": 2, "midi_note": 60, "velocity": 1, "confidence": ' + bad + "}]}"
-        )
-        with pytest.raises(DataError, match="note 1: the confidence must be a number from 0 to 1"):
-            read_json(path)
-
-
-def test_csv_keeps_its_columns_and_passes_others_over(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("onset_s,offset_s,midi_note,velocity,confidence\n0,1,60,80,none\n")
-    assert [note.confidence for note in read_csv(path)] == [1.0]
-
-
-def test_csv_is_what_the_header_says(tmp_path):
-    write_csv([Note(0.5, 60, 1.25, 99)], tmp_path / "a.csv")
-    assert (tmp_path / "a.csv").read_text() == "onset_s,offset_s,midi_note,velocity\n0.500000,1.250000,60,99\n"
-
-
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [("x,1,60,80", "line 3"), ("0.1,0.2,60", "line 3"), ("2,1,60,80", "line 3"), ("0,1,200,80", "line 3")],
-)
-def test_csv_errors_name_the_line(tmp_path, line, says):
-    path = tmp_path / "a.csv"
-    path.write_text(f"onset_s,offset_s,midi_note,velocity\n0,1,60,80\n{line}\n")
-    with pytest.raises(DataError, match=says):
-        read_csv(path)
-
-
-def test_csv_without_its_header_is_refused(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("0,1,60,80\n")
-    with pytest.raises(DataError, match="line 1.*onset_s"):
-        read_csv(path)
-
-
-def test_json_carries_metadata_and_names_what_is_wrong(tmp_path):
-    import json
-
-    path = tmp_path / "a.json"
-    write_json(NOTES, path, {"source": "song.wav", "frame_rate": 43.06})
-    assert json.loads(path.read_text())["metadata"] == {"source": "song.wav", "frame_rate": 43.06}
-    path.write_text('{"notes": [\n}')
-    with pytest.raises(DataError, match="line 2"):
-        read_json(path)
-    path.write_text('{"notes": [{"onset_s": 1, "offset_s": 2, "midi_note": 60, "velocity": 1}, {"onset_s": NaN}]}')
-    with pytest.raises(DataError, match="note 2"):
-        read_json(path)
-    path.write_text("[]")
-    with pytest.raises(DataError, match="notes"):
-        read_json(path)
-
-
-@pytest.mark.parametrize("write", [write_midi, write_csv, write_json])
-def test_a_missing_folder_is_an_output_error(tmp_path, write):
+def test_a_missing_folder_is_an_output_error(tmp_path):
     with pytest.raises(OutputError, match="nowhere"):
-        write(NOTES, tmp_path / "nowhere" / "a.out")
+        write_midi(NOTES, tmp_path / "nowhere" / "a.mid")
     assert not list(tmp_path.iterdir())
 
 

@@ -15,7 +15,7 @@ from stub_work import make_network
 import audiocx
 from audiocx.batch.sources import find_sources, is_archive
 from audiocx.errors import AudioError, ConfigError, OutputError
-from audiocx.io.paths import check_store, located, staged, stamp
+from audiocx.io.paths import as_path, check_writable, staged, stamp
 
 pytest.importorskip("upath")
 # A cluster that is there already takes less time than one for each test.
@@ -56,7 +56,7 @@ def test_a_url_of_nothing_is_one_sentence(name: str) -> None:
 
 
 def test_what_is_at_a_url_is_fetched_and_what_is_made_is_sent(store: str) -> None:
-    source, output = located(f"{store}b/a.wav"), located(f"{store}out/x/a.mid")
+    source, output = as_path(f"{store}b/a.wav"), as_path(f"{store}out/x/a.mid")
     with staged(source, {"midi": output}) as (here, places):
         assert here.name == "a.wav" and here.read_text() == "b/a.wav"
         places["midi"].write_text("notes")
@@ -74,44 +74,44 @@ def test_what_is_on_the_disk_stays_where_it_is(tmp_path: Path) -> None:
 
 
 def test_a_stamp_tells_of_changes(store: str, tmp_path: Path) -> None:
-    file = located(f"{store}b/a.wav")
+    file = as_path(f"{store}b/a.wav")
     before = stamp(file)
     assert before[0] == 7 and before == stamp(file)
     file.write_text("another")
     assert stamp(file)[0] == 7 and stamp(file)[1] > before[1]
-    for missing in (located(f"{store}b/none.wav"), tmp_path / "none.wav"):
+    for missing in (as_path(f"{store}b/none.wav"), tmp_path / "none.wav"):
         with pytest.raises(OSError):
             stamp(missing)
 
 
-def test_what_cannot_be_fetched_or_sent_is_one_sentence(store: str, tmp_path: Path) -> None:
-    missing = located(f"{store}b/none.wav")
-    with pytest.raises(AudioError, match=r"none\.wav: cannot be fetched"), staged(missing, {}):
+def test_what_cannot_be_downloaded_or_uploaded_is_one_sentence(store: str, tmp_path: Path) -> None:
+    missing = as_path(f"{store}b/none.wav")
+    with pytest.raises(AudioError, match=r"none\.wav: cannot be downloaded"), staged(missing, {}):
         pass
     (tmp_path / "file").touch()
-    folder = located(f"file://{tmp_path}/file")
+    folder = as_path(f"file://{tmp_path}/file")
     with pytest.raises(OutputError, match="cannot be written to .*choose another folder with -o"):
-        check_store(folder)
-    fetched = staged(located(f"{store}b/a.wav"), {"midi": folder / "a.mid"})
+        check_writable(folder)
+    fetched = staged(as_path(f"{store}b/a.wav"), {"midi": folder / "a.mid"})
     with pytest.raises(OutputError, match=r"a\.mid: cannot be written"), fetched as (_, places):
         places["midi"].write_text("notes")
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("nosuch://a/b.wav", "install what fsspec needs"), ("s3:", None), ("a:/b.wav", None)]
+    ("name", "said"), [("nosuch://a/b.wav", "install the fsspec file system"), ("s3:", None), ("a:/b.wav", None)]
 )
 def test_urls_are_told_from_paths(name: str, said: str | None) -> None:
     if said is None:
-        assert located(name) == Path(name)
+        assert as_path(name) == Path(name)
         return
     with pytest.raises(ConfigError, match=said):
-        located(name)
+        as_path(name)
 
 
 def test_without_what_opens_urls_there_is_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "upath", None)
     with pytest.raises(ConfigError, match=r"pip install 'audiocx\[cloud\]'"):
-        located("s3://bucket/a.wav")
+        as_path("s3://bucket/a.wav")
 
 
 class TestArchive:

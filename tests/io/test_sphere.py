@@ -47,7 +47,7 @@ def test_a_compressed_recording_says_how_to_convert_it(tmp_path: Path, lines: li
 def test_a_recording_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "SA1.WAV"
     path.write_bytes(sphere()[:-16000])
-    with pytest.raises(AudioError, match=r"cut short: its header promises 1\.00 s and 0\.50 s are there"):
+    with pytest.raises(AudioError, match=r"cut short: its header states 1\.00 s and 0\.50 s are there"):
         audio.read(path)
 
 

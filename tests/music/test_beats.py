@@ -11,9 +11,9 @@ import pytest
 
 from audiocx.errors import ConfigError, OutputError
 from audiocx.io.midi import read_midi, write_midi
-from audiocx.music.beats import estimate_beats, on_grid, quantize
+from audiocx.music.beats import estimate_beats, quantize
 from audiocx.music.transcription import Transcription
-from audiocx.notes import Note
+from audiocx.notes import Note, snap_to_grid
 
 EVEN = np.arange(5) * 0.5  # 120 a minute
 
@@ -93,7 +93,7 @@ def test_the_file_has_the_beats_and_the_seconds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("beats_s", [[], [0.0], [0.1, 0.6], [0.0, 0.01], [0.0, 0.5, 0.4], [0.0, 20.0]])
 def test_beats_that_midi_cannot_hold_are_refused(tmp_path: Path, beats_s: list[float]) -> None:
-    with pytest.raises(OutputError, match="a.mid cannot hold these beats"):
+    with pytest.raises(OutputError, match="a.mid: cannot hold these beats"):
         write_midi([], tmp_path / "a.mid", beats_s=beats_s)
 
 
@@ -128,7 +128,7 @@ def test_a_spread_chord_comes_together(tmp_path: Path) -> None:
 def test_repeated_notes_never_overlap() -> None:
     notes = [Note(0.0, 60, 0.7, 50), Note(0.5, 60, 0.52, 60), Note(0.53, 60, 0.9, 90), Note(0.5, 60, 2.0, 60, 7)]
     assert quantize(notes, EVEN, 4) == [Note(0.0, 60, 0.5, 50), Note(0.5, 60, 0.875, 90), Note(0.5, 60, 2.0, 60, 7)]
-    assert [(start, end) for start, end, _ in on_grid(notes, lambda time_s: round(10 * time_s))] == [
+    assert [(start, end) for start, end, _ in snap_to_grid(notes, lambda time_s: round(10 * time_s))] == [
         (0, 5), (5, 9), (5, 20)
     ]  # fmt: skip
 

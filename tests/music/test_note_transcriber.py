@@ -15,7 +15,7 @@ from tiny_notes import HOP, LOOSE, RATE, recording
 import audiocx
 from audiocx.cli import main
 from audiocx.errors import ConfigError
-from audiocx.io import midi
+from audiocx.io import midi, note_tables
 from audiocx.models import note_blocks
 from audiocx.music import note_transcriber
 from audiocx.music.note_decoding import decode_notes
@@ -157,8 +157,8 @@ def song(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_command_writes_the_same_notes(transcriber: NoteTranscriber, tiny_notes: Path, song: Path) -> None:
     expected = transcriber.transcribe(song)
     assert main(["transcribe", str(song), "-m", str(tiny_notes), "-f", "midi,csv,json,npz", "-q"]) == 0
-    assert_alike(midi.read_json("song.json"), expected.notes)
-    assert [note.midi_note for note in midi.read_csv("song.csv")] == [note.midi_note for note in expected.notes]
+    assert_alike([Note(**row) for row in json.loads(Path("song.json").read_text())["notes"]], expected.notes)
+    assert [note.midi_note for note in note_tables.read_csv("song.csv")] == [note.midi_note for note in expected.notes]
     assert len(midi.read_midi("song.mid")) == len(expected.notes)
     with np.load("song.npz") as archive:
         assert set(archive) == {"probabilities", "onsets", "frame_rate", "lowest_note"}

@@ -20,7 +20,7 @@ from audiocx.data.corpora import librispeech, timit
 from audiocx.data.corpora.speech import Utterance
 from audiocx.io import audio
 from audiocx.models import PredictorConfig, build
-from audiocx.plots import piano_roll
+from audiocx.plots import figure
 from audiocx.recipe import speech_score, speech_table
 from audiocx.speech.metrics import resynthesize, segmental_snr_db
 from audiocx.stft import BINS, log_power_db, stft
@@ -32,7 +32,7 @@ TINY = {"model.hidden": 2, "train.batch_size": 2, "train.epoch_steps": 1, "train
 @pytest.fixture(scope="module", autouse=True)
 def small_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(piano_roll, "DOTS_PER_INCH", 20)
+        patch.setattr(figure, "DOTS_PER_INCH", 20)
         yield
 
 

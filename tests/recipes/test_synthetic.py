@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from recipe_runs import RECIPES, refusal, run_script
 
 from audiocx.models import SequenceConfig, build
-from audiocx.plots import piano_roll
+from audiocx.plots import figure
 from audiocx.recipe.sequence_table import Group, picture, table
 from audiocx.train.experiments import ProblemConfig, SequenceExperiment, read_experiment_toml
 
@@ -31,7 +31,7 @@ TINY = {"problem.length": 5, "model.hidden": 3, "train.steps": 4, "train.epoch_s
 @pytest.fixture(scope="module", autouse=True)
 def small_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(piano_roll, "DOTS_PER_INCH", 20)
+        patch.setattr(figure, "DOTS_PER_INCH", 20)
         yield
 
 

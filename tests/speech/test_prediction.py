@@ -140,7 +140,7 @@ def test_the_picture_of_a_long_recording_averages_frames(monkeypatch: pytest.Mon
     samples = noise(8000)
     result = predicted(samples, np.zeros((frame_count(8000), BINS), np.complex64))
     whole = result.plot().axes[0].images[0]
-    monkeypatch.setattr(spectrograms, "MOST_COLUMNS", 20)
+    monkeypatch.setattr(spectrograms, "MAX_COLUMNS", 20)
     monkeypatch.setattr(prediction, "BLOCK_FRAMES", 10)
     drawn = result.plot().axes[0].images[0]
     # 65 frames: 16 columns of 4, one of 1.

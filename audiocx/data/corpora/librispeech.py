@@ -22,7 +22,7 @@ _HELD_OUT_SHARE = 10
 
 
 def find_utterances(folder: str | Path) -> list[Utterance]:
-    """Lists the recordings of LibriSpeech, whole or in part.
+    """List the recordings of LibriSpeech, whole or in part.
 
     Args:
         folder: A split such as train-clean-100, or any above; all that lies in it is taken.
@@ -44,7 +44,7 @@ def find_utterances(folder: str | Path) -> list[Utterance]:
 
 
 def split(utterances: Iterable[Utterance], held_out: int = 25) -> Split:
-    """Holds speakers out for validation: always the same, chosen by their ids, whatever the order of the files.
+    """Hold speakers out for validation: always the same, chosen by their ids, whatever the order of the files.
 
     Args:
         utterances: LibriSpeech, whole or in part.
@@ -74,7 +74,7 @@ def split(utterances: Iterable[Utterance], held_out: int = 25) -> Split:
 
 
 def check_apart(extra: Iterable[Utterance], validation: Iterable[Utterance]) -> None:
-    """Sees that recordings to train on are of no speaker held out, as far as file names tell.
+    """Check that recordings to train on are of no speaker held out, as far as file names tell.
 
     Args:
         extra: Recordings of any source.

@@ -20,7 +20,7 @@ _NAME = re.compile(r"MAPS_MUS-(?P<title>.+)_(?P<piano>[^_]+)$")
 
 
 def find_pieces(folder: str | Path) -> list[Piece]:
-    """Lists the labelled recordings of a MAPS folder.
+    """List the labelled recordings of a MAPS folder.
 
     Args:
         folder: Searched with its subfolders.
@@ -45,7 +45,7 @@ def find_pieces(folder: str | Path) -> list[Piece]:
 
 
 def split(pieces: list[Piece], held_out: str = "AkPnBcht") -> tuple[list[Piece], list[Piece]]:
-    """Splits by piano and by title, so that validation hears neither a known piano nor a known piece.
+    """Split by piano and by title, so that validation hears neither a known piano nor a known piece.
 
     Args:
         pieces: The corpus.

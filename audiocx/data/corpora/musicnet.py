@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from ...io.audio import info, read, resample
+from ...io.audio import info, read
+from ...io.resampling import resample
 from ...notes import Note
 from ..corpus import Piece, Split
 from .musicnet_labels import LABEL_RATE, Label, read_table, to_note
@@ -63,7 +64,7 @@ class _MusicNetPiece(Piece):
     """A recording and its table."""
 
     def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
-        """Reads samples and notes, and sees that they fit.
+        """Read samples and notes, and sees that they fit.
 
         Args:
             sample_rate: Hz, to which the recording is resampled.
@@ -90,7 +91,7 @@ class _NpzPiece(Piece):
     size_bytes: int = field(kw_only=True)
 
     def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
-        """Reads samples and notes, and sees that they fit.
+        """Read samples and notes, and sees that they fit.
 
         Args:
             sample_rate: Hz, to which the recording is resampled.
@@ -109,7 +110,7 @@ class _NpzPiece(Piece):
         return resample(samples, LABEL_RATE, sample_rate), sorted(map(to_note, labels))
 
     def stamps(self) -> list[Any]:
-        """Tells what changes when the recording does: the archive's name, the member's checksum and size.
+        """Return what changes when the recording does: the archive's name, the member's checksum and size.
 
         Returns:
             What JSON can hold.
@@ -118,7 +119,7 @@ class _NpzPiece(Piece):
 
 
 def find_pieces(path: str | Path) -> list[Piece]:
-    """Lists the recordings of MusicNet, whole or in part.
+    """List the recordings of MusicNet, whole or in part.
 
     Args:
         path: A folder with train_data, train_labels, test_data and test_labels (any of them may be missing), one that
@@ -147,7 +148,7 @@ def find_pieces(path: str | Path) -> list[Piece]:
 
 
 def split(pieces: Iterable[Piece], extended: bool = False) -> Split:
-    """Splits by id, so that no recording is both trained and tested on, wherever its file lies.
+    """Split by id, so that no recording is both trained and tested on, wherever its file lies.
 
     Args:
         pieces: MusicNet, whole or in part, or renders of it.
@@ -204,7 +205,7 @@ def _of_archive(path: Path) -> list[Piece]:
 
 
 def _numbered(folder: Path, kind: str, endings: tuple[str, ...]) -> dict[int, Path]:
-    """Gives the files of both sides by id; hidden ones are other programs'."""
+    """Return the files of both sides by id; hidden ones are other programs'."""
     found: dict[int, Path] = {}
     for side in (folder / f"train_{kind}", folder / f"test_{kind}"):
         for path in sorted(side.iterdir()) if side.is_dir() else []:
@@ -223,7 +224,7 @@ def _id(stem: str, path: Path) -> int:
 
 
 def _check_ids(place: Path, ids: Iterable[int]) -> dict[int, tuple[str, str]]:
-    """Refuses unknown ids; gives ensemble and title of those the metadata lists."""
+    """Refuse unknown ids; gives ensemble and title of those the metadata lists."""
     folder = place if place.is_dir() else place.parent
     found = (near / METADATA for near in (folder, folder.resolve().parent))
     metadata = next((path for path in found if path.is_file()), None)

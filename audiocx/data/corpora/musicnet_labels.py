@@ -42,7 +42,7 @@ class Label(NamedTuple):
 
 
 def is_table(path: str | Path) -> bool:
-    """Tells whether a file begins with the heading of a MusicNet table.
+    """Return whether a file begins with the heading of a MusicNet table.
 
     Args:
         path: Any file.
@@ -58,7 +58,7 @@ def is_table(path: str | Path) -> bool:
 
 
 def read_table(path: str | Path) -> list[Label]:
-    """Reads a label table.
+    """Read a label table.
 
     Args:
         path: The .csv file.
@@ -87,7 +87,7 @@ def read_table(path: str | Path) -> list[Label]:
 
 
 def write_table(labels: Iterable[Label], path: str | Path) -> None:
-    """Writes a label table as MusicNet publishes them.
+    """Write a label table as MusicNet publishes them.
 
     Args:
         labels: The rows, in their order.
@@ -104,7 +104,7 @@ def write_table(labels: Iterable[Label], path: str | Path) -> None:
 
 
 def to_note(label: Label) -> Note:
-    """Gives the note of a row.
+    """Return the note of a row.
 
     Args:
         label: The row.
@@ -119,7 +119,7 @@ def to_note(label: Label) -> Note:
 
 
 def check_label(label: Label, place: str) -> Label:
-    """Refuses a row that no note can have.
+    """Refuse a row that no note can have.
 
     Args:
         label: The row.

@@ -41,7 +41,7 @@ class Member(NamedTuple):
 
 
 def list_members(path: Path) -> list[Member]:
-    """Lists the recordings of an archive.
+    """List the recordings of an archive.
 
     Args:
         path: The .npz file.
@@ -57,7 +57,7 @@ def list_members(path: Path) -> list[Member]:
 
 
 def read_member(path: Path, name: str) -> tuple[np.ndarray, list[Label]]:
-    """Reads one recording; nothing in the archive is run.
+    """Read one recording; nothing in the archive is run.
 
     Args:
         path: The .npz file.
@@ -86,7 +86,7 @@ def read_member(path: Path, name: str) -> tuple[np.ndarray, list[Label]]:
 
 @contextmanager
 def _reading(place: str | Path) -> Iterator[None]:
-    """Turns whatever goes wrong into one sentence."""
+    """Turn whatever goes wrong into one sentence."""
     try:
         yield
     except AudiocxError:
@@ -192,7 +192,7 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads the pickle of Python 2 or 3, and admits no name beyond those above."""
+    """Read the pickle of Python 2 or 3, and admits no name beyond those above."""
 
     def __init__(self, stream: IO[bytes], place: str) -> None:
         # As bytes, the samples of Python 2's pickles are not copied, and no text is decoded wrongly.
@@ -200,7 +200,7 @@ class _Unpickler(pickle.Unpickler):
         self._place = place
 
     def find_class(self, module: str, name: str) -> Any:
-        """Gives what stands for a name; refuses it otherwise."""
+        """Return what stands for a name; refuses it otherwise."""
         if (module, name) not in _ADMITTED:
             raise DataError(
                 f"{self._place}: asks to use {module}.{name}, which no MusicNet recording needs, so the file is not to "

@@ -32,7 +32,7 @@ class Utterance:
     speaker: str = ""
 
     def load(self, sample_rate: int) -> tuple[np.ndarray, list[Note]]:
-        """Reads the samples.
+        """Read the samples.
 
         Args:
             sample_rate: Hz, to which the recording is resampled.
@@ -46,7 +46,7 @@ class Utterance:
         return read(self.audio, sample_rate)[0], []
 
     def stamps(self) -> list[Any]:
-        """Tells what changes when the recording does: its name in the corpus, and its file's name, size and time.
+        """Return what changes when the recording does: its name in the corpus, and its file's name, size and time.
 
         Returns:
             What JSON can hold.
@@ -66,7 +66,7 @@ class Split(NamedTuple):
 
 
 def find_recordings(folder: str | Path) -> list[Utterance]:
-    """Lists the recordings in any folder, whoever speaks in them.
+    """List the recordings in any folder, whoever speaks in them.
 
     Args:
         folder: Searched with its subfolders.

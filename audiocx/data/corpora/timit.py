@@ -38,7 +38,7 @@ _PARTS_OF_PATH = 4
 
 
 def find_utterances(folder: str | Path) -> list[Utterance]:
-    """Lists the recordings of TIMIT, whole or in part.
+    """List the recordings of TIMIT, whole or in part.
 
     Args:
         folder: The one with TRAIN and TEST, one of these two, or any above.
@@ -63,7 +63,7 @@ def find_utterances(folder: str | Path) -> list[Utterance]:
 
 
 def split(utterances: Iterable[Utterance]) -> Split:
-    """Splits by the lists of speakers, and leaves out the sentences that all speakers share (SA1 and SA2).
+    """Split by the lists of speakers, and leaves out the sentences that all speakers share (SA1 and SA2).
 
     Args:
         utterances: TIMIT, whole or in part.
@@ -87,7 +87,7 @@ def split(utterances: Iterable[Utterance]) -> Split:
 
 
 def completeness(parted: Split) -> str:
-    """Says whether a split holds all of TIMIT.
+    """Return whether a split holds all of TIMIT.
 
     Args:
         parted: What :func:`split` gave.

@@ -66,7 +66,7 @@ class RenderConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses values out of range.
+        """Refuse values out of range.
 
         Raises:
             ConfigError: A value is out of range.
@@ -98,7 +98,7 @@ class RenderConfig:
             raise ConfigError(f"seed is not negative, as {self.seed} is.")
 
     def plain(self) -> RenderConfig:
-        """Gives the same without variety: dry, in tune, even and without noise; only the soundfont is drawn.
+        """Return the same without variety: dry, in tune, even and without noise; only the soundfont is drawn.
 
         Returns:
             The configuration.
@@ -108,7 +108,7 @@ class RenderConfig:
 
 
 def read_score(path: Path) -> pretty_midi.PrettyMIDI:
-    """Reads the parts of a MIDI file, without drums.
+    """Read the parts of a MIDI file, without drums.
 
     Args:
         path: A file that :func:`audiocx.io.midi.read_midi` has accepted.
@@ -131,7 +131,7 @@ def read_score(path: Path) -> pretty_midi.PrettyMIDI:
 
 
 def varied(score: pretty_midi.PrettyMIDI, config: RenderConfig, rng: np.random.Generator) -> pretty_midi.PrettyMIDI:
-    """Gives a score the dynamics, balance and tuning of a performance.
+    """Return a score the dynamics, balance and tuning of a performance.
 
     Notes, programs, volume, expression and sustain pedal are kept, and nothing that the labels do not know, such as
     bends and banks of other sounds.

@@ -67,7 +67,7 @@ NAMED = 3  # failures told by name at the end; all are told as they happen
 
 
 def find_soundfont(name: str | Path) -> Path:
-    """Finds a soundfont.
+    """Find a soundfont.
 
     Args:
         name: A file, or the name of one in the system's folders of soundfonts.
@@ -96,7 +96,7 @@ def render(
     workers: int | None = None,
     progress: bool = True,
 ) -> list[int]:
-    """Renders MIDI files into train_data/ID.wav and train_labels/ID.csv, or test_data and test_labels.
+    """Render MIDI files into train_data/ID.wav and train_labels/ID.csv, or test_data and test_labels.
 
     Started again, it goes on: a piece with both files is finished. What fails is reported and the rest is done.
 
@@ -147,7 +147,7 @@ def render(
 
 
 def label_table(notes: Iterable[Note], score: pretty_midi.PrettyMIDI) -> list[Label]:
-    """Gives notes as MusicNet's labels.
+    """Return notes as MusicNet's labels.
 
     Args:
         notes: The notes.
@@ -166,7 +166,7 @@ def label_table(notes: Iterable[Note], score: pretty_midi.PrettyMIDI) -> list[La
 
 
 def note_value(beats: float) -> str:
-    """Names the note value nearest to a length, as MusicNet names them.
+    """Name the note value nearest to a length, as MusicNet names them.
 
     Args:
         beats: Length in quarters.

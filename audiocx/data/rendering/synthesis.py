@@ -38,7 +38,7 @@ TAIL_S = 2.0
 def synthesise(
     score: pretty_midi.PrettyMIDI, soundfont: Path, settings: dict[str, float], sample_rate: int, scratch: Path
 ) -> np.ndarray:
-    """Plays a score with fluidsynth.
+    """Play a score with fluidsynth.
 
     Args:
         score: At most 15 parts.
@@ -86,7 +86,7 @@ def synthesise(
 def perform(
     score: pretty_midi.PrettyMIDI, end_s: float, soundfonts: list[Path], config: RenderConfig, piece: int, scratch: Path
 ) -> np.ndarray:
-    """Renders a piece as one performance in one room.
+    """Render a piece as one performance in one room.
 
     Args:
         score: The parts.

@@ -13,6 +13,7 @@ import datetime
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -81,9 +82,9 @@ def main() -> None:
     for batch in BATCHES:
         windows = 0.1 * torch.randn(batch, network.config.window_samples)
         calls = {
-            "folded": lambda windows=windows: light(windows),
-            "trained": lambda windows=windows: network(windows),
-            "half": lambda windows=windows: in_half(windows),
+            "folded": partial(light, windows),
+            "trained": partial(network, windows),
+            "half": partial(in_half, windows),
             "limit": product,
         }
         took = took_s(calls, arguments.rounds)

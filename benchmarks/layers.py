@@ -142,7 +142,7 @@ def contenders(case: Case) -> dict[str, nn.Module]:
     layers[LIMIT] = real.get(case.kind, nn.ReLU)()
     if case.maps:
         native = nn.Conv2d if case.kind == "conv" else nn.Linear
-        layers[NATIVE] = native(*sizes, dtype=torch.complex64, **how)  # type: ignore[arg-type]
+        layers[NATIVE] = native(*sizes, dtype=torch.complex64, **how)  # type: ignore[arg-type, misc]
     for peer, library in peers().items():
         kind = next((getattr(library, name) for name in NAMES[case.kind] if hasattr(library, name)), None)
         if kind is not None:
@@ -175,7 +175,7 @@ def timed(
         layer.to(device).train()
         for part in layer.modules():
             if hasattr(part, "inplace"):
-                part.inplace = False  # what it is given must stay for the next time
+                part.inplace = False  # type: ignore[assignment]  # what it is given must stay for the next time
     for round_ in range(rounds + 1):
         for name, layer in layers.items():
             took = _took_ms(layer, inputs[name], device)

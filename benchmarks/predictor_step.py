@@ -54,7 +54,7 @@ def step(config: PredictorConfig, followed: bool) -> Callable[[], None]:
     """Makes a training step."""
     network = build(config)
     if followed:
-        network.core.layers = nn.ModuleList(FollowedByAutograd(layer) for layer in network.core.layers)  # type: ignore[union-attr]
+        network.core.layers = nn.ModuleList(FollowedByAutograd(layer) for layer in network.core.layers)
     optimizer = torch.optim.Adam(network.parameters(), 1e-4, fused=True)
     spectra = torch.randn(BATCH, FRAMES, BINS, dtype=torch.complex64)
     levels = log_power_db(spectra)

@@ -92,7 +92,7 @@ VARIANTS = {
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         name, *flags = json.loads(sys.argv[1])
-        print({"step": step, "sampler": sampler}[name](*flags))
+        print(step(*flags) if name == "step" else sampler(*flags))
     else:
         print("| variant | windows/s |\n|---|---:|")
         for variant, what in VARIANTS.items():

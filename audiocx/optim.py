@@ -1,10 +1,10 @@
-"""Optimisers that keep the state matrices of recurrent layers unitary while everything else learns as usual.
+"""Optimisers that keep the state matrices of recurrent layers unitary.
 
-A unitary matrix W steps along the unitary ones by a Cayley transform, W' = (I + lr/2 A)^-1 (I - lr/2 A) W with the
-skew-Hermitian A = G W^H - W G^H, where G is its gradient as it is: no running mean, no scale. All other parameters
-are left to RMSprop, Adam or AdamW. ``torch.nn.utils.parametrizations.orthogonal``, which makes a unitary matrix anew
-of a free complex one in every forward pass, lets any optimiser do instead, at the price of a matrix exponential (or
-its like) there and its gradient, and of weights that are complex.
+A unitary matrix W takes steps on the manifold of unitary matrices by a Cayley transform,
+W' = (I + lr/2 A)^-1 (I - lr/2 A) W with the skew-Hermitian A = G W^H - W G^H, where G is its gradient, without momentum
+or scaling. All other parameters are updated by RMSprop, Adam or AdamW. The alternative,
+``torch.nn.utils.parametrizations.orthogonal``, works with any optimiser but computes the unitary matrix from a free one
+in every forward pass, at the cost of a matrix exponential (or the like) and its gradient.
 
 Source: Wisdom et al., "Full-Capacity Unitary Recurrent Neural Networks", 2016, equation 6, after Tagare 2011; Wolter
 and Yao, "Complex Gated Recurrent Neural Networks", 2018.
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .nn import StateMatrix
+from .nn import ComplexBatchNorm, ComplexGate, ComplexStateMatrix
 
 __all__ = [
     "StiefelAdam",
@@ -30,29 +30,31 @@ __all__ = [
     "unitary_parameters",
 ]
 
+# Their parameters have several axes but are no matrices that decay would regularise.
+_NOT_DECAYED = (ComplexBatchNorm, ComplexGate, ComplexStateMatrix)
+
 
 def unitary_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """Finds the parameters that are to stay unitary.
+    """Return the parameters that are constrained to be unitary.
 
     Args:
-        network: With layers such as :class:`audiocx.nn.GatedRNN`.
+        network: Network with layers such as :class:`audiocx.nn.ComplexGatedRNN`.
 
     Returns:
-        Those of its :class:`audiocx.nn.StateMatrix` modules that are marked, shape [2, H, H] each.
+        Weights of its :class:`audiocx.nn.ComplexStateMatrix` modules with ``unitary=True``, [2, H, H] each.
     """
-    return [part.weight for part in network.modules() if isinstance(part, StateMatrix) and part.unitary]
+    return [module.weight for module in network.modules() if isinstance(module, ComplexStateMatrix) and module.unitary]
 
 
 @torch.no_grad()
 def unitary_drift(network: nn.Module) -> float:
-    """Tells how far training has led from the unitary matrices.
+    """Return the largest deviation of the constrained matrices from unitarity.
 
     Args:
-        network: With layers such as :class:`audiocx.nn.GatedRNN`.
+        network: Network with layers such as :class:`audiocx.nn.ComplexGatedRNN`.
 
     Returns:
-        The largest Frobenius norm of W^H W - I, in double precision, among the matrices that are to stay unitary; 0
-        where there are none.
+        Largest Frobenius norm ||W^H W - I||, in double precision; 0 if no matrix is constrained.
     """
     matrices = [torch.complex(*weight.double()) for weight in unitary_parameters(network)]
     return max((float((w.mH @ w - torch.eye(len(w), device=w.device)).norm()) for w in matrices), default=0.0)
@@ -60,15 +62,24 @@ def unitary_drift(network: nn.Module) -> float:
 
 @torch.no_grad()
 def cayley_step_(weight: Tensor, gradient: Tensor, rate: float) -> None:
-    """Takes one step from a unitary matrix to another against a gradient, in place.
+    """Take one descent step on the manifold of unitary matrices, in place.
 
-    Rounding alone would lead away from the unitary matrices, slowly but for good; a Newton-Schulz iteration after the
-    step, W (3 I - W^H W) / 2, leads back at the price of two products.
+    Rounding errors would accumulate; one Newton-Schulz iteration after the step, W (3 I - W^H W) / 2, removes them for
+    the cost of two products.
 
     Args:
-        weight: W, shape [2, H, H], real part first.
-        gradient: G, of the loss by both parts, same shape.
+        weight: W, real part first, [2, H, H].
+        gradient: G, gradient of the loss with respect to both parts, same shape.
         rate: Learning rate.
+
+    Source: Wisdom et al. 2016, equation 6.
+
+    Examples:
+        >>> weight = torch.stack([torch.eye(2), torch.zeros(2, 2)])
+        >>> cayley_step_(weight, torch.tensor([[[0.0, 1.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]), rate=0.1)
+        >>> weight[0]
+        tensor([[ 0.9950, -0.0998],
+                [ 0.0998,  0.9950]])
     """
     w, g = torch.complex(*weight), torch.complex(*gradient)
     half = g @ w.mH
@@ -81,13 +92,13 @@ def cayley_step_(weight: Tensor, gradient: Tensor, rate: float) -> None:
 
 @torch.no_grad()
 def nearest_unitary_(weight: Tensor) -> None:
-    """Replaces a matrix by the unitary one that lies closest to it, in place: an average of several needs it.
+    """Replace a matrix by the nearest unitary one, in place, for instance after averaging several.
 
     Args:
-        weight: Shape [2, H, H], real part first, of full rank.
+        weight: Matrix of full rank, real part first, [2, H, H].
 
-    Source: Fan and Hoffman, "Some metric inequalities in the space of matrices", 1955: it is the unitary factor of the
-    polar decomposition.
+    Source: Fan and Hoffman, "Some metric inequalities in the space of matrices", 1955: the nearest one is the
+    unitary factor of the polar decomposition.
     """
     u, _, vh = torch.linalg.svd(torch.complex(*weight))
     w = u @ vh
@@ -95,38 +106,38 @@ def nearest_unitary_(weight: Tensor) -> None:
 
 
 class _Stiefel(torch.optim.Optimizer):
-    """What stands before an optimiser's own step: the matrices take theirs, and are then hidden from it.
+    """Mixin that updates the unitary matrices by Cayley steps and hides them from the optimiser's own step.
 
     Args:
-        network: What to train.
+        network: Network to train.
         lr: Learning rate.
-        unitary_lr: That of the unitary matrices; ``lr`` when None.
-        options: Of the optimiser for everything else.
+        unitary_lr: Learning rate of the unitary matrices; ``lr`` when None.
+        options: Options of the optimiser of all other parameters.
     """
 
     def __init__(self, network: nn.Module, lr: float = 1e-3, unitary_lr: float | None = None, **options: Any) -> None:
         unitary = unitary_parameters(network)
-        marked = {id(parameter) for parameter in unitary}
-        groups = self._sorted([p for p in network.parameters() if id(p) not in marked])
+        constrained = {id(parameter) for parameter in unitary}
+        groups = self._groups(network, [p for p in network.parameters() if id(p) not in constrained])
         if unitary:
             groups.append({"params": unitary, "lr": lr if unitary_lr is None else unitary_lr, "unitary": True})
         super().__init__(groups, lr=lr, **options)  # type: ignore[call-arg]
         if unitary:
-            # A fused optimiser would take float16's scaled gradients for a gradient scaler; a Cayley step cannot.
+            # A fused optimiser divides by the gradient scale of float16 itself; a Cayley step needs it done before.
             self._step_supports_amp_scaling = False
 
-    def _sorted(self, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
-        """Groups what is not unitary, as optimisers take it."""
+    def _groups(self, network: nn.Module, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+        """Return parameter groups of the unconstrained parameters."""
         return [{"params": parameters}]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Takes one step.
+        """Take one step.
 
         Args:
-            closure: Computes the loss and its gradients anew, if given.
+            closure: Function that computes the loss and its gradients again, or None.
 
         Returns:
-            The closure's loss; None without one.
+            The loss that the closure returned; None without a closure.
         """
         loss = None
         if closure is not None:
@@ -149,41 +160,49 @@ class _Stiefel(torch.optim.Optimizer):
 
 
 class StiefelRMSprop(_Stiefel, torch.optim.RMSprop):
-    """Cayley steps for unitary matrices, RMSprop for everything else.
+    """RMSprop with Cayley steps for the unitary matrices.
 
     Args:
-        network: What to train.
+        network: Network to train.
         lr: Learning rate.
-        unitary_lr: That of the unitary matrices; ``lr`` when None.
-        options: Of :class:`torch.optim.RMSprop`.
+        unitary_lr: Learning rate of the unitary matrices; ``lr`` when None.
+        options: Options of :class:`torch.optim.RMSprop`.
 
-    Source: Wisdom et al. 2016; Wolter and Yao 2018, whose rate is 1e-3 for both and whose ``alpha`` is 0.9.
+    Source: Wisdom et al. 2016; Wolter and Yao 2018, with both learning rates 1e-3 and ``alpha`` 0.9.
     """
 
 
 class StiefelAdam(_Stiefel, torch.optim.Adam):
-    """Cayley steps for unitary matrices, Adam for everything else.
+    """Adam with Cayley steps for the unitary matrices.
 
     Args:
-        network: What to train.
+        network: Network to train.
         lr: Learning rate.
-        unitary_lr: That of the unitary matrices; ``lr`` when None.
-        options: Of :class:`torch.optim.Adam`.
+        unitary_lr: Learning rate of the unitary matrices; ``lr`` when None.
+        options: Options of :class:`torch.optim.Adam`.
     """
 
 
 class StiefelAdamW(_Stiefel, torch.optim.AdamW):
-    """Cayley steps for unitary matrices, AdamW for everything else, with decay on matrices and kernels alone.
+    """AdamW with Cayley steps for the unitary matrices, and with weight decay on matrices and kernels only.
+
+    Biases and other vectors, batch normalisation, gates and recurrent state matrices are not decayed.
 
     Args:
-        network: What to train.
+        network: Network to train.
         lr: Learning rate.
-        unitary_lr: That of the unitary matrices; ``lr`` when None.
-        options: Of :class:`torch.optim.AdamW`.
+        unitary_lr: Learning rate of the unitary matrices; ``lr`` when None.
+        options: Options of :class:`torch.optim.AdamW`.
     """
 
-    def _sorted(self, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
-        # Of two axes, but no matrix: the scale of a whitening batch norm, [3, C]. Recurrent ones, [2, H, H], have none.
-        matrices = [p for p in parameters if p.ndim > 1 and p.shape[0] > 3]
-        rest = [p for p in parameters if not (p.ndim > 1 and p.shape[0] > 3)]
+    def _groups(self, network: nn.Module, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+        exempt = {
+            id(parameter)
+            for module in network.modules()
+            if isinstance(module, _NOT_DECAYED)
+            for parameter in module.parameters()
+        }
+        decayed = [p.ndim > 1 and id(p) not in exempt for p in parameters]
+        matrices = [p for p, decay in zip(parameters, decayed, strict=True) if decay]
+        rest = [p for p, decay in zip(parameters, decayed, strict=True) if not decay]
         return [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]

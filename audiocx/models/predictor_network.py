@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor, nn
 
-from ..nn import ComplexLinear, ConvLSTM, GatedRNN, UnitaryRNN
+from ..nn import ComplexGatedRNN, ComplexLinear, ComplexUnitaryRNN, ConvLSTM
 from ..nn.functional import magnitude, split
 from ..nn.init import Scheme, init_real_
 from ..stft import BINS, FLOOR_POWER
@@ -248,7 +248,7 @@ class _ComplexCore(nn.Module):
 
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()
-        layer = UnitaryRNN if config.architecture == "urnn" else GatedRNN
+        layer = ComplexUnitaryRNN if config.architecture == "urnn" else ComplexGatedRNN
         inputs = [BINS, *[config.units] * (config.layers - 1)]
         self.layers = nn.ModuleList(layer(count, config.units) for count in inputs)
         self.readout = _linear(2 * config.units, 2 * BINS * config.ahead, config.scheme)

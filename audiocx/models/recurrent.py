@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..nn import GatedRNN
+from ..nn import ComplexGatedRNN
 
 __all__ = ["FrameStates"]
 
@@ -30,8 +30,8 @@ class FrameStates(nn.Module):
 
     def __init__(self, in_features: int, hidden_features: int, bidirectional: bool = False) -> None:
         super().__init__()
-        self.forwards = GatedRNN(in_features, hidden_features)
-        self.backwards = GatedRNN(in_features, hidden_features) if bidirectional else None
+        self.forwards = ComplexGatedRNN(in_features, hidden_features)
+        self.backwards = ComplexGatedRNN(in_features, hidden_features) if bidirectional else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Runs over the frames; see the class for shapes."""

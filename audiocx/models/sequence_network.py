@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from ..nn import GatedRNN, UnitaryRNN
+from ..nn import ComplexGatedRNN, ComplexUnitaryRNN
 from ..nn.cell import StateActivationName
 from ..nn.gated import GateName
 
@@ -40,8 +40,8 @@ class SequenceConfig:
         inputs: Real numbers a step that go in.
         outputs: Those that come out.
         hidden: Units, complex ones of "cgrnn" and "urnn"; None for those that make about 40 thousand weights.
-        gate: Of "cgrnn"; see :class:`audiocx.nn.Gate`.
-        activation: Of the state of "cgrnn" and "urnn"; see :class:`audiocx.nn.StateActivation`.
+        gate: Of "cgrnn"; see :class:`audiocx.nn.ComplexGate`.
+        activation: Of the state of "cgrnn" and "urnn"; see :class:`audiocx.nn.ComplexStateActivation`.
         unitary: Whether the matrix of a cgRNN's state stays unitary; a uRNN's always does.
         unitary_gates: Whether those of its gates do too.
         gate_bias: What its gates' biases start at.
@@ -77,8 +77,10 @@ class SequenceConfig:
 
 
 _LAYERS: dict[str, Callable[[SequenceConfig], nn.Module]] = {
-    "cgrnn": lambda c: GatedRNN(c.inputs, c.units, c.gate, c.activation, c.unitary, c.gate_bias, c.unitary_gates),
-    "urnn": lambda c: UnitaryRNN(c.inputs, c.units, c.activation),
+    "cgrnn": lambda c: ComplexGatedRNN(
+        c.inputs, c.units, c.gate, c.activation, c.unitary, c.gate_bias, c.unitary_gates
+    ),
+    "urnn": lambda c: ComplexUnitaryRNN(c.inputs, c.units, c.activation),
     "gru": lambda c: nn.GRU(c.inputs, c.units, batch_first=True),
 }
 

@@ -20,7 +20,7 @@ from typing import ClassVar, Literal, NamedTuple, get_args, get_origin, get_type
 import torch
 from torch import Tensor, nn
 
-from ..nn import ComplexAvgPool, ComplexLinear
+from ..nn import ComplexAvgPool2d, ComplexLinear
 from ..nn.functional import split
 from ..nn.init import Scheme, init_real_
 from .frontend import FrontEnd, FrontEndName
@@ -146,7 +146,7 @@ def _deep(config: TranscriberConfig, channels: int, length: int) -> list[nn.Modu
             layers.append(norm(config.complex, block.channels, config.norm))
         layers.append(activation(config.complex, block.channels, config.activation))
         if block.pooled:
-            layers.append(ComplexAvgPool((1, 2)) if config.complex else _MaxPool(2, 2))
+            layers.append(ComplexAvgPool2d((1, 2)) if config.complex else _MaxPool(2, 2))
             length //= 2
         channels, kernel = block.channels, _DEEP_KERNEL
     _check_length(config, length)
@@ -168,7 +168,7 @@ def _shallow(config: TranscriberConfig, channels: int, length: int) -> list[nn.M
     return [
         _conv(config, channels, 32, _SHALLOW_KERNEL, _SHALLOW_STRIDE),
         activation(config.complex, 32, config.activation),
-        ComplexAvgPool((1, pool), (1, step)),
+        ComplexAvgPool2d((1, pool), (1, step)),
         nn.Flatten(),
         ComplexLinear(32 * length, DENSE_UNITS, scheme=config.scheme),
         activation(config.complex, DENSE_UNITS, config.activation),

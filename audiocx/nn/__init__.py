@@ -1,44 +1,65 @@
-"""Complex-valued layers on PyTorch. They know nothing of sound.
+"""Complex-valued layers for PyTorch.
 
-Inside networks a complex feature map is a real tensor of 2C channels, real parts first; a layer given a native
-complex tensor takes it and gives one back. All parameters and buffers are real.
+Inside networks a complex feature map is a real tensor of 2C channels, real parts first. Every layer also takes a
+native complex tensor of C channels and then returns one. All parameters and buffers are real.
 
-Source: Trabelsi et al., "Deep Complex Networks", ICLR 2018.
+Source: Trabelsi et al., "Deep Complex Networks", ICLR 2018 (DCN).
 """
 
 from . import functional, init
 from .activation import ComplexDropout, CReLU, ModReLU, ZReLU
-from .cell import StateActivation, StateMatrix
+from .cell import ComplexStateActivation, ComplexStateMatrix
 from .conv import ComplexConv1d, ComplexConv2d
+from .conv_lstm import ComplexConvLSTM, ConvLSTM
 from .fold import fold, fold_sequence
-from .gated import Gate, GatedCell, GatedRNN
+from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
 from .linear import ComplexLinear
 from .norm import ComplexBatchNorm
-from .pool import ComplexAvgPool, MagnitudeMaxPool
-from .recurrent import ConvLSTM
+from .pool import (
+    ComplexAvgPool,
+    ComplexAvgPool1d,
+    ComplexAvgPool2d,
+    MagnitudeMaxPool,
+    MagnitudeMaxPool1d,
+    MagnitudeMaxPool2d,
+)
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
-from .unitary import UnitaryCell, UnitaryRNN
+from .unitary import ComplexUnitaryRNN, ComplexUnitaryRNNCell
+
+# Names of version 0.1.
+Gate = ComplexGate
+GatedCell = ComplexGatedRNNCell
+GatedRNN = ComplexGatedRNN
+StateActivation = ComplexStateActivation
+StateMatrix = ComplexStateMatrix
+UnitaryCell = ComplexUnitaryRNNCell
+UnitaryRNN = ComplexUnitaryRNN
 
 __all__ = [
     "CReLU",
     "ComplexAvgPool",
+    "ComplexAvgPool1d",
+    "ComplexAvgPool2d",
     "ComplexBatchNorm",
     "ComplexConv1d",
     "ComplexConv2d",
+    "ComplexConvLSTM",
     "ComplexDropout",
+    "ComplexGate",
+    "ComplexGatedRNN",
+    "ComplexGatedRNNCell",
     "ComplexLinear",
+    "ComplexStateActivation",
+    "ComplexStateMatrix",
+    "ComplexUnitaryRNN",
+    "ComplexUnitaryRNNCell",
     "ConvLSTM",
-    "Gate",
-    "GatedCell",
-    "GatedRNN",
     "MagnitudeMaxPool",
+    "MagnitudeMaxPool1d",
+    "MagnitudeMaxPool2d",
     "ModReLU",
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
-    "StateActivation",
-    "StateMatrix",
-    "UnitaryCell",
-    "UnitaryRNN",
     "ZReLU",
     "fold",
     "fold_sequence",

@@ -1,4 +1,4 @@
-"""Complex activations as layers, and dropout with one mask for both parts."""
+"""Complex activations and dropout."""
 
 from __future__ import annotations
 
@@ -11,42 +11,62 @@ __all__ = ["ComplexDropout", "CReLU", "ModReLU", "ZReLU"]
 
 
 class CReLU(nn.Module):
-    """ReLU on the real and on the imaginary part.
+    """ReLU on the real and on the imaginary part: CReLU(z) = ReLU(Re z) + i ReLU(Im z).
 
-    Shape: [B, 2C, *] real, real parts first, or [B, C, *] complex; output as input.
+    Shape:
+        - Input: real [B, 2C, *], real parts first, or complex [B, C, *].
+        - Output: same shape and kind as the input.
 
     Source: DCN, section 3.4.
+
+    Examples:
+        >>> CReLU()(torch.tensor([[1 + 2j, -1 + 2j, -1 - 2j]]))
+        tensor([[1.+2.j, 0.+2.j, 0.+0.j]])
     """
 
     @accepts_complex(dim=1)
     def forward(self, x: Tensor) -> Tensor:
-        """Applies :func:`audiocx.nn.functional.crelu`."""
+        """Apply :func:`audiocx.nn.functional.crelu`."""
         return crelu(x)
 
 
 class ZReLU(nn.Module):
-    """Keeps z where both its parts are >= 0, else gives 0.
+    """Identity where both parts are non-negative (phase in [0, pi/2]), 0 elsewhere.
 
-    Shape: [B, 2C, *] real, real parts first, or [B, C, *] complex; output as input.
+    Shape:
+        - Input: real [B, 2C, *], real parts first, or complex [B, C, *].
+        - Output: same shape and kind as the input.
 
-    Source: Guberman 2016; DCN, section 3.4.
+    Source: Guberman, "On complex valued convolutional neural networks", 2016; DCN, section 3.4.
+
+    Examples:
+        >>> ZReLU()(torch.tensor([[3 + 4j, -3 + 4j, -3 - 4j]])).abs()
+        tensor([[5., 0., 0.]])
     """
 
     @accepts_complex(dim=1)
     def forward(self, x: Tensor) -> Tensor:
-        """Applies :func:`audiocx.nn.functional.zrelu`."""
+        """Apply :func:`audiocx.nn.functional.zrelu`."""
         return zrelu(x)
 
 
 class ModReLU(nn.Module):
-    """ReLU(|z| + b) z / |z| with a learnt real b per channel, 0 at first.
-
-    Shape: [B, 2C, *] real, real parts first, or [B, C, *] complex; output as input.
+    """ReLU on the shifted magnitude; the phase is kept: modReLU(z) = ReLU(|z| + b) z / |z|.
 
     Args:
-        channels: C, complex.
+        channels: C, complex channels. Each has a learnable real bias b, initially 0.
 
-    Source: Arjovsky et al. 2016, equation 8.
+    Shape:
+        - Input: real [B, 2C, *], real parts first, or complex [B, C, *].
+        - Output: same shape and kind as the input.
+
+    Source: Arjovsky et al., "Unitary Evolution Recurrent Neural Networks", 2016, equation 8.
+
+    Examples:
+        >>> layer = ModReLU(1)
+        >>> _ = nn.init.constant_(layer.bias, -2.5)
+        >>> layer(torch.tensor([[3 + 4j]])).detach()
+        tensor([[1.5000+2.j]])
     """
 
     def __init__(self, channels: int) -> None:
@@ -55,33 +75,35 @@ class ModReLU(nn.Module):
 
     @accepts_complex(dim=1)
     def forward(self, x: Tensor) -> Tensor:
-        """Applies :func:`audiocx.nn.functional.modrelu`."""
+        """Apply :func:`audiocx.nn.functional.modrelu`."""
         return modrelu(x, self.bias)
 
 
 class ComplexDropout(nn.Module):
-    """Zeroes complex numbers whole, with one mask for both parts, while training.
-
-    Shape: [B, 2C, *] real, real parts first, or [B, C, *] complex; output as input.
+    """Dropout of whole complex numbers: real and imaginary part share one mask.
 
     Args:
-        p: Probability of zeroing, 0 <= p <= 1.
+        p: Probability of an element to be zeroed, 0 <= p <= 1. The others are scaled by 1 / (1 - p).
+
+    Shape:
+        - Input: real [B, 2C, *], real parts first, or complex [B, C, *].
+        - Output: same shape and kind as the input.
 
     Raises:
-        ValueError: p out of range.
+        ValueError: p is out of range.
     """
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         if not 0 <= p <= 1:
-            raise ValueError(f"The dropout probability lies in [0, 1], not {p}.")
+            raise ValueError(f"The dropout probability must lie in [0, 1], not {p}.")
         self.p = p
 
     @accepts_complex(dim=1)
     def forward(self, x: Tensor) -> Tensor:
-        """Applies :func:`audiocx.nn.functional.complex_dropout`."""
+        """Apply :func:`audiocx.nn.functional.complex_dropout`."""
         return complex_dropout(x, self.p, self.training)
 
     def extra_repr(self) -> str:
-        """Names the probability."""
+        """Return the settings shown by ``repr``."""
         return f"p={self.p}"

@@ -1,7 +1,8 @@
-"""What the complex recurrent layers whose state is one complex vector share: a cell, its parts, and a run over time.
+"""Base classes and state functions of the complex recurrent layers.
 
-A cell steps in plain operations, for autograd and compilers to follow. A run multiplies all inputs in one call, steps
-with a gradient of its own and gathers the weights' in one call at the end.
+A cell takes single steps in plain operations, which autograd and compilers can follow. A layer over time projects all
+inputs in one product, then runs the recurrence in an autograd function with an explicit backward pass, which
+accumulates the weights' gradients one segment of steps at a time.
 """
 
 from __future__ import annotations
@@ -18,39 +19,45 @@ from .functional import complex_weight, radial, to_channels, to_complex
 from .init import init_complex_
 
 __all__ = [
-    "Cell",
-    "Layer",
-    "Radius",
     "ActivationDerivatives",
-    "StateActivation",
+    "ComplexStateActivation",
+    "ComplexStateMatrix",
+    "Radius",
+    "RecurrentCell",
+    "RecurrentLayer",
+    "SEGMENT_STEPS",
     "StateActivationName",
-    "StateMatrix",
     "activate",
+    "inner_product",
+    "segments",
 ]
 
-# Steps that are led back together: what they need stays in the processor's cache, and the whole run's is never there.
-STRETCH = 16
+# Time steps per segment of the backward pass: few enough for its intermediate results to stay in the processor's cache.
+SEGMENT_STEPS = 16
 
 StateActivationName = Literal["modrelu", "hirose"]
-# New magnitudes of the old [*, H] and of one learnt number a unit [H].
+# Maps magnitudes [*, H] and one learnable number per unit [H] to new magnitudes.
 Radius = Callable[[Tensor, Tensor], Tensor]
-# With what the learnt number starts at.
+# Each with the initial value of its learnable number.
 _RADII: dict[str, tuple[Radius, float]] = {
     "modrelu": (lambda length, b: F.relu(length + b), 0.0),
     "hirose": (lambda length, m: torch.tanh(length / m.square()), 1.0),
 }
 
 
-class StateMatrix(nn.Module):
-    """A complex square matrix W that multiplies a state, marked where it has to stay unitary.
+class ComplexStateMatrix(nn.Module):
+    """Complex square matrix W of a recurrent layer, constrained to be unitary or free.
 
-    The mark belongs to the module: a parameter's own would not outlive a copy of the network or the loading of a
-    checkpoint. The optimisers of :mod:`audiocx.optim` heed it.
+    The optimisers of :mod:`audiocx.optim` keep the unitary ones unitary. They find them by the module's attribute,
+    because an attribute of the parameter would be lost in copies and when a checkpoint is loaded.
 
     Args:
         size: H, rows and columns.
-        unitary: Starts as a random unitary matrix and is to stay one; else it starts with Rayleigh magnitudes under
-            Glorot's criterion and learns freely.
+        unitary: Initialise with a random unitary matrix and keep it unitary. Otherwise the matrix is initialised with
+            Rayleigh magnitudes under Glorot's criterion and trained without constraint.
+
+    Attributes:
+        weight: Real part and imaginary part, float32 [2, H, H].
     """
 
     def __init__(self, size: int, unitary: bool = True) -> None:
@@ -58,29 +65,32 @@ class StateMatrix(nn.Module):
         self.unitary = unitary
         self.weight = nn.Parameter(torch.empty(2, size, size))  # real part, imaginary part
         real, imag = self.weight.detach()
-        # Glorot's variance for a square matrix, 1 / H, is a unitary matrix's own.
+        # Glorot's variance for a square matrix, 1 / H, is that of a unitary matrix.
         init_complex_(real, imag, "unitary" if unitary else "rayleigh", "glorot")
 
     def transposed(self) -> Tensor:
-        """Gives the real matrix [2H, 2H] that multiplies states from the right."""
+        """Return the real matrix [2H, 2H] that row states are multiplied by."""
         real, imag = self.weight
         return complex_weight(real, imag).T.contiguous()
 
     def extra_repr(self) -> str:
-        """Names the size and the mark."""
+        """Return the settings shown by ``repr``."""
         return f"{self.weight.shape[1]}, unitary={self.unitary}"
 
 
-class StateActivation(nn.Module):
-    """An activation that changes magnitudes and keeps phases, with one learnt number a unit.
+class ComplexStateActivation(nn.Module):
+    """Activation of a recurrent state, which changes magnitudes and keeps phases.
 
-    "modrelu" is ReLU(|z| + b) z / |z|, b = 0 at first; "hirose" is tanh(|z| / m^2) z / |z|, m = 1 at first.
-
-    Shape: [*, 2H] real, real parts first; output as input.
+    "modrelu" is ReLU(|z| + b) z / |z|; "hirose" is tanh(|z| / m^2) z / |z|. Each unit has a learnable b (initially 0)
+    or m (initially 1).
 
     Args:
         name: "modrelu" or "hirose".
-        size: H.
+        size: H, complex units.
+
+    Shape:
+        - Input: real [*, 2H], real parts first.
+        - Output: same shape as the input.
 
     Raises:
         ValueError: Unknown name.
@@ -91,29 +101,29 @@ class StateActivation(nn.Module):
     def __init__(self, name: StateActivationName, size: int) -> None:
         super().__init__()
         if name not in _RADII:
-            raise ValueError(f"The state activation is 'modrelu' or 'hirose', not {name!r}.")
+            raise ValueError(f"The state activation must be 'modrelu' or 'hirose', not {name!r}.")
         self.name = name
         self.weight = nn.Parameter(torch.full((size,), _RADII[name][1]))
 
     @property
     def radius(self) -> Radius:
-        """What makes new magnitudes of the old."""
+        """Function from the old to the new magnitudes."""
         return _RADII[self.name][0]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Applies the activation."""
+        """Apply the activation."""
         return radial(x, lambda length: self.radius(length, self.weight), -1)
 
     def extra_repr(self) -> str:
-        """Names the activation."""
+        """Return the settings shown by ``repr``."""
         return repr(self.name)
 
 
-class Cell(nn.Module, ABC):
-    """One step of a recurrent layer; a subclass has the products and what is done with them.
+class RecurrentCell(nn.Module, ABC):
+    """Base class of a single step of a recurrent layer.
 
     Args:
-        hidden_features: H, complex.
+        hidden_features: H, complex units of the state.
     """
 
     def __init__(self, hidden_features: int) -> None:
@@ -121,101 +131,101 @@ class Cell(nn.Module, ABC):
         self.hidden_features = hidden_features
 
     @abstractmethod
-    def drives(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Gives what inputs [*, 2I] add to each product with the state."""
+    def input_projections(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return what inputs [*, 2I] contribute to each pre-activation: V x + b."""
 
     @abstractmethod
-    def matrices(self) -> tuple[Tensor, ...]:
-        """Gives the real matrices of these products, which multiply states from the right."""
+    def state_matrices(self) -> tuple[Tensor, ...]:
+        """Return the real matrices that row states are multiplied by, one per input projection."""
 
     @abstractmethod
-    def step(self, drives: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
-        """Gives the state [B, 2H] that follows."""
+    def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+        """Return the next state [B, 2H]."""
 
     @abstractmethod
-    def run(self, drives: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
-        """Gives all the states [T, B, 2H] that follow."""
+    def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+        """Return the states [T, B, 2H] of all steps."""
 
-    def start(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Gives inputs and state [B, 2H] as real channels in the cell's own precision."""
+    def prepare(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the input and the state [B, 2H] as real channels of the parameters' dtype."""
         dtype = next(self.parameters()).dtype
         if state is None:
             state = x.new_zeros(x.shape[0], 2 * self.hidden_features)
         return x.to(dtype), (to_channels(state, -1) if state.is_complex() else state).to(dtype)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        """Takes one step; see the class for shapes.
+        """Take one step.
 
         Args:
-            x: The input.
-            state: What the step before gave; zeros when None.
+            x: Input of the step, real [B, 2I] or complex [B, I].
+            state: State of the previous step, [B, 2H] or [B, H]; zeros when None.
 
         Returns:
-            The state that follows.
+            The next state, [B, 2H] or [B, H], same kind as the input.
         """
         if x.is_complex():
             return to_complex(self.forward(to_channels(x, -1), state), -1)
         with torch.autocast(x.device.type, enabled=False):
-            x, hidden = self.start(x, state)
-            return self.step(self.drives(x), self.matrices(), hidden)
+            x, hidden = self.prepare(x, state)
+            return self.step(self.input_projections(x), self.state_matrices(), hidden)
 
 
-class Layer(nn.Module):
-    """A cell that runs over time.
+class RecurrentLayer(nn.Module):
+    """Base class of a recurrent layer over time.
 
     Args:
-        cell: What takes the steps.
+        cell: The step.
     """
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: RecurrentCell) -> None:
         super().__init__()
         self.cell = cell
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Runs over time; see the class for shapes.
+        """Run the recurrence over time.
 
         Args:
-            x: The inputs.
-            state: What an earlier call gave, to go on from there; zeros when None.
+            x: Inputs, real [B, T, 2I] or complex [B, T, I].
+            state: Final state of an earlier call, to continue from it, [B, 2H] or [B, H]; zeros when None.
 
         Returns:
-            The states after all steps, and that after the last.
+            The states of all steps, [B, T, 2H] or [B, T, H], and the last of them; same kind as the input.
         """
         if x.is_complex():
             y = to_complex(self.forward(to_channels(x, -1), state)[0], -1)
             return y, y[:, -1]
         with torch.autocast(x.device.type, enabled=False):
-            x, hidden = self.cell.start(x, state)
-            # Time first: a step's memory lies together.
-            drives, matrices = self.cell.drives(x.transpose(0, 1)), self.cell.matrices()
+            x, hidden = self.cell.prepare(x, state)
+            # Time first, so that each step is contiguous.
+            projections, matrices = self.cell.input_projections(x.transpose(0, 1)), self.cell.state_matrices()
             if torch.compiler.is_compiling():
-                y = self._follow(drives, matrices, hidden)
+                y = self._step_through(projections, matrices, hidden)
             else:
-                y = self.cell.run(drives, matrices, hidden)
+                y = self.cell.run(projections, matrices, hidden)
         y = y.transpose(0, 1)
         return y, y[:, -1]
 
-    def _follow(self, drives: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
-        """Steps for a compiler, which cannot see through a gradient written by hand but makes one as good."""
+    def _step_through(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+        """Step by step in plain operations, which a compiler can trace and differentiate."""
         states = []
-        for now in zip(*drives, strict=True):
+        for now in zip(*projections, strict=True):
             hidden = self.cell.step(now, matrices, hidden)
             states.append(hidden)
         return torch.stack(states)
 
 
 def activate(pre: Tensor, length: Tensor, radius: Radius, weight: Tensor, out: Tensor | None = None) -> Tensor:
-    """Applies a state activation to values [B, 2H], of which only the phases stay.
+    """Apply a state activation and keep what its derivative needs.
 
     Args:
-        pre: The values; phases z / |z| afterwards, 0 where there is none.
-        length: Where to note the magnitudes, [B, H].
-        radius: New magnitudes of the old.
-        weight: Its learnt numbers, [H].
-        out: Where to put the new values, if anywhere, [B, 2, H].
+        pre: Pre-activations z, [B, 2H]; overwritten with the phases z / |z|, 0 at z = 0.
+        length: Overwritten with the magnitudes |z|, [B, H].
+        radius: Function of the activation.
+        weight: Its learnable numbers, [H].
+        out: Output tensor, [B, 2, H]; a new one when None.
 
     Returns:
-        The new values, [B, 2, H].
+        The activations, [B, 2, H].
     """
     parts = pre.view(len(pre), 2, -1)
     torch.hypot(parts[:, 0], parts[:, 1], out=length)
@@ -223,44 +233,48 @@ def activate(pre: Tensor, length: Tensor, radius: Radius, weight: Tensor, out: T
     return torch.mul(radius(length, weight).unsqueeze(1), parts, out=out)
 
 
-def stretches(*whole: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Cuts what a run has met, [T, *] each, into stretches of steps that are led back together."""
-    return zip(*(tensor.split(STRETCH) for tensor in whole), strict=True)
+def segments(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Split tensors [T, *] into segments of steps for the backward pass."""
+    return zip(*(tensor.split(SEGMENT_STEPS) for tensor in tensors), strict=True)
 
 
-def dot(a: Tensor, b: Tensor, out: Tensor) -> None:
-    """Adds the products of real and of imaginary parts, both [B, 2, H], into ``out`` [B, H]."""
+def inner_product(a: Tensor, b: Tensor, out: Tensor) -> None:
+    """Write Re(conj(a) b) of a and b, [B, 2, H] each, into ``out`` [B, H]."""
     (real, imag), (other_real, other_imag) = a.unbind(1), b.unbind(1)
     torch.mul(real, other_real, out=out).addcmul_(imag, other_imag)
 
 
 class ActivationDerivatives:
-    """The derivatives of a state activation at all the values that a stretch of steps has met.
+    """Derivatives of a state activation over one segment of S steps.
 
     Args:
-        radius: New magnitudes of the old.
-        weight: Its learnt numbers, [H].
-        lengths: The old magnitudes, [S, B, H].
-        phases: Of the values, [S, B, 2H].
+        radius: Function of the activation.
+        weight: Its learnable numbers, [H].
+        lengths: Magnitudes of the pre-activations, [S, B, H].
+        phases: Their phases z / |z|, [S, B, 2H].
     """
 
     def __init__(self, radius: Radius, weight: Tensor, lengths: Tensor, phases: Tensor) -> None:
         with torch.enable_grad():
             lengths, self.weight = lengths.detach().requires_grad_(), weight.detach().requires_grad_()
             self.graph = radius(lengths, self.weight)
-            (slope,) = torch.autograd.grad(self.graph.sum(), lengths, retain_graph=True)
-        self.radii, self.phases, self.along = self.graph.detach(), phases.unflatten(2, (2, -1)), torch.empty_like(slope)
-        # Across its phase a value is stretched as its magnitude is, along it by the slope; at 0 there is no phase.
-        across = torch.where(lengths > 0, self.radii / lengths, 0).detach()
-        # A view of each step's at once, for views one by one cost as much as some of the products.
-        self.steps = [*zip(across.unsqueeze(2), slope - across, self.phases, self.along, strict=True)]
+            (radial,) = torch.autograd.grad(self.graph.sum(), lengths, retain_graph=True)
+        self.radii, self.phases, self.along = (
+            self.graph.detach(),
+            phases.unflatten(2, (2, -1)),
+            torch.empty_like(radial),
+        )
+        # The Jacobian of r(|z|) z / |z| has the eigenvalue r'(|z|) along z and r(|z|) / |z| perpendicular to it.
+        tangential = torch.where(lengths > 0, self.radii / lengths, 0).detach()
+        # All views at once: making them step by step costs as much as some of the products.
+        self.steps = [*zip(tangential.unsqueeze(2), radial - tangential, self.phases, self.along, strict=True)]
 
-    def back(self, time: int, gradient: Tensor, out: Tensor) -> None:
-        """Leads a gradient [B, 2, H] back through the activation of one step, into ``out``."""
-        across, bend, phases, along = self.steps[time]
-        dot(gradient, phases, along)
-        torch.mul(gradient, across, out=out).addcmul_((bend * along).unsqueeze(1), phases)
+    def backward(self, time: int, gradient: Tensor, out: Tensor) -> None:
+        """Backpropagate a gradient [B, 2, H] through the activation of one step, into ``out``."""
+        tangential, difference, phases, along = self.steps[time]
+        inner_product(gradient, phases, along)
+        torch.mul(gradient, tangential, out=out).addcmul_((difference * along).unsqueeze(1), phases)
 
-    def to_weight(self) -> Tensor:
-        """Gives the gradient of the learnt numbers once all steps have been led back."""
+    def weight_gradient(self) -> Tensor:
+        """Return the gradient of the learnable numbers, after ``backward`` of all steps."""
         return torch.autograd.grad(self.graph, self.weight, self.along)[0]

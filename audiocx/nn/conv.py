@@ -1,4 +1,4 @@
-"""Complex-valued convolutions over one and two axes."""
+"""Complex-valued convolutions over one and over two axes."""
 
 from __future__ import annotations
 
@@ -53,22 +53,22 @@ class _ComplexConv(nn.Module):
         if padding == "valid":
             return (0,) * self.axes
         if padding == "same":
-            # Half the kernel on either side: the length stays, divided by the stride and rounded up, for odd kernels.
+            # With an odd kernel the output length is ceil(L / stride).
             return tuple(d * (k - 1) // 2 for k, d in zip(kernel, self.dilation, strict=True))
-        raise ValueError(f"padding is a number, 'same' or 'valid', not {padding!r}.")
+        raise ValueError(f"padding must be a number, 'same' or 'valid', not {padding!r}.")
 
     def weights(self) -> tuple[Tensor, Tensor]:
-        """Gives the real and the imaginary part that it convolves with, [O, I / groups, *K] each."""
+        """Return the real and the imaginary part of the kernel, [O, I / groups, *K] each."""
         return self.weight_real, self.weight_imag
 
     @accepts_complex(dim=1)
     def forward(self, x: Tensor) -> Tensor:
-        """Applies the layer; see the class for shapes."""
+        """Apply the layer."""
         real, imag = self.weights()
         return complex_conv(x, real, imag, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
-        """Names the sizes."""
+        """Return the settings shown by ``repr``."""
         out_channels, in_channels, *kernel = self.weight_real.shape
         return (
             f"{in_channels * self.groups}, {out_channels}, kernel_size={tuple(kernel)}, stride={self.stride}, "
@@ -77,37 +77,76 @@ class _ComplexConv(nn.Module):
 
 
 class ComplexConv1d(_ComplexConv):
-    """Complex convolution over one axis.
-
-    Shape: input [B, 2I, L] real, real parts first, or [B, I, L] complex; output [B, 2O, L'] or [B, O, L'], of the
-    input's kind.
+    """Complex convolution (cross-correlation) over one axis: y = W * z + b.
 
     Args:
-        in_channels: I, complex.
-        out_channels: O, complex.
-        kernel_size: Taps.
-        stride: Step.
-        padding: Zeros on either side, or "same" (half the kernel) or "valid" (none).
-        dilation: Distance of the taps.
-        groups: Groups of complex channels.
-        bias: Adds a learnt bias, 0 at first.
-        scheme: Initialisation, "unitary" or "rayleigh".
-        criterion: "he" or "glorot".
+        in_channels: I, complex channels of the input.
+        out_channels: O, complex channels of the output.
+        kernel_size: K, size of the kernel.
+        stride: Step of the kernel.
+        padding: Zeros added on both sides, or "same" (half the kernel) or "valid" (none).
+        dilation: Spacing of the kernel's elements.
+        groups: Number of groups of complex channels.
+        bias: Add a learnable complex bias, initially 0.
+        scheme: Initialisation of W, "unitary" or "rayleigh"; see :mod:`audiocx.nn.init`.
+        criterion: Variance of W, "he" or "glorot".
+
+    Shape:
+        - Input: real [B, 2I, L], real parts first, or complex [B, I, L].
+        - Output: [B, 2O, L'] or [B, O, L'], same kind as the input; sizes as for ``torch.nn.Conv1d``.
+
+    Attributes:
+        weight_real: Real part of W, float32 [O, I / groups, K].
+        weight_imag: Imaginary part of W, same shape.
+        bias: Real parts of b, then imaginary parts, float32 [2O]; None without bias.
 
     Raises:
         ValueError: ``groups`` does not divide the channels, or a size has the wrong number of axes.
 
     Source: DCN, section 3.2.
+
+    Examples:
+        >>> layer = ComplexConv1d(2, 4, 7, padding="same")
+        >>> layer(torch.randn(8, 2, 100, dtype=torch.complex64)).shape
+        torch.Size([8, 4, 100])
     """
 
     axes = 1
 
 
 class ComplexConv2d(_ComplexConv):
-    """Complex convolution over two axes; arguments and source as in :class:`ComplexConv1d`.
+    """Complex convolution (cross-correlation) over two axes: y = W * z + b.
 
-    Shape: input [B, 2I, H, W] real, real parts first, or [B, I, H, W] complex; output [B, 2O, H', W'] or
-    [B, O, H', W'], of the input's kind.
+    Args:
+        in_channels: I, complex channels of the input.
+        out_channels: O, complex channels of the output.
+        kernel_size: K, size of the kernel, one number or (height, width), as are the next three.
+        stride: Step of the kernel.
+        padding: Zeros added on both sides, or "same" (half the kernel) or "valid" (none).
+        dilation: Spacing of the kernel's elements.
+        groups: Number of groups of complex channels.
+        bias: Add a learnable complex bias, initially 0.
+        scheme: Initialisation of W, "unitary" or "rayleigh"; see :mod:`audiocx.nn.init`.
+        criterion: Variance of W, "he" or "glorot".
+
+    Shape:
+        - Input: real [B, 2I, H, W], real parts first, or complex [B, I, H, W].
+        - Output: [B, 2O, H', W'] or [B, O, H', W'], same kind as the input; sizes as for ``torch.nn.Conv2d``.
+
+    Attributes:
+        weight_real: Real part of W, float32 [O, I / groups, Kh, Kw].
+        weight_imag: Imaginary part of W, same shape.
+        bias: Real parts of b, then imaginary parts, float32 [2O]; None without bias.
+
+    Raises:
+        ValueError: ``groups`` does not divide the channels, or a size has the wrong number of axes.
+
+    Source: DCN, section 3.2.
+
+    Examples:
+        >>> layer = ComplexConv2d(2, 4, (3, 5), padding="same")
+        >>> layer(torch.randn(8, 2, 20, 30, dtype=torch.complex64)).shape
+        torch.Size([8, 4, 20, 30])
     """
 
     axes = 2

@@ -1,7 +1,7 @@
-"""Folding of batch normalisation into the convolution before it, for inference.
+"""Folding of batch normalisation into the preceding convolution, for inference.
 
-Whitening mixes real and imaginary parts as no complex number does (it is widely linear), so the folded layer is a
-general real convolution over the 2C channels.
+Whitening is widely linear (z to a z + b conj(z)), not complex linear, so the folded layer is a general real
+convolution over the 2C channels.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ __all__ = ["fold", "fold_sequence"]
 
 @torch.no_grad()
 def fold(conv: ComplexConv2d, norm: ComplexBatchNorm | None = None) -> nn.Conv2d:
-    """Makes one real convolution of a complex one and the normalisation behind it.
+    """Merge a complex convolution and the normalisation after it into one real convolution.
 
     Args:
-        conv: Complex convolution, without groups.
-        norm: Its normalisation, with the running statistics that evaluation uses; None for none.
+        conv: Complex convolution of I to O complex channels, without groups.
+        norm: Its normalisation; the running statistics are used. None for none.
 
     Returns:
-        A real convolution of 2I to 2O channels that gives what the two give in evaluation.
+        Real convolution of 2I to 2O channels, equal to both in evaluation mode up to rounding.
 
     Raises:
         ValueError: The convolution has groups.
     """
     if conv.groups != 1:
-        raise ValueError("A grouped complex convolution cannot be folded; leave it as it is.")
+        raise ValueError("A grouped complex convolution cannot be folded; keep it as it is.")
     weight = complex_weight(*conv.weights())
     bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias
     if norm is not None:
@@ -48,7 +48,7 @@ def fold(conv: ComplexConv2d, norm: ComplexBatchNorm | None = None) -> nn.Conv2d
 
 @torch.no_grad()
 def _plain(conv: StandardizedConv2d) -> nn.Conv2d:
-    """Makes the plain convolution that gives the same."""
+    """Return the equal convolution with its weights standardised once."""
     out_channels, in_channels, height, width = conv.weight.shape
     plain = nn.Conv2d(in_channels * conv.groups, out_channels, (height, width), groups=conv.groups, device="meta")
     plain.stride, plain.padding, plain.dilation = conv.stride, conv.padding, conv.dilation
@@ -63,13 +63,18 @@ def _mix(weight: Tensor, rr: Tensor, ri: Tensor, ir: Tensor, ii: Tensor) -> Tens
 
 
 def fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
-    """Folds every foldable convolution of a chain, complex or real, with the normalisation behind it or of its weights.
+    """Fold batch normalisation and weight standardisation into the convolutions of a sequence of layers.
 
     Args:
-        layers: A chain in evaluation mode.
+        layers: Layers in evaluation mode, complex or real.
 
     Returns:
-        A shorter chain that gives the same; layers that cannot be folded are shared with the old one.
+        An equal sequence of real convolutions and the layers that cannot be folded, which are shared, not copied.
+
+    Examples:
+        >>> layers = [ComplexConv2d(1, 2, 3).eval(), ComplexBatchNorm(2).eval()]
+        >>> fold_sequence(layers)
+        [Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1))]
     """
     folded: list[nn.Module] = []
     for layer in layers:

@@ -1,8 +1,7 @@
-"""Functions under the complex-valued layers.
+"""Functional form of the complex-valued layers.
 
-A complex feature map is a real tensor whose channel axis holds the real parts first, then the imaginary parts:
-C complex channels are 2C real ones. Everything here works on that form; :func:`to_channels` and
-:func:`to_complex` lead in and out of it.
+A complex feature map of C channels is a real tensor of 2C channels, real parts first, then imaginary parts. All
+functions work on that form; :func:`to_channels` and :func:`to_complex` convert between it and native complex tensors.
 
 Source: Trabelsi et al., "Deep Complex Networks", ICLR 2018 (DCN).
 """
@@ -29,18 +28,19 @@ __all__ = [
     "magnitude_max_pool",
     "modrelu",
     "radial",
+    "split",
     "to_channels",
     "to_complex",
     "zrelu",
 ]
 
 
-_SMALL_MATRIX = 2**16
+_SMALL_MATRIX = 2**16  # entries
 _FEW_CHANNELS = 16
 
 
 def to_channels(z: Tensor, dim: int = 1) -> Tensor:
-    """Lays a complex tensor out as real channels, real parts first.
+    """Convert a native complex tensor to real channels, real parts first.
 
     Args:
         z: Complex tensor, shape [..., C, ...] with C at ``dim``.
@@ -57,7 +57,7 @@ def to_channels(z: Tensor, dim: int = 1) -> Tensor:
 
 
 def to_complex(x: Tensor, dim: int = 1) -> Tensor:
-    """Makes a native complex tensor of real channels; the inverse of :func:`to_channels`.
+    """Convert real channels, real parts first, to a native complex tensor; the inverse of :func:`to_channels`.
 
     Args:
         x: Real floating-point tensor, shape [..., 2C, ...] with 2C at ``dim``.
@@ -68,13 +68,17 @@ def to_complex(x: Tensor, dim: int = 1) -> Tensor:
 
     Raises:
         ValueError: The channel axis is of odd length.
+
+    Examples:
+        >>> to_complex(torch.tensor([[1.0, 3.0, 2.0, 4.0]]))
+        tensor([[1.+2.j, 3.+4.j]])
     """
     real, imag = split(x, dim)
     return torch.complex(real.contiguous(), imag.contiguous())
 
 
 def split(x: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
-    """Views the real and the imaginary half of the channels.
+    """Return views of the real and of the imaginary parts.
 
     Args:
         x: Real tensor, shape [..., 2C, ...] with 2C at ``dim``.
@@ -89,13 +93,13 @@ def split(x: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
     size = x.shape[dim]
     if size % 2:
         raise ValueError(f"A complex feature map has an even number of channels, real parts first, not {size}.")
-    # Its gradient is the two put together; that of two single views would be two of the whole size, added up.
+    # The gradient of chunk is one concatenation; that of two narrowed views would be a sum of two full-size tensors.
     real, imag = x.chunk(2, dim)
     return real, imag
 
 
 def accepts_complex(dim: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Lets a layer's ``forward`` take a native complex tensor and give one back.
+    """Decorate a layer's ``forward`` to also take a native complex tensor, and to return one then.
 
     Args:
         dim: Channel axis of the layer's input.
@@ -117,7 +121,7 @@ def accepts_complex(dim: int) -> Callable[[Callable[..., Tensor]], Callable[...,
 
 
 def complex_weight(real: Tensor, imag: Tensor) -> Tensor:
-    """Builds the real matrix (or kernel) that multiplies by A + iB: [[A, -B], [B, A]].
+    """Return the real matrix (or kernel) of the product with A + iB: [[A, -B], [B, A]].
 
     Args:
         real: A, shape [O, I, *].
@@ -127,12 +131,17 @@ def complex_weight(real: Tensor, imag: Tensor) -> Tensor:
         Real tensor, shape [2O, 2I, *].
 
     Source: DCN, section 3.2, equation 4.
+
+    Examples:
+        >>> complex_weight(torch.tensor([[1.0]]), torch.tensor([[2.0]]))
+        tensor([[ 1., -2.],
+                [ 2.,  1.]])
     """
     return torch.cat([torch.cat([real, -imag], 1), torch.cat([imag, real], 1)], 0)
 
 
 def complex_linear(x: Tensor, real: Tensor, imag: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Multiplies by a complex matrix.
+    """Apply a complex linear map, W z + b.
 
     Args:
         x: Shape [*, 2I], real parts first.
@@ -144,8 +153,8 @@ def complex_linear(x: Tensor, real: Tensor, imag: Tensor, bias: Tensor | None = 
         Shape [*, 2O].
     """
     rows, (out_features, in_features) = x.numel() // x.shape[-1], real.shape
-    # One product, with all parts of the matrix put together, or two, whose results are: what is put together costs
-    # writing and reading it, so that it had better be the smaller one. A small matrix costs nothing but calls.
+    # Either build the real matrix of twice the size and multiply once, or multiply by both parts and combine the
+    # results. The smaller of matrix and results should be copied; for a small matrix only the calls count.
     size = out_features * in_features
     if size < _SMALL_MATRIX or rows * (in_features + out_features) >= size:
         return F.linear(x, complex_weight(real, imag), bias)
@@ -165,16 +174,16 @@ def complex_conv(
     dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Correlates with a complex kernel over one or two axes.
+    """Apply a complex convolution (cross-correlation) over one or two axes.
 
     Args:
         x: Shape [B, 2I, L] or [B, 2I, H, W], real parts first.
         real: Real part of the kernel, shape [O, I / groups, K] or [O, I / groups, Kh, Kw].
         imag: Imaginary part, same shape.
         bias: Shape [2O].
-        stride: One number an axis.
-        padding: Zeros on either side, one number an axis.
-        dilation: One number an axis.
+        stride: Step of the kernel, one number or one per axis.
+        padding: Zeros on both sides, one number or one per axis.
+        dilation: Spacing of the kernel's elements, one number or one per axis.
         groups: Groups of complex channels.
 
     Returns:
@@ -191,7 +200,7 @@ def complex_conv(
         if whole and weight.shape[1] < _FEW_CHANNELS:
             x, weight, stride = _steps_as_channels(x, step), _steps_as_channels(weight, step), (*others, 1)
         return conv(x, weight, bias, stride, padding, dilation)
-    # Each group needs its own real and imaginary channels side by side; the grouped kernel is stacked alike.
+    # A grouped convolution needs the real and imaginary channels of each group next to each other.
     kernel = torch.cat([complex_weight(a, b) for a, b in zip(real.chunk(groups), imag.chunk(groups), strict=True)])
     together = x.unflatten(1, (2, groups, -1)).transpose(1, 2).flatten(1, 3)
     y = conv(together, kernel, None, stride, padding, dilation, groups)
@@ -200,17 +209,17 @@ def complex_conv(
 
 
 def _steps_as_channels(x: Tensor, step: int) -> Tensor:
-    """Lays each ``step`` positions of the last axis along the channels, [B, C, *, L] to [B, C * step, *, L // step].
+    """Move blocks of ``step`` positions of the last axis to the channels: [B, C, *, L] to [B, C * step, *, L // step].
 
-    A convolution in steps of so many is one without steps then. Processors are quick where there are many channels: one
-    of 512 taps over a single complex channel, in steps of 16, trains 3.4 times as fast.
+    A convolution of stride ``step`` becomes one of stride 1 with more channels, which processors run faster: a kernel
+    of 512 over a single complex channel with stride 16 trains 3.4 times as fast.
     """
     folded = x[..., : x.shape[-1] // step * step].unflatten(-1, (-1, step)).movedim(-1, 2).flatten(1, 2)
     return folded.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else folded
 
 
 def magnitude(x: Tensor, dim: int = 1) -> Tensor:
-    """Gives |z|, with a gradient of zero (not NaN) where z = 0.
+    """Return |z|, with gradient 0 (not NaN) at z = 0.
 
     Args:
         x: Shape [..., 2C, ...], real parts first at ``dim``.
@@ -226,10 +235,10 @@ def magnitude(x: Tensor, dim: int = 1) -> Tensor:
 
 
 def crelu(x: Tensor) -> Tensor:
-    """CReLU: ReLU on the real and on the imaginary part.
+    """Apply ReLU to the real and to the imaginary part.
 
     Args:
-        x: Shape [*], any layout, since both parts are treated alike.
+        x: Shape [*]; real parts may lie anywhere, because both parts are treated alike.
 
     Returns:
         Shape [*].
@@ -240,7 +249,7 @@ def crelu(x: Tensor) -> Tensor:
 
 
 def zrelu(x: Tensor, dim: int = 1) -> Tensor:
-    """Keeps z where both its parts are >= 0 (phase in [0, pi/2]), else gives 0.
+    """Return z where both parts are non-negative (phase in [0, pi/2]), 0 elsewhere.
 
     Args:
         x: Shape [..., 2C, ...], real parts first at ``dim``.
@@ -256,21 +265,21 @@ def zrelu(x: Tensor, dim: int = 1) -> Tensor:
 
 
 def _times(x: Tensor, factor: Tensor, dim: int) -> Tensor:
-    """Multiplies complex numbers [..., 2C, ...] by real ones [..., C, ...]."""
+    """Multiply complex numbers [..., 2C, ...] by real ones [..., C, ...]."""
     dim %= x.ndim
     return (x.unflatten(dim, (2, -1)) * factor.unsqueeze(dim)).flatten(dim, dim + 1)
 
 
 def radial(x: Tensor, radius: Callable[[Tensor], Tensor], dim: int = 1) -> Tensor:
-    """radius(|z|) z / |z|: changes magnitudes and keeps phases.
+    """Return radius(|z|) z / |z|: new magnitudes, same phases.
 
     Args:
         x: Shape [..., 2C, ...], real parts first at ``dim``.
-        radius: New magnitudes of the old, shape [..., C, ...].
+        radius: Function of the magnitudes [..., C, ...] that returns the new ones.
         dim: Channel axis.
 
     Returns:
-        Shape [..., 2C, ...]; 0, and with a gradient of 0, where z = 0, which has no phase.
+        Shape [..., 2C, ...]; 0, with gradient 0, at z = 0, where the phase is undefined.
     """
     length = magnitude(x, dim)
     zero = length == 0
@@ -279,7 +288,7 @@ def radial(x: Tensor, radius: Callable[[Tensor], Tensor], dim: int = 1) -> Tenso
 
 
 def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
-    """ReLU(|z| + b) z / |z|: shortens or lengthens z and keeps its phase.
+    """Return ReLU(|z| + b) z / |z|.
 
     Args:
         x: Shape [..., 2C, ...], real parts first at ``dim``.
@@ -287,7 +296,7 @@ def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
         dim: Channel axis.
 
     Returns:
-        Shape [..., 2C, ...]; 0 where z = 0, which has no phase.
+        Shape [..., 2C, ...]; 0 at z = 0, where the phase is undefined.
 
     Source: Arjovsky et al. 2016, equation 8.
     """
@@ -295,22 +304,22 @@ def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
     shape[dim] = -1
     real, imag = split(x, dim)
     square = torch.addcmul(real * real, imag, imag)
-    # z max(0, 1 + b / |z|), as :func:`radial` has it but in half as many steps. Where z = 0 that is max(0, 0 + b * 0).
-    some = square > 0
-    inverse = torch.where(some, square, math.inf).rsqrt()
-    return _times(x, F.relu(torch.addcmul(some.to(x.dtype), bias.view(shape), inverse)), dim)
+    # z ReLU(1 + b / |z|) takes half as many operations as :func:`radial`. At z = 0 the factor is ReLU(0 + b * 0).
+    nonzero = square > 0
+    inverse = torch.where(nonzero, square, math.inf).rsqrt()
+    return _times(x, F.relu(torch.addcmul(nonzero.to(x.dtype), bias.view(shape), inverse)), dim)
 
 
 def magnitude_max_pool(
     x: Tensor, kernel: int | tuple[int, ...], stride: int | tuple[int, ...] | None = None, padding: int = 0
 ) -> Tensor:
-    """Takes from each pool the complex number of the greatest magnitude.
+    """Select the complex number of greatest magnitude in each window.
 
     Args:
         x: Shape [B, 2C, L] or [B, 2C, H, W], real parts first.
-        kernel: Pool length along each axis.
-        stride: Step; ``kernel`` when None.
-        padding: Positions added on either side, never chosen.
+        kernel: Size of the window, one number or one per axis.
+        stride: Step of the window; ``kernel`` when None.
+        padding: Positions added on both sides, never selected.
 
     Returns:
         Shape [B, 2C, L'] or [B, 2C, H', W'].
@@ -323,12 +332,12 @@ def magnitude_max_pool(
 
 
 def complex_dropout(x: Tensor, p: float = 0.5, training: bool = True, dim: int = 1) -> Tensor:
-    """Zeroes complex numbers whole: one mask for both parts, scaled by 1 / (1 - p).
+    """Zero complex numbers at random, with one mask for both parts, and scale the others by 1 / (1 - p).
 
     Args:
         x: Shape [..., 2C, ...], real parts first at ``dim``.
         p: Probability of zeroing.
-        training: No-op when False.
+        training: Return the input unchanged when False.
         dim: Channel axis.
 
     Returns:

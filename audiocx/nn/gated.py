@@ -1,7 +1,7 @@
-"""The complex gated recurrent layer (cgRNN): gates as of a GRU on a state that a unitary matrix turns.
+"""Complex gated recurrent layer (cgRNN): the gates of a GRU with a unitary state matrix.
 
-The unitary matrix keeps what is in the state, the gates choose what comes in; the optimisers of :mod:`audiocx.optim`
-keep it unitary.
+The unitary matrix preserves the state and the gates select what enters it. The optimisers of :mod:`audiocx.optim`
+keep the matrix unitary.
 
 Source: Wolter and Yao, "Complex Gated Recurrent Neural Networks", 2018.
 """
@@ -18,24 +18,24 @@ from torch.autograd.function import once_differentiable
 
 from .cell import (
     ActivationDerivatives,
-    Cell,
-    Layer,
+    ComplexStateActivation,
+    ComplexStateMatrix,
     Radius,
-    StateActivation,
+    RecurrentCell,
+    RecurrentLayer,
     StateActivationName,
-    StateMatrix,
     activate,
-    dot,
-    stretches,
+    inner_product,
+    segments,
 )
 from .functional import complex_weight, magnitude
 from .init import init_complex_
 from .linear import ComplexLinear
 
-__all__ = ["Gate", "GateName", "GatedCell", "GatedRNN"]
+__all__ = ["ComplexGate", "GateName", "ComplexGatedRNNCell", "ComplexGatedRNN"]
 
 GateName = Literal["mod-sigmoid", "prod", "hirose", "single"]
-# Both gates, reset and update [*, 2H], of values z mixed (Gate.mix) and of K learnt numbers a gate [K, 2, 1], if any.
+# Maps mixed pre-activations (ComplexGate.mix) and the learnable numbers [K, 2, 1], if any, to both gates [*, 2H].
 GateFunction = Callable[[Tensor, Any], Tensor]
 
 
@@ -51,12 +51,12 @@ def _prod(z: Tensor, weight: Any) -> Tensor:
 def _hirose(z: Tensor, weight: Any) -> Tensor:
     (real, imag), (m, a, b) = z.unflatten(-1, (2, 2, -1)).unbind(-3), weight
     length = magnitude(z, -1).unflatten(-1, (2, -1))
-    # Without magnitude the gate is shut, whatever the phase; its gradient must only not be undefined.
+    # At |z| = 0 the gate is 0 whatever the phase; only its gradient must be defined.
     phase = torch.atan2(imag, torch.where(length == 0, 1.0, real))
     return (torch.tanh(length / m.square()) * torch.sigmoid(a * phase + b)).flatten(-2)
 
 
-# With what the learnt numbers start at.
+# Each with the initial values of its learnable numbers.
 _GATES: dict[str, tuple[GateFunction, tuple[float, ...]]] = {
     "mod-sigmoid": (_sigmoid, (0.0,)),
     "prod": (_prod, ()),
@@ -65,52 +65,56 @@ _GATES: dict[str, tuple[GateFunction, tuple[float, ...]]] = {
 }
 
 
-class Gate(nn.Module):
-    """The reset and the update gate, real numbers from 0 to 1 made of complex ones.
+class ComplexGate(nn.Module):
+    """Reset and update gate: maps complex pre-activations z to real numbers in [0, 1].
 
-    "mod-sigmoid" is sigma(a Re z + (1 - a) Im z) with a in [0, 1], 0.5 at first; "prod" is sigma(Re z) sigma(Im z);
-    "hirose" is tanh(|z| / m^2) sigma(a arg z + b), with m = 1, a = 2, b = 4 at first. Of these each gate has values z
-    and learnt numbers of its own. "single" makes both gates of the same values: sigma(Re z) and sigma(Im z).
+    - "mod-sigmoid": sigma(a Re z + (1 - a) Im z) with a learnable a in [0, 1], initially 0.5.
+    - "prod": sigma(Re z) sigma(Im z).
+    - "hirose": tanh(|z| / m^2) sigma(a arg z + b) with learnable m, a, b, initially 1, 2, 4.
+    - "single": sigma(Re z) is the reset gate and sigma(Im z) the update gate of one shared z.
 
-    Shape: [*, 2GH] real, real parts first and reset before update; output [*, 2H], reset before update. G is 2, of
-    "single" 1.
+    With the first three, each gate has a pre-activation and learnable numbers of its own.
 
     Args:
         name: "mod-sigmoid", "prod", "hirose" or "single".
 
+    Shape:
+        - Input: real [*, 2GH], real parts first, reset before update; G is 2, or 1 for "single".
+        - Output: real [*, 2H], reset before update.
+
     Raises:
         ValueError: Unknown name.
 
-    Source: Wolter and Yao 2018, on gating units, and their code for what the learnt numbers start at and for arg z in
-    the Hirose gate, where in print z / |z| stands for the phase; "single" is what they name as future work.
+    Source: Wolter and Yao 2018, on gating units. Initial values, and arg z in the Hirose gate (printed as z / |z|),
+    are those of their code; "single" is proposed there as future work.
     """
 
     def __init__(self, name: GateName) -> None:
         super().__init__()
         if name not in _GATES:
-            raise ValueError(f"The gate is {', '.join(map(repr, _GATES))}, not {name!r}.")
+            raise ValueError(f"The gate must be {', '.join(map(repr, _GATES))}, not {name!r}.")
         self.name, starts = name, _GATES[name][1]
         self.values = 1 if name == "single" else 2
         self.weight = nn.Parameter(torch.tensor(starts).view(-1, 1, 1).repeat(1, 2, 1)) if starts else None
 
     @property
     def function(self) -> GateFunction:
-        """What makes the gates of mixed values and of the learnt numbers that are left."""
+        """Function from mixed pre-activations and :attr:`function_weight` to both gates."""
         return _GATES[self.name][0]
 
     @property
-    def left(self) -> Tensor | None:
-        """The learnt numbers that mixing has not taken."""
+    def function_weight(self) -> Tensor | None:
+        """Learnable numbers of :attr:`function`; None for "mod-sigmoid", whose a belongs to :meth:`mix`."""
         return None if self.name == "mod-sigmoid" else self.weight
 
     def mix(self, z: Tensor) -> Tensor:
-        """Does what is linear in a gate; of a matrix that makes z it may as well be done once, before the product.
+        """Apply the linear part of a gate; it can be applied to the weight matrix instead, once for all time steps.
 
         Args:
-            z: Values [*, 2GH], or the columns that make them.
+            z: Pre-activations [*, 2GH], or a weight matrix with these columns.
 
         Returns:
-            Of "mod-sigmoid" a Re z + (1 - a) Im z, [*, 2H]; of the others z itself.
+            a Re z + (1 - a) Im z, [*, 2H], for "mod-sigmoid"; z itself for the others.
         """
         if self.name != "mod-sigmoid":
             return z
@@ -118,39 +122,41 @@ class Gate(nn.Module):
         return torch.lerp(imag, real, self.get_parameter("weight")[0].sigmoid()).flatten(-2)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Gives both gates."""
-        return self.function(self.mix(z), self.left)
+        """Return both gates."""
+        return self.function(self.mix(z), self.function_weight)
 
     def extra_repr(self) -> str:
-        """Names the gate."""
+        """Return the settings shown by ``repr``."""
         return repr(self.name)
 
 
-class GatedCell(Cell):
-    """One step of the complex gated recurrent layer.
+class ComplexGatedRNNCell(RecurrentCell):
+    """Single step of the complex gated recurrent layer.
 
-    r = f_g(W_r h + V_r x + b_r), z likewise, c = f_a(W (r h) + V x + b), h' = z c + (1 - z) h; the gates r and z are
-    real, everything else is complex, and W stays unitary.
-
-    Shape: input [B, 2I] real, real parts first, or [B, I] complex; output [B, 2H] or [B, H], of the input's kind;
-    states of either kind.
+    r = f_g(W_r h + V_r x + b_r), z = f_g(W_z h + V_z x + b_z), c = f_a(W (r h) + V x + b), h' = z c + (1 - z) h. The
+    gates r and z are real, everything else is complex, and W is unitary.
 
     Args:
-        in_features: I, complex.
-        hidden_features: H, complex.
-        gate: f_g, "mod-sigmoid", "prod", "hirose" or "single"; see :class:`Gate`.
-        activation: f_a, "modrelu" or "hirose"; see :class:`audiocx.nn.StateActivation`.
-        unitary: Whether W stays unitary.
-        gate_bias: What real and imaginary part of b_r and b_z start at: 4 opens the gates, and before it has learnt
-            the layer is all but a unitary one. It then still forgets some 2 % a step, which is everything over
-            hundreds of steps; 6 remembers over 500 and still learns to choose (recipes/synthetic). b starts at 0.
-        unitary_gates: Whether W_r and W_z stay unitary too; the gates can then hardly saturate.
+        in_features: I, complex features of the input.
+        hidden_features: H, complex units of the state.
+        gate: f_g, "mod-sigmoid", "prod", "hirose" or "single"; see :class:`ComplexGate`.
+        activation: f_a, "modrelu" or "hirose"; see :class:`audiocx.nn.ComplexStateActivation`.
+        unitary: Keep W unitary.
+        gate_bias: Initial value of the real and the imaginary parts of b_r and b_z; b starts at 0. At 4 the gates
+            are nearly open, and the untrained layer is nearly a unitary one; it still forgets some 2 % per step,
+            too much over hundreds of steps. At 6 it remembers over 500 steps and still trains (recipes/synthetic).
+        unitary_gates: Keep W_r and W_z unitary too; the gates can then hardly saturate.
+
+    Shape:
+        - Input: real [B, 2I], real parts first, or complex [B, I]; state [B, 2H] or [B, H].
+        - Output: next state, [B, 2H] or [B, H], same kind as the input.
 
     Raises:
         ValueError: Unknown gate or activation.
 
-    Source: Wolter and Yao 2018, on gating units and on implementation. Theirs but not ours: W starts as Arjovsky's
-    product of simple unitary matrices, everything else uniform; here as any unitary matrix, with Rayleigh magnitudes.
+    Source: Wolter and Yao 2018, on gating units and on implementation. Differs in the initialisation: W is a random
+    unitary matrix (theirs is Arjovsky's product of simple ones), the other weights have Rayleigh magnitudes (theirs
+    are uniform).
     """
 
     def __init__(
@@ -164,65 +170,74 @@ class GatedCell(Cell):
         unitary_gates: bool = False,
     ) -> None:
         super().__init__(hidden_features)
-        self.gate = Gate(gate)
-        self.activation = StateActivation(activation, hidden_features)
+        self.gate = ComplexGate(gate)
+        self.activation = ComplexStateActivation(activation, hidden_features)
         self.input = ComplexLinear(in_features, hidden_features, True, "rayleigh", "glorot")
-        self.state = StateMatrix(hidden_features, unitary)
+        self.state = ComplexStateMatrix(hidden_features, unitary)
         values = self.gate.values
         self.gate_input = ComplexLinear(in_features, values * hidden_features)
         weights = (self.gate_input.weight_real.detach(), self.gate_input.weight_imag.detach())
         for real, imag in zip(*(weight.chunk(values) for weight in weights), strict=True):
             init_complex_(real, imag, "rayleigh", "glorot")
-        self.gate_state = nn.ModuleList(StateMatrix(hidden_features, unitary_gates) for _ in range(values))
+        self.gate_state = nn.ModuleList(ComplexStateMatrix(hidden_features, unitary_gates) for _ in range(values))
         nn.init.constant_(self.gate_input.get_parameter("bias"), gate_bias)
 
-    def drives(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Gives V_r x + b_r with V_z x + b_z, mixed, and V x + b."""
-        opening = self.gate_input
-        weight = self.gate.mix(complex_weight(opening.weight_real, opening.weight_imag).T)
-        return F.linear(x, weight.T, self.gate.mix(opening.get_parameter("bias"))), self.input(x)
+    def input_projections(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return V_r x + b_r and V_z x + b_z, mixed and side by side, and V x + b."""
+        layer = self.gate_input
+        weight = self.gate.mix(complex_weight(layer.weight_real, layer.weight_imag).T)
+        return F.linear(x, weight.T, self.gate.mix(layer.get_parameter("bias"))), self.input(x)
 
-    def matrices(self) -> tuple[Tensor, ...]:
-        """Gives W_r with W_z, mixed, and W."""
+    def state_matrices(self) -> tuple[Tensor, ...]:
+        """Return W_r and W_z, mixed and side by side, and W."""
         real, imag = torch.cat([part.get_parameter("weight") for part in self.gate_state], 1)
         return self.gate.mix(complex_weight(real, imag).T).contiguous(), self.state.transposed()
 
-    def step(self, drives: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
-        """Gives the state that follows."""
-        gates = self.gate.function(torch.addmm(drives[0], hidden, matrices[0]), self.gate.left)
-        # The same gate for real and imaginary parts.
+    def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+        """Return the next state."""
+        gates = self.gate.function(torch.addmm(projections[0], hidden, matrices[0]), self.gate.function_weight)
+        # The axis of length 1 stands for real and imaginary part, which share a gate.
         reset, update = gates.unflatten(-1, (2, 1, -1)).unbind(-3)
         parts = hidden.unflatten(-1, (2, -1))
-        candidate = self.activation(torch.addmm(drives[1], (reset * parts).flatten(-2), matrices[1]))
+        candidate = self.activation(torch.addmm(projections[1], (reset * parts).flatten(-2), matrices[1]))
         return torch.lerp(parts, candidate.unflatten(-1, (2, -1)), update).flatten(-2)
 
-    def run(self, drives: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
-        """Gives all the states that follow."""
+    def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+        """Return the states of all steps."""
         functions = (self.gate.function, self.activation.radius)
-        return _Steps.apply(functions, self.gate.left, self.activation.weight, *drives, *matrices, hidden)
+        return _Steps.apply(
+            functions, self.gate.function_weight, self.activation.weight, *projections, *matrices, hidden
+        )
 
 
-class GatedRNN(Layer):
-    """Complex gated recurrent layer over time; the equations are :class:`GatedCell`'s.
+class ComplexGatedRNN(RecurrentLayer):
+    """Complex gated recurrent layer; :class:`ComplexGatedRNNCell` has the equations.
 
-    A linear layer of 2H inputs reads real values out of the states' real and imaginary parts.
-
-    Shape: input [B, T, 2I] real, real parts first, or [B, T, I] complex; output [B, T, 2H] or [B, T, H], of the
-    input's kind; states [B, 2H] or [B, H], given back likewise.
+    For real outputs put a ``torch.nn.Linear`` of 2H inputs after it, over real and imaginary parts of the states.
 
     Args:
-        in_features: I, complex.
-        hidden_features: H, complex.
-        gate: "mod-sigmoid", "prod", "hirose" or "single"; see :class:`Gate`.
-        activation: "modrelu" or "hirose"; see :class:`audiocx.nn.StateActivation`.
-        unitary: Whether W stays unitary.
-        gate_bias: What real and imaginary part of the gates' biases start at.
-        unitary_gates: Whether W_r and W_z stay unitary too.
+        in_features: I, complex features of the input.
+        hidden_features: H, complex units of the state.
+        gate: "mod-sigmoid", "prod", "hirose" or "single"; see :class:`ComplexGate`.
+        activation: "modrelu" or "hirose"; see :class:`audiocx.nn.ComplexStateActivation`.
+        unitary: Keep W unitary.
+        gate_bias: Initial value of the gates' biases; see :class:`ComplexGatedRNNCell`.
+        unitary_gates: Keep W_r and W_z unitary too.
+
+    Shape:
+        - Input: real [B, T, 2I], real parts first, or complex [B, T, I]; initial state [B, 2H] or [B, H], optional.
+        - Output: states [B, T, 2H] or [B, T, H] and the last of them, [B, 2H] or [B, H]; same kind as the input.
 
     Raises:
         ValueError: Unknown gate or activation.
 
-    Source: see :class:`GatedCell`.
+    Source: See :class:`ComplexGatedRNNCell`.
+
+    Examples:
+        >>> layer = ComplexGatedRNN(2, 8)
+        >>> states, last = layer(torch.randn(4, 20, 2, dtype=torch.complex64))
+        >>> states.shape, last.shape
+        (torch.Size([4, 20, 8]), torch.Size([4, 8]))
     """
 
     def __init__(
@@ -235,13 +250,16 @@ class GatedRNN(Layer):
         gate_bias: float = 4.0,
         unitary_gates: bool = False,
     ) -> None:
-        super().__init__(GatedCell(in_features, hidden_features, gate, activation, unitary, gate_bias, unitary_gates))
+        super().__init__(
+            ComplexGatedRNNCell(in_features, hidden_features, gate, activation, unitary, gate_bias, unitary_gates)
+        )
 
 
 class _Steps(torch.autograd.Function):
-    """The recurrence: drives [T, B, GH] and [T, B, 2H], their matrices and a state [B, 2H] to states [T, B, 2H].
+    """Recurrence: input projections, matrices and initial state [B, 2H] to states [T, B, 2H].
 
-    GH, real, are 2H or 4H values that the gates are made of, mixed.
+    The projections are [T, B, M] of the gates and [T, B, 2H] of the candidate state; M is 2H or, for gates that cannot
+    be mixed before the product, 4H.
     """
 
     @staticmethod
@@ -250,19 +268,19 @@ class _Steps(torch.autograd.Function):
         functions: tuple[GateFunction, Radius],
         gate_weight: Tensor | None,
         weight: Tensor,
-        gate_drive: Tensor,
-        drive: Tensor,
+        gate_projection: Tensor,
+        projection: Tensor,
         gate_matrix: Tensor,
         matrix: Tensor,
         hidden: Tensor,
     ) -> Tensor:
-        (times, batch, size), (gate, radius) = drive.shape, functions
-        # The gates and what they hold are made anew on the way back: fetching them from memory costs more.
-        pre, phases = drive.new_empty(gate_drive.shape), drive.new_empty(drive.shape)
-        lengths, states = drive.new_empty(times, batch, size // 2), drive.new_empty(times + 1, batch, size)
+        (times, batch, size), (gate, radius) = projection.shape, functions
+        # The backward pass recomputes the gates: that costs less than writing and reading them.
+        pre, phases = projection.new_empty(gate_projection.shape), projection.new_empty(projection.shape)
+        lengths, states = projection.new_empty(times, batch, size // 2), projection.new_empty(times + 1, batch, size)
         states[0] = hidden
         for gate_now, now, z, phase, length, state, follows in zip(
-            gate_drive, drive, pre, phases, lengths, states, states[1:], strict=False
+            gate_projection, projection, pre, phases, lengths, states, states[1:], strict=False
         ):
             torch.addmm(gate_now, state, gate_matrix, out=z)
             reset, update = gate(z, gate_weight).view(batch, 2, 1, -1).unbind(1)
@@ -278,65 +296,66 @@ class _Steps(torch.autograd.Function):
     def backward(ctx: Any, to_states: Tensor) -> tuple[Tensor | None, ...]:
         gate_weight, weight, gate_matrix, matrix, pre, phases, lengths, states = ctx.saved_tensors
         gate, radius = ctx.functions
-        to_pre, to_drive, states = torch.empty_like(pre), torch.empty_like(phases), states[:-1]
+        to_pre, to_projection, states = torch.empty_like(pre), torch.empty_like(phases), states[:-1]
         to_gate_matrix, to_matrix, to_weight = (torch.zeros_like(part) for part in (gate_matrix, matrix, weight))
         to_gate_weight = None if gate_weight is None else torch.zeros_like(gate_weight)
         hidden, backs = torch.zeros_like(states[0]), (gate_matrix.T.contiguous(), matrix.T.contiguous())
-        whole = (to_states, to_pre, to_drive, pre, phases, lengths, states)
-        for ahead, to_z, out, z, phase, length, state in reversed([*stretches(*whole)]):
-            slopes, opening = ActivationDerivatives(radius, weight, length, phase), _Opening(gate, gate_weight, z)
-            held = (opening.reset * state.unflatten(2, (2, -1))).flatten(2)
-            hidden = _back(hidden, (ahead, to_z, out, state), slopes, opening, backs)
+        sequences = (to_states, to_pre, to_projection, pre, phases, lengths, states)
+        for ahead, to_z, out, z, phase, length, state in reversed([*segments(*sequences)]):
+            derivatives = ActivationDerivatives(radius, weight, length, phase)
+            gates = _GateDerivatives(gate, gate_weight, z)
+            reset_state = (gates.reset * state.unflatten(2, (2, -1))).flatten(2)
+            hidden = _backward_segment(hidden, (ahead, to_z, out, state), derivatives, gates, backs)
             to_gate_matrix.addmm_(state.flatten(0, 1).T, to_z.flatten(0, 1))
-            to_matrix.addmm_(held.flatten(0, 1).T, out.flatten(0, 1))
-            to_weight += slopes.to_weight()
+            to_matrix.addmm_(reset_state.flatten(0, 1).T, out.flatten(0, 1))
+            to_weight += derivatives.weight_gradient()
             if to_gate_weight is not None:
-                to_gate_weight += opening.to_weight()
-        return None, to_gate_weight, to_weight, to_pre, to_drive, to_gate_matrix, to_matrix, hidden
+                to_gate_weight += gates.weight_gradient()
+        return None, to_gate_weight, to_weight, to_pre, to_projection, to_gate_matrix, to_matrix, hidden
 
 
-def _back(
+def _backward_segment(
     hidden: Tensor,
     steps: tuple[Tensor, ...],
-    slopes: ActivationDerivatives,
-    opening: _Opening,
+    derivatives: ActivationDerivatives,
+    gates: _GateDerivatives,
     backs: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """Leads a gradient [B, 2H] back through a stretch of steps, all [S, B, *], and gives what has come through."""
-    to_states, to_pre, to_drive, states = steps
+    """Backpropagate the state's gradient [B, 2H] through a segment of steps, [S, B, *] each, and return it."""
+    to_states, to_pre, to_projection, states = steps
     batch, states = states.shape[1], states.unflatten(2, (2, -1))
-    toward = slopes.radii.unsqueeze(2) * slopes.phases - states
-    to_gates = opening.gradient.unflatten(2, (2, -1)).unbind(2)
-    own = (opening.reset, opening.update, opening.slopes, opening.gradient, *to_gates)
-    views = zip(to_states, to_pre, to_drive, states, toward, *own, strict=True)
+    change = derivatives.radii.unsqueeze(2) * derivatives.phases - states  # candidate minus state
+    to_gates = gates.gradient.unflatten(2, (2, -1)).unbind(2)
+    of_gates = (gates.reset, gates.update, gates.derivative, gates.gradient, *to_gates)
+    views = zip(to_states, to_pre, to_projection, states, change, *of_gates, strict=True)
     for time, view in reversed([*enumerate(views)]):
-        to_state, to_z, out, state, ahead, reset, update, opens, to_both, to_reset, to_update = view
+        to_state, to_z, out, state, step, reset, update, derivative, to_both, to_reset, to_update = view
         gradient = (hidden + to_state).view(batch, 2, -1)
-        dot(gradient, ahead, to_update)
-        to_new = gradient * update
-        slopes.back(time, to_new, out.view(batch, 2, -1))
-        to_held = (out @ backs[1]).view(batch, 2, -1)
-        dot(to_held, state, to_reset)
-        # Both parts of a gate's value have its gradient; mixed values, and those of "single", are one a gate.
-        torch.mul(opens, to_both.view(batch, 1, -1), out=to_z.view_as(opens))
-        hidden = gradient.sub_(to_new).addcmul_(reset, to_held).view(batch, -1).addmm_(to_z, backs[0])
+        inner_product(gradient, step, to_update)
+        to_candidate = gradient * update
+        derivatives.backward(time, to_candidate, out.view(batch, 2, -1))
+        to_reset_state = (out @ backs[1]).view(batch, 2, -1)
+        inner_product(to_reset_state, state, to_reset)
+        # Real and imaginary part of a pre-activation both receive the gradient of its gate.
+        torch.mul(derivative, to_both.view(batch, 1, -1), out=to_z.view_as(derivative))
+        hidden = gradient.sub_(to_candidate).addcmul_(reset, to_reset_state).view(batch, -1).addmm_(to_z, backs[0])
     return hidden
 
 
-class _Opening:
-    """Both gates and their derivatives at all the values [S, B, GH] that a stretch of steps has met."""
+class _GateDerivatives:
+    """Both gates and their derivatives over one segment of steps, from pre-activations [S, B, M]."""
 
     def __init__(self, gate: GateFunction, weight: Tensor | None, pre: Tensor) -> None:
         self.weight = None if weight is None else weight.detach().requires_grad_()
         with torch.enable_grad():
             pre = pre.detach().requires_grad_()
             self.graph = gate(pre, self.weight)
-            (slopes,) = torch.autograd.grad(self.graph.sum(), pre, retain_graph=weight is not None)
+            (derivative,) = torch.autograd.grad(self.graph.sum(), pre, retain_graph=weight is not None)
         self.reset, self.update = self.graph.detach().unflatten(2, (2, 1, -1)).unbind(2)  # [S, B, 1, H]
-        self.slopes = slopes.unflatten(2, (-1, self.graph.shape[2]))  # [S, B, 1 or 2, 2H]
-        self.gradient = torch.empty_like(self.graph)  # of the gates, to be filled
+        self.derivative = derivative.unflatten(2, (-1, self.graph.shape[2]))  # [S, B, 1 or 2, 2H]
+        self.gradient = torch.empty_like(self.graph)  # of both gates, filled step by step
 
-    def to_weight(self) -> Tensor:
-        """Gives the gradient of the learnt numbers, where there are any, once all steps have been led back."""
+    def weight_gradient(self) -> Tensor:
+        """Return the gradient of the learnable numbers, which must exist, after the segment's backward pass."""
         assert self.weight is not None
         return torch.autograd.grad(self.graph, self.weight, self.gradient)[0]

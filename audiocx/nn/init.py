@@ -1,7 +1,7 @@
-"""Initialisation of complex weights, and of their real twins.
+"""Initialisation of complex weights, and of the weights of the real layers they are compared with.
 
-A complex weight W of either kind has E|W|^2 = 2 sigma^2 with sigma^2 = 1 / fan_in (He) or 1 / (fan_in + fan_out)
-(Glorot), whatever its shape.
+Both schemes give a complex weight the power E|W|^2 = 2 sigma^2 with sigma^2 = 1 / fan_in (He) or
+1 / (fan_in + fan_out) (Glorot), whatever its shape.
 
 Source: DCN, section 3.6.
 """
@@ -21,20 +21,24 @@ Scheme = Literal["unitary", "rayleigh"]
 
 
 def fans(weight: Tensor) -> tuple[int, int]:
-    """Counts the inputs and the outputs that one unit is joined to.
+    """Return the numbers of input and of output connections of a unit.
 
     Args:
         weight: Shape [O, I, *K].
 
     Returns:
-        fan_in = I * prod(K), fan_out = O * prod(K).
+        fan_in = I * prod(K) and fan_out = O * prod(K).
+
+    Examples:
+        >>> fans(torch.empty(5, 3, 7))
+        (21, 35)
     """
     receptive = math.prod(weight.shape[2:])
     return weight.shape[1] * receptive, weight.shape[0] * receptive
 
 
 def weight_std(weight: Tensor, criterion: Criterion = "he") -> float:
-    """Gives sqrt(E|W|^2) that the criterion asks of a complex weight.
+    """Return the standard deviation sqrt(E|W|^2) of a complex weight under a criterion.
 
     Args:
         weight: Shape [O, I, *K].
@@ -51,12 +55,12 @@ def weight_std(weight: Tensor, criterion: Criterion = "he") -> float:
         return math.sqrt(2 / fan_in)
     if criterion == "glorot":
         return math.sqrt(2 / (fan_in + fan_out))
-    raise ValueError(f"The criterion is 'he' or 'glorot', not {criterion!r}.")
+    raise ValueError(f"The criterion must be 'he' or 'glorot', not {criterion!r}.")
 
 
 @torch.no_grad()
 def rayleigh_(real: Tensor, imag: Tensor, criterion: Criterion = "he") -> None:
-    """Fills a complex weight with Rayleigh magnitudes and uniform phases, in place.
+    """Fill a complex weight with Rayleigh magnitudes and uniform phases, in place.
 
     Args:
         real: Real part, shape [O, I, *K].
@@ -64,7 +68,7 @@ def rayleigh_(real: Tensor, imag: Tensor, criterion: Criterion = "he") -> None:
         criterion: "he" or "glorot".
     """
     sigma = weight_std(real, criterion) / math.sqrt(2)
-    # Inverse transform sampling; 1 - U lies in (0, 1], so that the logarithm is finite.
+    # Inverse transform sampling; 1 - U lies in (0, 1], where the logarithm is finite.
     length = sigma * torch.sqrt(-2 * torch.log1p(-torch.rand_like(real)))
     phase = torch.empty_like(real).uniform_(-math.pi, math.pi)
     real.copy_(length * phase.cos())
@@ -73,7 +77,7 @@ def rayleigh_(real: Tensor, imag: Tensor, criterion: Criterion = "he") -> None:
 
 @torch.no_grad()
 def unitary_(real: Tensor, imag: Tensor, criterion: Criterion = "he") -> None:
-    """Fills a complex weight with a scaled semi-unitary matrix, reshaped to the kernel, in place.
+    """Fill a complex weight with a scaled semi-unitary matrix, drawn uniformly, in place.
 
     Args:
         real: Real part, shape [O, I, *K]; the matrix is [O, I * prod(K)].
@@ -83,17 +87,17 @@ def unitary_(real: Tensor, imag: Tensor, criterion: Criterion = "he") -> None:
     rows, columns = real.shape[0], real[0].numel()
     noise = torch.randn(max(rows, columns), min(rows, columns), dtype=torch.complex128)
     q, r = torch.linalg.qr(noise)
-    # Without these phases QR does not draw uniformly (Mezzadri 2007).
+    # Without these phases Q is not Haar distributed (Mezzadri, "How to generate random matrices", 2007).
     q = q * torch.sgn(r.diagonal())
     matrix = q if rows >= columns else q.mH
-    # E|Q|^2 = 1 / max(rows, columns): its columns (or rows) have length 1.
+    # E|Q|^2 = 1 / max(rows, columns), because its columns (or rows) have norm 1.
     matrix = matrix * (weight_std(real, criterion) * math.sqrt(max(rows, columns)))
     real.copy_(matrix.real.reshape(real.shape))
     imag.copy_(matrix.imag.reshape(imag.shape))
 
 
 def init_complex_(real: Tensor, imag: Tensor, scheme: Scheme = "unitary", criterion: Criterion = "he") -> None:
-    """Fills a complex weight by the named scheme, in place.
+    """Fill a complex weight by the named scheme, in place.
 
     Args:
         real: Real part, shape [O, I, *K].
@@ -106,16 +110,16 @@ def init_complex_(real: Tensor, imag: Tensor, scheme: Scheme = "unitary", criter
     """
     schemes = {"unitary": unitary_, "rayleigh": rayleigh_}
     if scheme not in schemes:
-        raise ValueError(f"The scheme is 'unitary' or 'rayleigh', not {scheme!r}.")
-    # On "meta" there is nothing to fill, and its decompositions take two seconds to import.
+        raise ValueError(f"The scheme must be 'unitary' or 'rayleigh', not {scheme!r}.")
+    # A meta tensor has no values, and importing its decompositions takes two seconds.
     if not real.is_meta:
         schemes[scheme](real, imag, criterion)
 
 
 def init_real_(weight: Tensor, scheme: Scheme = "unitary", criterion: Criterion = "he") -> None:
-    """Fills a real weight with the real twin of a complex scheme, in place.
+    """Fill a real weight by the real counterpart of a complex scheme, in place.
 
-    The twin of "unitary" is orthogonal (gain sqrt 2 for He, 1 for Glorot), that of "rayleigh" is normal.
+    The counterpart of "unitary" is orthogonal (gain sqrt 2 for He, 1 for Glorot), that of "rayleigh" is normal.
 
     Args:
         weight: Shape [O, I, *K].
@@ -126,9 +130,9 @@ def init_real_(weight: Tensor, scheme: Scheme = "unitary", criterion: Criterion 
         ValueError: Unknown scheme or criterion.
     """
     if criterion not in ("he", "glorot"):
-        raise ValueError(f"The criterion is 'he' or 'glorot', not {criterion!r}.")
+        raise ValueError(f"The criterion must be 'he' or 'glorot', not {criterion!r}.")
     if scheme not in ("unitary", "rayleigh"):
-        raise ValueError(f"The scheme is 'unitary' or 'rayleigh', not {scheme!r}.")
+        raise ValueError(f"The scheme must be 'unitary' or 'rayleigh', not {scheme!r}.")
     if weight.is_meta:
         return
     if scheme == "unitary":

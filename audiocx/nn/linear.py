@@ -1,4 +1,4 @@
-"""Complex-valued fully connected layer."""
+"""Complex-valued linear layer."""
 
 from __future__ import annotations
 
@@ -12,18 +12,35 @@ __all__ = ["ComplexLinear"]
 
 
 class ComplexLinear(nn.Module):
-    """Multiplies by a learnt complex matrix and adds a complex bias.
-
-    Shape: input [*, 2I] real, real parts first, or [*, I] complex; output [*, 2O] or [*, O], of the input's kind.
+    """Complex linear layer: y = W z + b.
 
     Args:
-        in_features: I, complex.
-        out_features: O, complex.
-        bias: Adds a learnt bias, 0 at first.
-        scheme: Initialisation, "unitary" or "rayleigh".
-        criterion: "he" or "glorot".
+        in_features: I, complex features of the input.
+        out_features: O, complex features of the output.
+        bias: Add a learnable complex bias, initially 0.
+        scheme: Initialisation of W, "unitary" or "rayleigh"; see :mod:`audiocx.nn.init`.
+        criterion: Variance of W, "he" or "glorot".
+
+    Shape:
+        - Input: real [*, 2I], real parts first, or complex [*, I].
+        - Output: [*, 2O] or [*, O], same kind as the input.
+
+    Attributes:
+        weight_real: Real part of W, float32 [O, I].
+        weight_imag: Imaginary part of W, float32 [O, I].
+        bias: Real parts of b, then imaginary parts, float32 [2O]; None without bias.
+
+    Raises:
+        ValueError: Unknown scheme or criterion.
 
     Source: DCN, section 3.2.
+
+    Examples:
+        >>> layer = ComplexLinear(4, 3)
+        >>> layer(torch.randn(8, 4, dtype=torch.complex64)).shape
+        torch.Size([8, 3])
+        >>> layer(torch.randn(8, 2 * 4)).shape
+        torch.Size([8, 6])
     """
 
     def __init__(
@@ -42,10 +59,10 @@ class ComplexLinear(nn.Module):
 
     @accepts_complex(dim=-1)
     def forward(self, x: Tensor) -> Tensor:
-        """Applies the layer; see the class for shapes."""
+        """Apply the layer."""
         return complex_linear(x, self.weight_real, self.weight_imag, self.bias)
 
     def extra_repr(self) -> str:
-        """Names the sizes."""
+        """Return the settings shown by ``repr``."""
         rows, columns = self.weight_real.shape
         return f"in_features={columns}, out_features={rows}, bias={self.bias is not None}"

@@ -1,4 +1,4 @@
-"""Complex batch normalisation: whitening, and the naive variant it is compared with."""
+"""Complex batch normalisation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .functional import accepts_complex
-from .whitening import Matrix, applied, mixed, mixing, normalized
+from .whitening import Matrix, affine_map, normalize, transform, transform_vector
 
 __all__ = ["ComplexBatchNorm", "NormVariant"]
 
@@ -17,24 +17,39 @@ NormVariant = Literal["whitening", "naive"]
 
 
 class ComplexBatchNorm(nn.Module):
-    """Batch normalisation of complex channels over all axes but the channels'.
+    """Batch normalisation of complex channels: y = gamma V^(-1/2) (x - E x) + beta.
 
-    "whitening" multiplies the centred values by the inverse square root of the 2x2 covariance of real and imaginary
-    part; "naive" divides them by the complex standard deviation sqrt(E|x - E x|^2). Both then apply a learnt
-    symmetric 2x2 matrix gamma and add a learnt complex beta. At the start E|output|^2 = 1 for both.
-
-    Shape: [B, 2C] or [B, 2C, *] real, real parts first, or [B, C, *] complex; output as input.
+    V is the 2x2 covariance of real and imaginary part, per channel, over the batch and all trailing axes. The variant
+    "whitening" multiplies by its inverse square root; "naive" divides by the complex standard deviation
+    sqrt(E|x - E x|^2) instead. gamma is a learnable symmetric 2x2 matrix, beta a learnable complex number, per
+    channel. Initially E|y|^2 = 1 for both variants.
 
     Args:
-        channels: C, complex.
+        channels: C, complex channels.
         eps: Added to the variances.
-        momentum: Weight of the new batch in the running statistics (the paper's 0.9 is the weight of the old).
+        momentum: Weight of the new batch in the running statistics (DCN's 0.9 is the weight of the old ones).
         variant: "whitening" or "naive".
+
+    Shape:
+        - Input: real [B, 2C] or [B, 2C, *], real parts first, or complex [B, C] or [B, C, *].
+        - Output: same shape and kind as the input.
+
+    Attributes:
+        gamma: Entries rr, ii and ri of the matrices, float32 [3, C].
+        beta: Real parts, then imaginary parts, float32 [2C].
+        running_mean: Running mean, laid out as beta.
+        running_cov: Running covariance, laid out as gamma.
 
     Raises:
         ValueError: Unknown variant.
 
     Source: DCN, section 3.5; running variances start at 1/sqrt 2 as in its authors' code.
+
+    Examples:
+        >>> z = torch.randn(64, 3, 10, dtype=torch.complex64)
+        >>> y = ComplexBatchNorm(3)(z + 2 * z.conj())
+        >>> bool(((y * y).mean((0, 2)).abs() < 1e-3).all())  # circular: E y^2 = 0
+        True
     """
 
     running_mean: Tensor
@@ -45,7 +60,7 @@ class ComplexBatchNorm(nn.Module):
     ) -> None:
         super().__init__()
         if variant not in ("whitening", "naive"):
-            raise ValueError(f"The variant is 'whitening' or 'naive', not {variant!r}.")
+            raise ValueError(f"The variant must be 'whitening' or 'naive', not {variant!r}.")
         self.channels, self.eps, self.momentum, self.variant = channels, eps, momentum, variant
         start = 1 / math.sqrt(2)
         # Rows: rr, ii, ri.
@@ -58,12 +73,12 @@ class ComplexBatchNorm(nn.Module):
 
     @accepts_complex(dim=1)
     def forward(self, x: Tensor) -> Tensor:
-        """Normalises; batch statistics while training, running ones in evaluation."""
-        # Moments of half-precision values overflow or drown: statistics are always taken in float32 or better.
+        """Normalise by the statistics of the batch in training, by the running ones in evaluation."""
+        # Moments of half-precision values overflow or underflow: statistics are computed in float32 or float64.
         wide = x if x.dtype == torch.float64 else x.float()
         if not self.training:
-            return mixed(wide, *self.affine()).to(x.dtype)
-        y, mean, cov = normalized(wide, self.gamma, self.beta, self.eps, self.variant == "naive")
+            return transform(wide, *self.affine()).to(x.dtype)
+        y, mean, cov = normalize(wide, self.gamma, self.beta, self.eps, self.variant == "naive")
         self._track(mean.detach(), cov.detach())
         return y.to(x.dtype)
 
@@ -73,14 +88,14 @@ class ComplexBatchNorm(nn.Module):
         self.running_cov.lerp_(cov.to(self.running_cov.dtype), self.momentum)
 
     def affine(self) -> tuple[Matrix, Tensor]:
-        """Gives the affine map that evaluation applies, for folding into the layer before it.
+        """Return the affine map that evaluation applies, as folding needs it.
 
         Returns:
             The entries rr, ri, ir, ii of the matrix per channel, shape [C] each, and the shift, shape [2C].
         """
-        matrix = mixing(self.running_cov, self.gamma, self.eps, self.variant == "naive")
-        return matrix, self.beta - applied(matrix, self.running_mean)
+        matrix = affine_map(self.running_cov, self.gamma, self.eps, self.variant == "naive")
+        return matrix, self.beta - transform_vector(matrix, self.running_mean)
 
     def extra_repr(self) -> str:
-        """Names the settings."""
+        """Return the settings shown by ``repr``."""
         return f"{self.channels}, eps={self.eps}, momentum={self.momentum}, variant={self.variant!r}"

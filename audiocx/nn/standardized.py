@@ -1,10 +1,10 @@
-"""Convolutions whose weights are standardised: networks of them learn as with a batch norm, and cost as without.
+"""Convolutions with standardised weights, an alternative to batch normalisation.
 
-Each filter is made free of its mean, and its energy is a learnt gain: no activations are averaged, a batch may be
-small, and for inference the weights are computed once.
+The mean of each filter is removed and its energy is a learnable gain. Nothing depends on the batch, and for inference
+the weights are computed once (:func:`audiocx.nn.fold_sequence`).
 
 Source: Qiao et al., "Micro-batch training with batch-channel normalization and weight standardization", 2019; with a
-gain and without a norm behind: Brock et al., "Characterizing signal propagation to close the performance gap in
+gain and without normalisation: Brock et al., "Characterizing signal propagation to close the performance gap in
 unnormalized ResNets", ICLR 2021.
 """
 
@@ -21,22 +21,29 @@ from .init import init_real_
 
 __all__ = ["StandardizedComplexConv2d", "StandardizedConv2d"]
 
-# Keeps the gradient finite of a filter that is the same everywhere.
+# Keeps the gradient of a constant filter finite.
 _EPSILON = 1e-8
 # He's criterion gives a filter, real or complex, an energy of 2.
 _GAIN = math.sqrt(2)
 
 
 class StandardizedComplexConv2d(ComplexConv2d):
-    """Complex convolution over two axes by filters of mean 0 and of a learnt energy.
-
-    Shape: as :class:`ComplexConv2d`.
+    """Complex convolution over two axes with standardised weights: W' = g (W - mean W) / ||W - mean W||.
 
     Args:
         arguments: Those of :class:`ComplexConv2d`.
+        options: Those of :class:`ComplexConv2d`.
+
+    Shape:
+        As :class:`ComplexConv2d`.
 
     Attributes:
-        gain: Root of each filter's energy, the sum of its squared magnitudes, [O].
+        gain: g, the norm of each filter, float32 [O], initially sqrt 2.
+
+    Examples:
+        >>> real, imag = StandardizedComplexConv2d(2, 3, 5).weights()
+        >>> (real**2 + imag**2).sum((1, 2, 3)).detach()
+        tensor([2.0000, 2.0000, 2.0000])
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -44,21 +51,25 @@ class StandardizedComplexConv2d(ComplexConv2d):
         self.gain = nn.Parameter(torch.full((len(self.weight_real),), _GAIN))
 
     def weights(self) -> tuple[Tensor, Tensor]:
-        """Gives the real and the imaginary part of the standardised filters, [O, I / groups, *K] each."""
+        """Return the real and the imaginary part of the standardised filters, [O, I / groups, *K] each."""
         real, imag = _standardized(self.gain, self.weight_real, self.weight_imag)
         return real, imag
 
 
 class StandardizedConv2d(nn.Conv2d):
-    """The real twin of :class:`StandardizedComplexConv2d`, initialised orthogonally.
+    """Real convolution over two axes with standardised weights, initialised orthogonally.
 
-    Shape: as ``torch.nn.Conv2d``.
+    The real counterpart of :class:`StandardizedComplexConv2d`.
 
     Args:
         arguments: Those of ``torch.nn.Conv2d``.
+        options: Those of ``torch.nn.Conv2d``.
+
+    Shape:
+        As ``torch.nn.Conv2d``.
 
     Attributes:
-        gain: Root of each filter's energy, [O].
+        gain: Norm of each filter, float32 [O], initially sqrt 2.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -69,11 +80,11 @@ class StandardizedConv2d(nn.Conv2d):
             nn.init.zeros_(self.bias)
 
     def standard_weight(self) -> Tensor:
-        """Gives the standardised filters, [O, I / groups, *K]."""
+        """Return the standardised filters, [O, I / groups, *K]."""
         return _standardized(self.gain, self.weight)[0]
 
     def forward(self, input: Tensor) -> Tensor:
-        """Applies the layer."""
+        """Apply the layer."""
         return self._conv_forward(input, self.standard_weight(), self.bias)
 
 

@@ -1,7 +1,7 @@
-"""Normalisation of complex channels with a backward pass derived by hand, which goes through the features twice.
+"""Whitening of complex channels by batch statistics, with an explicit backward pass.
 
-Followed by autograd, the closed form below keeps every intermediate result and passes over the features some thirty
-times. Here both directions do little more than what real batch norm does.
+Differentiated by autograd, the closed form would store every intermediate result and read the features some thirty
+times. The explicit backward pass costs little more than that of real batch normalisation.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from .functional import split
 
 __all__ = [
     "Matrix",
-    "applied",
+    "affine_map",
     "inverse_sqrt_2x2",
     "inverse_sqrt_2x2_backward",
-    "mixed",
-    "mixing",
-    "normalized",
+    "normalize",
+    "transform",
+    "transform_vector",
 ]
 
-# The entries of a 2x2 matrix for each channel, [C] each: rr, ii, ri of a symmetric one; rr, ri, ir, ii of any other.
+# Entries of one 2x2 matrix per channel, [C] each: rr, ii, ri of a symmetric one; rr, ri, ir, ii of any other.
 Symmetric = tuple[Tensor, Tensor, Tensor]
 Matrix = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def inverse_sqrt_2x2(rr: Tensor, ii: Tensor, ri: Tensor, eps: float) -> Symmetric:
-    """Inverts the square root of the covariance [[rr, ri], [ri, ii]] + eps I, in closed form.
+    """Return the inverse square root of the covariance [[rr, ri], [ri, ii]] + eps I, in closed form.
 
-    The determinant of the regularised matrix is never under eps (a + c - eps), a and c its diagonal; clamped there,
-    the result stays finite when rounding makes a degenerate covariance (re == im) singular or worse.
+    The determinant of the regularised matrix is at least eps (a + c - eps), where a and c are its diagonal. It is
+    clamped there, so that the result is finite when rounding makes a degenerate covariance (re == im) singular.
 
     Args:
         rr: Variance of the real parts, any shape.
@@ -54,15 +54,15 @@ def inverse_sqrt_2x2(rr: Tensor, ii: Tensor, ri: Tensor, eps: float) -> Symmetri
 
 
 def inverse_sqrt_2x2_backward(cov: Symmetric, eps: float, gradient: Symmetric) -> Symmetric:
-    """Leads gradients of :func:`inverse_sqrt_2x2` back.
+    """Backpropagate through :func:`inverse_sqrt_2x2`.
 
     Args:
-        cov: What it was given: rr, ii, ri.
-        eps: The same.
-        gradient: Of what it gave.
+        cov: Its inputs rr, ii, ri.
+        eps: Its eps.
+        gradient: Gradients with respect to its outputs.
 
     Returns:
-        Gradients of rr, ii and ri.
+        Gradients with respect to rr, ii and ri.
     """
     rr, ii, ri = cov
     to_rr, to_ii, to_ri = gradient
@@ -81,14 +81,14 @@ def inverse_sqrt_2x2_backward(cov: Symmetric, eps: float, gradient: Symmetric) -
     return to_ii * scale + to_trace + through_a, to_rr * scale + to_trace + through_c, through_ri - to_ri * scale
 
 
-def mixing(cov: Tensor, gamma: Tensor, eps: float, naive: bool) -> Matrix:
-    """Gives what centred values are multiplied by: gamma times the whitening (or scaling) matrix.
+def affine_map(cov: Tensor, gamma: Tensor, eps: float, naive: bool) -> Matrix:
+    """Return gamma V^(-1/2), the matrix that centred values are multiplied by.
 
     Args:
-        cov: Covariances, rows rr, ii, ri, shape [3, C].
-        gamma: Learnt symmetric matrices, the same.
+        cov: Covariances V, rows rr, ii, ri, shape [3, C].
+        gamma: Symmetric matrices, same layout.
         eps: Added to the variances.
-        naive: Scales by the standard deviation in place of whitening.
+        naive: Scale by the complex standard deviation instead of whitening.
 
     Returns:
         The matrices, not symmetric in general.
@@ -106,8 +106,10 @@ def _root(cov: Tensor, eps: float, naive: bool) -> Symmetric:
     return scale, scale, torch.zeros_like(scale)
 
 
-def _mixing_backward(cov: Tensor, gamma: Tensor, eps: float, naive: bool, gradient: Matrix) -> tuple[Tensor, Tensor]:
-    """Leads the gradients of :func:`mixing` back to the covariances and to gamma."""
+def _affine_map_backward(
+    cov: Tensor, gamma: Tensor, eps: float, naive: bool, gradient: Matrix
+) -> tuple[Tensor, Tensor]:
+    """Backpropagate through :func:`affine_map`, to the covariances and to gamma."""
     g_rr, g_ii, g_ri = gamma.unbind()
     w_rr, w_ii, w_ri = _root(cov, eps, naive)
     rr, ri, ir, ii = gradient
@@ -122,44 +124,44 @@ def _mixing_backward(cov: Tensor, gamma: Tensor, eps: float, naive: bool, gradie
     return torch.stack(inverse_sqrt_2x2_backward(covariances, eps, to_root)), to_gamma
 
 
-def mixed(x: Tensor, matrix: Matrix, shift: Tensor) -> Tensor:
-    """Multiplies the parts of complex numbers by a 2x2 matrix a channel, and adds to them.
+def transform(x: Tensor, matrix: Matrix, shift: Tensor) -> Tensor:
+    """Multiply the pairs (real, imaginary) by a 2x2 matrix per channel and add a shift.
 
     Args:
         x: Shape [B, 2C, *], real parts first.
         matrix: The matrices.
-        shift: What is added, shape [2C].
+        shift: Shape [2C], real parts first.
 
     Returns:
         Shape [B, 2C, *].
     """
     if torch.compiler.is_compiling():
-        return _crossed(x, matrix) + _spread(shift, x.ndim)
+        return _product(x, matrix) + _broadcast(shift, x.ndim)
     rr, ri, ir, ii = matrix
-    y = torch.addcmul(_spread(shift, x.ndim), x, _spread(torch.cat([rr, ii]), x.ndim))
-    _add_crossed(y, x, ri, ir)
+    y = torch.addcmul(_broadcast(shift, x.ndim), x, _broadcast(torch.cat([rr, ii]), x.ndim))
+    _add_offdiagonal(y, x, ri, ir)
     return y
 
 
-def _add_mixed(y: Tensor, x: Tensor, matrix: Matrix) -> Tensor:
-    """Adds x times the matrices to y, whose memory it takes where that is of use."""
+def _add_product(y: Tensor, x: Tensor, matrix: Matrix) -> Tensor:
+    """Return y plus the matrices times x; y is overwritten in eager mode."""
     if torch.compiler.is_compiling():
-        return y + _crossed(x, matrix)
+        return y + _product(x, matrix)
     rr, ri, ir, ii = matrix
-    y.addcmul_(x, _spread(torch.cat([rr, ii]), x.ndim))
-    _add_crossed(y, x, ri, ir)
+    y.addcmul_(x, _broadcast(torch.cat([rr, ii]), x.ndim))
+    _add_offdiagonal(y, x, ri, ir)
     return y
 
 
-def _crossed(x: Tensor, matrix: Matrix) -> Tensor:
-    """Multiplies in the way that the compiler, which fuses all of it, makes the most of."""
-    rr, ri, ir, ii = (_spread(entry, x.ndim) for entry in matrix)
+def _product(x: Tensor, matrix: Matrix) -> Tensor:
+    """Return the matrices times x, in one expression for the compiler to fuse."""
+    rr, ri, ir, ii = (_broadcast(entry, x.ndim) for entry in matrix)
     real, imag = split(x)
     return torch.cat([rr * real + ri * imag, ir * real + ii * imag], 1)
 
 
-def applied(matrix: Matrix, values: Tensor) -> Tensor:
-    """Multiplies one complex number a channel by the channel's matrix.
+def transform_vector(matrix: Matrix, values: Tensor) -> Tensor:
+    """Multiply one complex number per channel by the matrix of the channel.
 
     Args:
         matrix: The matrices.
@@ -168,34 +170,34 @@ def applied(matrix: Matrix, values: Tensor) -> Tensor:
     Returns:
         Shape [2C].
     """
-    return _crossed(values[None], matrix)[0]
+    return _product(values[None], matrix)[0]
 
 
-def _add_crossed(y: Tensor, x: Tensor, ri: Tensor, ir: Tensor) -> None:
-    """Adds imaginary parts of x times ri to the real parts of y, and real ones times ir to the imaginary parts."""
+def _add_offdiagonal(y: Tensor, x: Tensor, ri: Tensor, ir: Tensor) -> None:
+    """Add ri Im x to the real parts of y and ir Re x to its imaginary parts, in place."""
     real, imag = split(x)
     size = real.shape[1]
-    y.narrow(1, 0, size).addcmul_(imag, _spread(ri, x.ndim))
-    y.narrow(1, size, size).addcmul_(real, _spread(ir, x.ndim))
+    y.narrow(1, 0, size).addcmul_(imag, _broadcast(ri, x.ndim))
+    y.narrow(1, size, size).addcmul_(real, _broadcast(ir, x.ndim))
 
 
-def _spread(per_channel: Tensor, ndim: int) -> Tensor:
-    """Lays numbers [C] along axis 1 of ``ndim``."""
+def _broadcast(per_channel: Tensor, ndim: int) -> Tensor:
+    """View [C] along axis 1 of ``ndim`` axes."""
     return per_channel.view(1, -1, *[1] * (ndim - 2))
 
 
-def normalized(x: Tensor, gamma: Tensor, beta: Tensor, eps: float, naive: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalises by the statistics of the batch; can be differentiated any number of times.
+def normalize(x: Tensor, gamma: Tensor, beta: Tensor, eps: float, naive: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise by the statistics of the batch; differentiable any number of times.
 
     Args:
         x: Shape [B, 2C, *], real parts first.
         gamma: Shape [3, C]: rr, ii, ri.
         beta: Shape [2C].
         eps: Added to the variances.
-        naive: See :func:`mixing`.
+        naive: See :func:`affine_map`.
 
     Returns:
-        Normalised [B, 2C, *]; the means [2C] and covariances [3, C] of the batch.
+        Normalised [B, 2C, *], means [2C] and covariances [3, C] of the batch.
     """
     y, mean, cov, _ = _Normalization.apply(x, gamma, beta, eps, naive)
     return y, mean, cov
@@ -208,40 +210,40 @@ class _Normalization(torch.autograd.Function):
     def forward(x: Tensor, gamma: Tensor, beta: Tensor, eps: float, naive: bool) -> tuple[Tensor, ...]:
         axes = [0, *range(2, x.ndim)]
         mean = x.mean(axes)
-        centred = x - _spread(mean, x.ndim)
+        centred = x - _broadcast(mean, x.ndim)
         real, imag = split(centred)
         cov = torch.stack([*split((centred * centred).mean(axes), 0), (real * imag).mean(axes)])
-        return mixed(centred, mixing(cov, gamma, eps, naive), beta), mean, cov, centred
+        return transform(centred, affine_map(cov, gamma, eps, naive), beta), mean, cov, centred
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         _, gamma, _, ctx.eps, ctx.naive = inputs
         _, _, cov, centred = output
-        # Inputs and outputs alone: so autograd can follow when the backward pass is itself differentiated.
+        # Save inputs and outputs only, so that the backward pass can itself be differentiated.
         ctx.save_for_backward(centred, gamma, cov)
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         centred, gamma, cov = ctx.saved_tensors
-        given, given_mean, given_cov, given_centred = gradients
-        if given is None:
-            given = torch.zeros_like(centred)
+        grad, grad_mean, grad_cov, grad_centred = gradients
+        if grad is None:
+            grad = torch.zeros_like(centred)
         axes, count = [0, *range(2, centred.ndim)], centred.numel() // centred.shape[1]
-        (real, imag), (to_real, to_imag) = split(centred), split(given)
-        to_beta = given.sum(axes)
-        rr, ii = split((given * centred).sum(axes), 0)
+        (real, imag), (to_real, to_imag) = split(centred), split(grad)
+        to_beta = grad.sum(axes)
+        rr, ii = split((grad * centred).sum(axes), 0)
         to_matrix = (rr, (to_real * imag).sum(axes), (to_imag * real).sum(axes), ii)
-        to_cov, to_gamma = _mixing_backward(cov, gamma, ctx.eps, ctx.naive, to_matrix)
-        if given_cov is not None:
-            to_cov = to_cov + given_cov
-        m_rr, m_ri, m_ir, m_ii = mixing(cov, gamma, ctx.eps, ctx.naive)
+        to_cov, to_gamma = _affine_map_backward(cov, gamma, ctx.eps, ctx.naive, to_matrix)
+        if grad_cov is not None:
+            to_cov = to_cov + grad_cov
+        m_rr, m_ri, m_ir, m_ii = affine_map(cov, gamma, ctx.eps, ctx.naive)
         back = (m_rr, m_ir, m_ri, m_ii)
-        # Through the values themselves, less their mean; and through their covariance.
-        to_mean = -applied(back, to_beta) if given_mean is None else given_mean - applied(back, to_beta)
+        # Through the centred values, and through their covariance.
+        to_mean = -transform_vector(back, to_beta) if grad_mean is None else grad_mean - transform_vector(back, to_beta)
         c_rr, c_ii, c_ri = to_cov.unbind()
-        to_x = mixed(given, back, to_mean / count)
-        to_x = _add_mixed(to_x, centred, (2 * c_rr / count, c_ri / count, c_ri / count, 2 * c_ii / count))
-        if given_centred is not None:
-            to_x = to_x + given_centred - _spread(given_centred.mean(axes), centred.ndim)
+        to_x = transform(grad, back, to_mean / count)
+        to_x = _add_product(to_x, centred, (2 * c_rr / count, c_ri / count, c_ri / count, 2 * c_ii / count))
+        if grad_centred is not None:
+            to_x = to_x + grad_centred - _broadcast(grad_centred.mean(axes), centred.ndim)
         return to_x, to_gamma, to_beta, None, None

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from audiocx.models import SequenceConfig, build
-from audiocx.nn import GatedRNN, UnitaryRNN
+from audiocx.nn import ComplexGatedRNN, ComplexUnitaryRNN
 from audiocx.optim import unitary_parameters
 
 EVERY = pytest.mark.parametrize("layer", ["cgrnn", "urnn", "gru"])
@@ -37,7 +37,9 @@ def test_complex_layers_take_real_parts_and_give_both() -> None:
 def test_settings_reach_the_layer() -> None:
     settings: dict[str, Any] = {"gate": "hirose", "activation": "hirose", "gate_bias": 2.0}
     gated = build(SequenceConfig("cgrnn", 3, 2, unitary=False, unitary_gates=True, **settings)).layer
-    assert isinstance(gated, GatedRNN) and isinstance(build(SequenceConfig("urnn", 3, 2)).layer, UnitaryRNN)
+    assert isinstance(gated, ComplexGatedRNN) and isinstance(
+        build(SequenceConfig("urnn", 3, 2)).layer, ComplexUnitaryRNN
+    )
     cell = gated.cell
     assert (cell.gate.name, cell.activation.name, cell.hidden_features) == ("hirose", "hirose", 80)  # type: ignore[union-attr]
     assert cell.gate_input.bias.eq(2).all() and not cell.state.unitary  # type: ignore[union-attr,operator]

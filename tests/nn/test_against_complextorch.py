@@ -1,6 +1,6 @@
-"""complextorch 2.1.1, written by others, computes the same layers.
+"""Agreement with complextorch 2.1.1, an independent implementation.
 
-Its conventions differ in three things, which the tests line up: weights are native complex numbers; batch
+Its conventions differ in three respects, which the tests account for: weights are native complex numbers; batch
 normalisation starts its running covariance at the identity instead of I / sqrt 2; and it adds eps before tracking the
 covariance, where audiocx adds it when using it.
 """
@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from audiocx.nn import (
-    ComplexAvgPool,
+    ComplexAvgPool2d,
     ComplexBatchNorm,
     ComplexConv1d,
     ComplexConv2d,
     ComplexLinear,
-    MagnitudeMaxPool,
+    MagnitudeMaxPool1d,
+    MagnitudeMaxPool2d,
 )
 from audiocx.nn.functional import to_channels, to_complex
 
@@ -62,11 +63,11 @@ def test_linear(cvnn: ModuleType) -> None:
     assert_same_outputs_and_input_gradients(ours, theirs, torch.randn(3, 2, 5, dtype=torch.complex128))
 
 
-@pytest.mark.parametrize("how", [{}, {"stride": 2, "padding": 1}, {"dilation": 2, "groups": 2}])
-def test_convolutions(cvnn: ModuleType, how: dict[str, int]) -> None:
-    conv1d, conv2d = ComplexConv1d(4, 6, 3, **how), ComplexConv2d(4, 6, (3, 2), **how)
-    their_conv1d = cvnn.Conv1d(4, 6, 3, dtype=torch.complex128, **how)
-    their_conv2d = cvnn.Conv2d(4, 6, (3, 2), dtype=torch.complex128, **how)
+@pytest.mark.parametrize("options", [{}, {"stride": 2, "padding": 1}, {"dilation": 2, "groups": 2}])
+def test_convolutions(cvnn: ModuleType, options: dict[str, int]) -> None:
+    conv1d, conv2d = ComplexConv1d(4, 6, 3, **options), ComplexConv2d(4, 6, (3, 2), **options)
+    their_conv1d = cvnn.Conv1d(4, 6, 3, dtype=torch.complex128, **options)
+    their_conv2d = cvnn.Conv2d(4, 6, (3, 2), dtype=torch.complex128, **options)
     share_weights(conv1d, their_conv1d.conv)
     share_weights(conv2d, their_conv2d.conv)
     assert_same_outputs_and_input_gradients(conv1d, their_conv1d, torch.randn(2, 4, 9, dtype=torch.complex128))
@@ -113,7 +114,7 @@ def test_degenerate_input_is_why_the_determinant_is_clamped(cvnn: ModuleType) ->
 
 def test_pools(cvnn: ModuleType) -> None:
     z = torch.randn(2, 3, 9, dtype=torch.complex128)
-    assert_same_outputs_and_input_gradients(MagnitudeMaxPool(3, 2), cvnn.MagMaxPool1d(3, 2), z)
+    assert_same_outputs_and_input_gradients(MagnitudeMaxPool1d(3, 2), cvnn.MagMaxPool1d(3, 2), z)
     z = torch.randn(2, 3, 6, 8, dtype=torch.complex128)
-    assert_same_outputs_and_input_gradients(MagnitudeMaxPool((3, 2)), cvnn.MagMaxPool2d((3, 2)), z)
-    assert_close(to_channels(ComplexAvgPool((1, 2))(z)), torch.nn.functional.avg_pool2d(to_channels(z), (1, 2)))
+    assert_same_outputs_and_input_gradients(MagnitudeMaxPool2d((3, 2)), cvnn.MagMaxPool2d((3, 2)), z)
+    assert_close(to_channels(ComplexAvgPool2d((1, 2))(z)), torch.nn.functional.avg_pool2d(to_channels(z), (1, 2)))

@@ -1,3 +1,5 @@
+"""Folding of normalisation into convolutions."""
+
 from __future__ import annotations
 
 import pytest
@@ -8,7 +10,7 @@ from audiocx.nn import ComplexBatchNorm, ComplexConv2d, CReLU, fold, fold_sequen
 
 
 @pytest.mark.parametrize("variant", ["whitening", "naive"])
-def test_folding_gives_what_convolution_and_normalisation_give_in_evaluation(variant: str) -> None:
+def test_folding_keeps_the_output_in_evaluation(variant: str) -> None:
     torch.manual_seed(0)
     chain = [
         ComplexConv2d(2, 3, (1, 3), (1, 2), (0, 1)),

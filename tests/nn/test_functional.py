@@ -1,4 +1,4 @@
-"""The functions under the layers agree with PyTorch's own complex128 arithmetic, gradients included."""
+"""Functional form of the layers against PyTorch's complex128 arithmetic, with gradients."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_an_odd_number_of_channels_is_refused(function: Callable[[Tensor], Tenso
         function(torch.zeros(2, 3))
 
 
-def test_accepts_complex_converts_at_the_door_only() -> None:
+def test_accepts_complex_converts_native_tensors_only() -> None:
     class Layer:
         seen: Tensor
 
@@ -114,7 +114,7 @@ def test_complex_weight_turns_products_into_products() -> None:
     )
 
 
-# Of a large matrix few rows and many go different ways.
+# A large matrix takes one of two code paths, by the number of rows.
 @pytest.mark.parametrize(("shape", "out"), [((4,), 6), ((5, 4), 6), ((2, 3, 4), 6), ((300,), 250), ((2, 1, 300), 250)])
 @pytest.mark.parametrize("biased", [True, False])
 def test_complex_linear_is_the_native_one(shape: tuple[int, ...], out: int, biased: bool) -> None:
@@ -135,7 +135,7 @@ CONVOLUTIONS = [
     ((3, 2), (2, 1), (1, 0), (1, 1), 1),
     ((1, 7), (1, 2), (0, 3), (1, 1), 1),
     ((3, 3), (1, 1), (1, 1), (2, 2), 2),
-    # A kernel of whole steps over few channels: the steps become channels.
+    # A kernel that is a multiple of its stride, over few channels: blocks of positions become channels.
     ((4,), (2,), (0,), (1,), 1),
     ((6,), (3,), (0,), (1,), 1),
     ((2, 4), (2, 2), (1, 0), (1, 1), 1),
@@ -148,17 +148,17 @@ def test_complex_conv_is_the_native_one(
     kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], dilation: tuple[int, ...], groups: int
 ) -> None:
     native = F.conv1d if len(kernel) == 1 else F.conv2d
-    how = (stride, padding, dilation, groups)
+    options = (stride, padding, dilation, groups)
 
     def ours(z: Tensor, w: Tensor, b: Tensor) -> Tensor:
-        return on_complex(lambda x: complex_conv(x, w.real, w.imag, to_channels(b, 0), *how), z)
+        return on_complex(lambda x: complex_conv(x, w.real, w.imag, to_channels(b, 0), *options), z)
 
     z = leaf(2, 4, *(9, 8)[: len(kernel)])
     w, b = leaf(8, 4 // groups, *kernel), leaf(8)
-    assert_same_map(ours, lambda z, w, b: native(z, w, b, *how), z, w, b)
+    assert_same_map(ours, lambda z, w, b: native(z, w, b, *options), z, w, b)
     assert_same_map(
-        lambda z, w: on_complex(lambda x: complex_conv(x, w.real, w.imag, None, *how), z),
-        lambda z, w: native(z, w, None, *how),
+        lambda z, w: on_complex(lambda x: complex_conv(x, w.real, w.imag, None, *options), z),
+        lambda z, w: native(z, w, None, *options),
         z,
         w,
     )
@@ -208,7 +208,7 @@ def test_zrelu_passes_gradients_where_it_passes_values(dim: int) -> None:
 
 
 @pytest.mark.parametrize("dim", [1, -1])
-def test_modrelu_shortens_and_keeps_the_phase(dim: int) -> None:
+def test_modrelu_shifts_magnitudes_and_keeps_phases(dim: int) -> None:
     bias = torch.tensor([-0.8, 0.0, 0.5, -0.2], dtype=torch.float64)
     shape = (1, 4, 1) if dim == 1 else (1, 1, 4)
 
@@ -220,7 +220,7 @@ def test_modrelu_shortens_and_keeps_the_phase(dim: int) -> None:
     assert_same_map(lambda z: on_complex(lambda x: modrelu(x, bias, dim), z, dim), native, z)
 
 
-def test_modrelu_turns_with_its_input() -> None:
+def test_modrelu_commutes_with_rotation() -> None:
     z, bias = noise(3, 4), torch.randn(4, dtype=torch.float64)
     turn = torch.polar(torch.tensor(1.0, dtype=torch.float64), torch.tensor(0.7, dtype=torch.float64))
     assert_close(on_complex(lambda x: modrelu(x, bias), turn * z), turn * on_complex(lambda x: modrelu(x, bias), z))
@@ -243,7 +243,7 @@ def largest(z: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(2, None), (3, 2), (2, 3)])
-def test_magnitude_max_pool_takes_the_longest(kernel: int, stride: int | None) -> None:
+def test_magnitude_max_pool_selects_the_greatest_magnitude(kernel: int, stride: int | None) -> None:
     z = leaf(2, 3, 11)
     assert_same_map(
         lambda z: on_complex(lambda x: magnitude_max_pool(x, kernel, stride), z),
@@ -261,7 +261,7 @@ def test_magnitude_max_pool_over_two_axes() -> None:
     )
 
 
-def test_magnitude_max_pool_never_takes_the_padding() -> None:
+def test_magnitude_max_pool_never_selects_the_padding() -> None:
     # Where all magnitudes are 0, no more than a zero in the padding has, an index outside would be out of range.
     assert torch.equal(magnitude_max_pool(torch.zeros(1, 2, 3), 2, 2, padding=1), torch.zeros(1, 2, 2))
     z = noise(2, 3, 5)
@@ -270,7 +270,7 @@ def test_magnitude_max_pool_never_takes_the_padding() -> None:
 
 
 @pytest.mark.parametrize("dim", [1, -1])
-def test_dropout_keeps_or_drops_numbers_whole(dim: int) -> None:
+def test_dropout_masks_whole_numbers(dim: int) -> None:
     z = noise(20, 30, 20)
     y = on_complex(lambda x: complex_dropout(x, 0.25, dim=dim), z, dim)
     ratio = y / z
@@ -280,7 +280,7 @@ def test_dropout_keeps_or_drops_numbers_whole(dim: int) -> None:
     assert kept.double().mean().item() == pytest.approx(0.75, abs=5 * math.sqrt(0.25 * 0.75 / kept.numel()))
 
 
-def test_dropout_at_its_ends() -> None:
+def test_dropout_edge_cases() -> None:
     x = torch.randn(3, 4)
     assert complex_dropout(x, 0.5, training=False) is x
     assert complex_dropout(x, 0.0) is x

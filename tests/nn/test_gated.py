@@ -1,4 +1,4 @@
-"""The gated and the unitary recurrent layers against their equations, written out with NumPy."""
+"""Gated and unitary recurrent layers against their equations in NumPy."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from audiocx.nn import Gate, GatedCell, GatedRNN, StateActivation, UnitaryCell, UnitaryRNN
-from audiocx.nn import cell as cell_module
+from audiocx.nn import (
+    ComplexGate,
+    ComplexGatedRNN,
+    ComplexGatedRNNCell,
+    ComplexStateActivation,
+    ComplexUnitaryRNN,
+    ComplexUnitaryRNNCell,
+)
+from audiocx.nn.cell import SEGMENT_STEPS
 from audiocx.nn.functional import to_channels, to_complex
 from audiocx.nn.init import weight_std
 from audiocx.optim import unitary_parameters
@@ -24,10 +31,10 @@ every_layer = pytest.mark.parametrize(("gate", "activation"), LAYERS)
 Array = NDArray[np.complex128]
 
 
-def layer(gate: str | None, activation: str, inputs: int = 2, hidden: int = 3) -> GatedRNN | UnitaryRNN:
+def layer(gate: str | None, activation: str, inputs: int = 2, hidden: int = 3) -> ComplexGatedRNN | ComplexUnitaryRNN:
     """A layer of double precision with nothing at its default; without gate the unitary one."""
     torch.manual_seed(1)
-    made = GatedRNN(inputs, hidden, gate, activation) if gate else UnitaryRNN(inputs, hidden, activation)  # type: ignore[arg-type]
+    made = ComplexGatedRNN(inputs, hidden, gate, activation) if gate else ComplexUnitaryRNN(inputs, hidden, activation)  # type: ignore[arg-type]
     for parameter in made.double().parameters():
         nn.init.normal_(parameter, std=0.7)
     if activation == "hirose":
@@ -47,32 +54,32 @@ def complex_of(real: Tensor, imag: Tensor) -> Array:
     return real.detach().numpy() + 1j * imag.detach().numpy()
 
 
-def activated(z: Array, name: str, learnt: NDArray[np.float64]) -> Array:
+def activated(z: Array, name: str, learnable: NDArray[np.float64]) -> Array:
     if name == "modrelu":
-        return np.maximum(np.abs(z) + learnt, 0) * z / np.abs(z)
-    return np.tanh(np.abs(z) / learnt**2) * z / np.abs(z)
+        return np.maximum(np.abs(z) + learnable, 0) * z / np.abs(z)
+    return np.tanh(np.abs(z) / learnable**2) * z / np.abs(z)
 
 
-def opened(z: Array, name: str, learnt: NDArray[np.float64]) -> NDArray[np.float64]:
+def gate_value(z: Array, name: str, learnable: NDArray[np.float64]) -> NDArray[np.float64]:
     if name == "prod":
         return sigma(z.real) * sigma(z.imag)
     if name == "mod-sigmoid":
-        a = sigma(learnt[0])
+        a = sigma(learnable[0])
         return sigma(a * z.real + (1 - a) * z.imag)
-    m, a, b = learnt
+    m, a, b = learnable
     return np.tanh(np.abs(z) / m**2) * sigma(a * np.angle(z) + b)
 
 
-def by_hand(made: GatedRNN | UnitaryRNN, x: Array, h: Array) -> Array:
-    """Step by step and sequence by sequence, as the papers write it."""
+def by_hand(made: ComplexGatedRNN | ComplexUnitaryRNN, x: Array, h: Array) -> Array:
+    """Step by step and sequence by sequence, as in the papers."""
     cell, size = made.cell, made.cell.hidden_features
-    assert isinstance(cell, GatedCell | UnitaryCell)
+    assert isinstance(cell, ComplexGatedRNNCell | ComplexUnitaryRNNCell)
     v, w = complex_of(cell.input.weight_real, cell.input.weight_imag), complex_of(*cell.state.weight)
     f_a = (cell.activation.name, cell.activation.weight.detach().numpy())
     states = np.empty((*x.shape[:2], size), complex)
     for sequence, now in itertools.product(range(len(x)), range(x.shape[1])):
         state, frame = states[sequence, now - 1] if now else h[sequence], x[sequence, now]
-        if isinstance(cell, UnitaryCell):
+        if isinstance(cell, ComplexUnitaryRNNCell):
             states[sequence, now] = activated(w @ state + v @ frame, *f_a)
             continue
         v_g = complex_of(cell.gate_input.weight_real, cell.gate_input.weight_imag)
@@ -82,8 +89,8 @@ def by_hand(made: GatedRNN | UnitaryRNN, x: Array, h: Array) -> Array:
             reset, update = sigma(values.real), sigma(values.imag)
         else:
             numbers = np.zeros((0, 2, 1)) if cell.gate.weight is None else cell.gate.weight.detach().numpy()
-            reset = opened(values[:size], cell.gate.name, numbers[:, 0, 0])
-            update = opened(values[size:], cell.gate.name, numbers[:, 1, 0])
+            reset = gate_value(values[:size], cell.gate.name, numbers[:, 0, 0])
+            update = gate_value(values[size:], cell.gate.name, numbers[:, 1, 0])
         assert cell.input.bias is not None
         z = w @ (reset * state) + v @ frame + complex_of(*cell.input.bias.chunk(2))
         states[sequence, now] = update * activated(z, *f_a) + (1 - update) * state
@@ -101,7 +108,7 @@ def test_the_equations(gate: str | None, activation: str) -> None:
 
 @every_layer
 def test_gradients(gate: str | None, activation: str) -> None:
-    """Those of the inputs, of the state and of every parameter, against differences."""
+    """Gradients of inputs, initial state and every parameter match finite differences."""
     made = layer(gate, activation, 1, 2)
     names = [name for name, _ in made.named_parameters()]
 
@@ -113,29 +120,28 @@ def test_gradients(gate: str | None, activation: str) -> None:
 
 
 @every_layer
-def test_stepping_a_cell_is_running_the_layer(
-    gate: str | None, activation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cell_module, "STRETCH", 4)  # gradients come back in two stretches, one of them shorter
-    made, x, state = layer(gate, activation), random(2, 6, 2), random(2, 3)
+def test_layer_equals_repeated_steps_of_its_cell(gate: str | None, activation: str) -> None:
+    # More steps than a segment of the backward pass, and no multiple of it.
+    times = SEGMENT_STEPS + 3
+    made, x, state = layer(gate, activation), random(2, times, 2), random(2, 3)
     wanted, steps = list(made.parameters()), []
     whole = made(x, state)[0]
     for frame in x.unbind(1):
         state = made.cell(frame, state)
         steps.append(state)
     torch.testing.assert_close(torch.stack(steps, 1), whole)
-    weigh = random(2, 6, 3)
+    weigh = random(2, times, 3)
     gradients = [torch.autograd.grad((y * weigh).real.sum(), wanted) for y in (whole, torch.stack(steps, 1))]
     torch.testing.assert_close(*gradients)
 
 
 @every_layer
-def test_carried_state_goes_on_where_it_was(gate: str | None, activation: str) -> None:
+def test_a_sequence_in_segments_equals_the_whole(gate: str | None, activation: str) -> None:
     made, x = layer(gate, activation), random(1, 9, 2)
     whole, last = made(x)
     state, pieces = None, []
-    for stretch in x.split([1, 5, 3], 1):
-        piece, state = made(stretch, state)
+    for segment in x.split([1, 5, 3], 1):
+        piece, state = made(segment, state)
         pieces.append(piece)
     torch.testing.assert_close(torch.cat(pieces, 1), whole)
     torch.testing.assert_close(state, last)
@@ -145,17 +151,17 @@ def test_carried_state_goes_on_where_it_was(gate: str | None, activation: str) -
 def test_real_channels_in_and_out(gate: str | None) -> None:
     made, x, h = layer(gate, "modrelu"), random(2, 4, 2), random(2, 3)
     expected, last = made(x, h)
-    found, found_last = made(to_channels(x, -1), to_channels(h, -1))
-    assert not found.is_complex()
-    torch.testing.assert_close(to_complex(found, -1), expected)
-    torch.testing.assert_close(to_complex(found_last, -1), last)
+    y, y_last = made(to_channels(x, -1), to_channels(h, -1))
+    assert not y.is_complex()
+    torch.testing.assert_close(to_complex(y, -1), expected)
+    torch.testing.assert_close(to_complex(y_last, -1), last)
     step = made.cell(to_channels(x[:, 0], -1), h)
     torch.testing.assert_close(to_complex(step, -1), expected[:, 0])
 
 
 @every_layer
-def test_silence_from_the_start_leaves_gradients_finite(gate: str | None, activation: str) -> None:
-    """At 0 there is no phase, and nothing to divide by."""
+def test_gradients_are_finite_at_zero(gate: str | None, activation: str) -> None:
+    """The phase is undefined at 0."""
     made = layer(gate, activation)
     for name, parameter in made.named_parameters():
         if name.endswith("bias"):
@@ -167,8 +173,8 @@ def test_silence_from_the_start_leaves_gradients_finite(gate: str | None, activa
 
 
 def test_a_hand_worked_step() -> None:
-    """One unit with W = i and open gates turns its state by a quarter; with shut ones it keeps it."""
-    made = GatedCell(1, 1)
+    """One unit with W = i rotates its state by 90 degrees with open gates and keeps it with closed ones."""
+    made = ComplexGatedRNNCell(1, 1)
     for name, parameter in made.named_parameters():
         nn.init.zeros_(parameter)
         if name == "state.weight":
@@ -181,14 +187,18 @@ def test_a_hand_worked_step() -> None:
 
 def test_about_forty_thousand_weights() -> None:
     """The sizes that the literature compares at."""
-    for made, expected in ((GatedRNN(2, 80), 39_922), (UnitaryRNN(2, 140), 39_900), (nn.GRU(4, 112), 39_648)):
+    for made, expected in (
+        (ComplexGatedRNN(2, 80), 39_922),
+        (ComplexUnitaryRNN(2, 140), 39_900),
+        (nn.GRU(4, 112), 39_648),
+    ):
         assert sum(parameter.numel() for parameter in made.parameters()) == expected
 
 
-def test_what_they_start_as() -> None:
+def test_initial_parameters() -> None:
     torch.manual_seed(0)
-    cell, free = GatedCell(4, 64), GatedCell(4, 64, unitary=False)
-    for made in (cell, UnitaryCell(4, 64)):
+    cell, free = ComplexGatedRNNCell(4, 64), ComplexGatedRNNCell(4, 64, unitary=False)
+    for made in (cell, ComplexUnitaryRNNCell(4, 64)):
         w = torch.complex(*made.state.weight.detach().double())
         assert float(torch.linalg.matrix_norm(w.mH @ w - torch.eye(64))) < 1e-5
     w = torch.complex(*free.state.weight.detach().double())
@@ -200,16 +210,16 @@ def test_what_they_start_as() -> None:
     for weight in (weights[:, :64], weights[:, 64:], *cell.gate_state.parameters()):
         power = weight.square().sum(0).mean().item()
         assert power == pytest.approx(weight_std(weight[0], "glorot") ** 2, rel=0.2)
-    # All but a unitary layer: the norm of a state is nearly kept.
+    # Nearly a unitary layer: it nearly keeps the norm of a state.
     h = to_complex(torch.randn(1, 128), -1)
     follows = cell(torch.zeros(1, 4, dtype=torch.complex64), h).detach()
     assert float(follows.norm() / h.norm()) == pytest.approx(1, abs=0.05)
 
 
-def test_the_gates_matrices_may_stay_unitary_too() -> None:
+def test_unitary_gate_matrices() -> None:
     for gate, count in (("prod", 2), ("single", 1)):
-        cell = GatedCell(1, 8, gate, unitary_gates=True)  # type: ignore[arg-type]
-        assert len(unitary_parameters(cell)) == 1 + count and len(unitary_parameters(GatedCell(1, 8))) == 1
+        cell = ComplexGatedRNNCell(1, 8, gate, unitary_gates=True)  # type: ignore[arg-type]
+        assert len(unitary_parameters(cell)) == 1 + count and len(unitary_parameters(ComplexGatedRNNCell(1, 8))) == 1
         for weight in cell.gate_state.parameters():
             w = torch.complex(*weight.detach())
             torch.testing.assert_close(w.mH @ w, torch.eye(8, dtype=w.dtype), atol=1e-5, rtol=0)
@@ -217,15 +227,15 @@ def test_the_gates_matrices_may_stay_unitary_too() -> None:
 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="'mod-sigmoid', 'prod', 'hirose', 'single', not 'product'"):
-        GatedRNN(1, 2, "product")  # type: ignore[arg-type]
+        ComplexGatedRNN(1, 2, "product")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="not 'relu'"):
-        UnitaryRNN(1, 2, "relu")  # type: ignore[arg-type]
-    for made in (Gate("prod"), StateActivation("hirose", 2)):
+        ComplexUnitaryRNN(1, 2, "relu")  # type: ignore[arg-type]
+    for made in (ComplexGate("prod"), ComplexStateActivation("hirose", 2)):
         assert made.name in repr(made)
 
 
-def test_autocast_leaves_them_in_their_own_precision() -> None:
-    for made in (GatedRNN(1, 2), UnitaryRNN(1, 2)):
+def test_autocast_keeps_the_dtype_of_the_parameters() -> None:
+    for made in (ComplexGatedRNN(1, 2), ComplexUnitaryRNN(1, 2)):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert made(torch.zeros(1, 3, 2, dtype=torch.bfloat16))[0].dtype == torch.float32
 
@@ -233,7 +243,7 @@ def test_autocast_leaves_them_in_their_own_precision() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler
 @pytest.mark.parametrize(("gate", "activation"), [*itertools.product(GATES, ["modrelu"]), (None, "hirose")])
-def test_compiles_without_a_break(gate: str | None, activation: str) -> None:
+def test_compiles_to_one_graph(gate: str | None, activation: str) -> None:
     made = layer(gate, activation)
     for module, x in ((made.cell, random(2, 2)), (made, random(2, 3, 2))):
         channels = to_channels(x, -1)

@@ -1,4 +1,4 @@
-"""Initial weights have the variance that He and Glorot ask for, whatever their shape, and the right distribution."""
+"""Initial weights: variance by He's and Glorot's criteria for any shape, and distribution."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def drawn(shape: tuple[int, ...], how: Callable[..., None], *args: str) -> Tensor:
+def drawn(shape: tuple[int, ...], fill: Callable[..., None], *args: str) -> Tensor:
     real, imag = torch.full(shape, torch.nan, dtype=torch.float64), torch.full(shape, torch.nan, dtype=torch.float64)
-    how(real, imag, *args)
+    fill(real, imag, *args)
     return torch.complex(real, imag)
 
 
-def asked_power(shape: tuple[int, ...], criterion: str) -> float:
+def expected_power(shape: tuple[int, ...], criterion: str) -> float:
     """E|W|^2 as He and Glorot have it."""
     receptive = math.prod(shape[2:])
     return 2 / (shape[1] * receptive + (shape[0] * receptive if criterion == "glorot" else 0))
@@ -45,18 +45,18 @@ def test_fans_by_hand() -> None:
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_unitary_power_is_exactly_the_criterions(shape: tuple[int, ...], criterion: str) -> None:
+def test_power_of_unitary_weights_meets_the_criterion_exactly(shape: tuple[int, ...], criterion: str) -> None:
     weight = drawn(shape, unitary_, criterion)
-    assert (weight.abs() ** 2).mean().item() == pytest.approx(asked_power(shape, criterion), rel=1e-10)
+    assert (weight.abs() ** 2).mean().item() == pytest.approx(expected_power(shape, criterion), rel=1e-10)
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_rayleigh_power_is_the_criterions(shape: tuple[int, ...], criterion: str) -> None:
+def test_power_of_rayleigh_weights_meets_the_criterion(shape: tuple[int, ...], criterion: str) -> None:
     draws = max(1, 100_000 // math.prod(shape))
     power = torch.stack([drawn(shape, rayleigh_, criterion).abs() ** 2 for _ in range(draws)])
     # |W|^2 is exponential: its standard deviation is its mean.
-    assert power.mean().item() == pytest.approx(asked_power(shape, criterion), rel=5 / math.sqrt(power.numel()))
+    assert power.mean().item() == pytest.approx(expected_power(shape, criterion), rel=5 / math.sqrt(power.numel()))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -67,10 +67,10 @@ def test_unitary_weights_are_semi_unitary(shape: tuple[int, ...]) -> None:
 
 
 def test_unitary_matrices_are_drawn_uniformly() -> None:
-    # Under the Haar measure a single eigenvalue's phase is uniform; QR without its phases mended fails this.
-    eigenvalues = np.concatenate([np.linalg.eigvals(drawn((2, 2), unitary_).numpy()) for _ in range(1500)])[::2]
+    # Under the Haar measure a single eigenvalue's phase is uniform; QR without correcting its phases fails this.
+    eigenvalues = np.concatenate([np.linalg.eigvals(drawn((2, 2), unitary_).numpy()) for _ in range(500)])[::2]
     assert stats.kstest(np.angle(eigenvalues), stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 0.01
-    first = np.array([drawn((2, 2), unitary_)[0, 0].item() for _ in range(1500)])
+    first = np.array([drawn((2, 2), unitary_)[0, 0].item() for _ in range(500)])
     assert stats.kstest(np.angle(first), stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 0.01
     # |W_00|^2 of a uniform 2x2 unitary matrix is uniform; its scale here is He's, 1 for a fan of 2.
     assert stats.kstest(np.abs(first) ** 2 / 2, "uniform").pvalue > 0.01
@@ -79,7 +79,7 @@ def test_unitary_matrices_are_drawn_uniformly() -> None:
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_rayleigh_magnitudes_and_uniform_phases(criterion: str) -> None:
     weight = drawn((60, 30, 5), rayleigh_, criterion).numpy().ravel()
-    sigma = math.sqrt(asked_power((60, 30, 5), criterion) / 2)
+    sigma = math.sqrt(expected_power((60, 30, 5), criterion) / 2)
     length, phase = np.abs(weight), np.angle(weight)
     assert stats.kstest(length, stats.rayleigh(scale=sigma).cdf).pvalue > 0.01
     assert stats.kstest(phase, stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 0.01
@@ -87,7 +87,7 @@ def test_rayleigh_magnitudes_and_uniform_phases(criterion: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(30, 50), (50, 30), (16, 4, 7), (16, 3, 2, 4)])
-def test_the_real_twin_of_unitary_is_orthogonal(shape: tuple[int, ...]) -> None:
+def test_the_real_counterpart_of_unitary_is_orthogonal(shape: tuple[int, ...]) -> None:
     for criterion, gain in [("he", math.sqrt(2)), ("glorot", 1.0)]:
         weight = torch.empty(shape, dtype=torch.float64)
         init_real_(weight, "unitary", criterion)  # type: ignore[arg-type]
@@ -98,27 +98,27 @@ def test_the_real_twin_of_unitary_is_orthogonal(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("shape", [(300, 100), (100, 300), (64, 40, 7), (40, 30, 3, 5)])
-def test_the_real_twin_of_rayleigh_is_normal(shape: tuple[int, ...], criterion: str) -> None:
+def test_the_real_counterpart_of_rayleigh_is_normal(shape: tuple[int, ...], criterion: str) -> None:
     weight = torch.empty(shape)
     init_real_(weight, "rayleigh", criterion)  # type: ignore[arg-type]
-    std = math.sqrt(asked_power(shape, criterion))
+    std = math.sqrt(expected_power(shape, criterion))
     assert stats.kstest(weight.numpy().ravel(), stats.norm(scale=std).cdf).pvalue > 0.01
 
 
-@pytest.mark.parametrize(("scheme", "how"), [("unitary", unitary_), ("rayleigh", rayleigh_)])
-def test_schemes_by_name(scheme: str, how: Callable[..., None]) -> None:
+@pytest.mark.parametrize(("scheme", "fill"), [("unitary", unitary_), ("rayleigh", rayleigh_)])
+def test_schemes_by_name(scheme: str, fill: Callable[..., None]) -> None:
     by_name = drawn((6, 4, 3), init_complex_, scheme, "glorot")
     torch.manual_seed(0)
-    assert torch.equal(drawn((6, 4, 3), how, "glorot"), by_name)
+    assert torch.equal(drawn((6, 4, 3), fill, "glorot"), by_name)
 
 
 def test_unknown_names_are_refused() -> None:
     real, imag = torch.zeros(2, 4, 3)
     for call in (lambda: init_complex_(real, imag, "fourier"), lambda: init_real_(real, "fourier")):  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="scheme is 'unitary' or 'rayleigh', not 'fourier'"):
+        with pytest.raises(ValueError, match="scheme must be 'unitary' or 'rayleigh', not 'fourier'"):
             call()
     for scheme in ("unitary", "rayleigh"):
         for call in (lambda: init_complex_(real, imag, scheme, "lecun"), lambda: init_real_(real, scheme, "lecun")):  # type: ignore[arg-type] # noqa: B023
-            with pytest.raises(ValueError, match="criterion is 'he' or 'glorot', not 'lecun'"):
+            with pytest.raises(ValueError, match="criterion must be 'he' or 'glorot', not 'lecun'"):
                 call()
     assert not real.any() and not imag.any(), "a refused call must leave the weight alone"

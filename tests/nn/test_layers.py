@@ -1,4 +1,4 @@
-"""Every layer takes native complex tensors as well as real channels, differentiates rightly, and checks its sizes."""
+"""All layers: native complex tensors and real channels, gradients, argument checks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from torch.testing import assert_close
 
 from audiocx.nn import (
     ComplexAvgPool,
+    ComplexAvgPool1d,
+    ComplexAvgPool2d,
     ComplexBatchNorm,
     ComplexConv1d,
     ComplexConv2d,
@@ -21,6 +23,8 @@ from audiocx.nn import (
     ComplexLinear,
     CReLU,
     MagnitudeMaxPool,
+    MagnitudeMaxPool1d,
+    MagnitudeMaxPool2d,
     ModReLU,
     ZReLU,
     fold_sequence,
@@ -35,7 +39,7 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def bent_norm(variant: str, training: bool) -> ComplexBatchNorm:
+def general_norm(variant: str, training: bool) -> ComplexBatchNorm:
     """A normalisation with nothing at its default: gamma, beta and the running statistics are all of general form."""
     norm = ComplexBatchNorm(4, variant=variant)  # type: ignore[arg-type]
     with torch.no_grad():
@@ -47,7 +51,7 @@ def bent_norm(variant: str, training: bool) -> ComplexBatchNorm:
     return norm.train(training)
 
 
-def bent_modrelu() -> ModReLU:
+def biased_modrelu() -> ModReLU:
     layer = ModReLU(4)
     nn.init.constant_(layer.bias, -0.4)
     return layer
@@ -60,18 +64,18 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
     "conv1d grouped": (lambda: ComplexConv1d(4, 6, 3, dilation=2, groups=2), ONE_AXIS, 1),
     "conv2d": (lambda: ComplexConv2d(4, 3, (3, 2), stride=(1, 2), padding=(1, 0)), TWO_AXES, 1),
     "linear": (lambda: ComplexLinear(4, 3), ROWS, -1),
-    "whitening, training": (lambda: bent_norm("whitening", True), ONE_AXIS, 1),
-    "whitening, evaluation": (lambda: bent_norm("whitening", False), TWO_AXES, 1),
-    "naive, training": (lambda: bent_norm("naive", True), TWO_AXES, 1),
-    "naive, evaluation": (lambda: bent_norm("naive", False), ONE_AXIS, 1),
-    "norm of vectors": (lambda: bent_norm("whitening", True), (6, 4), 1),
+    "whitening, training": (lambda: general_norm("whitening", True), ONE_AXIS, 1),
+    "whitening, evaluation": (lambda: general_norm("whitening", False), TWO_AXES, 1),
+    "naive, training": (lambda: general_norm("naive", True), TWO_AXES, 1),
+    "naive, evaluation": (lambda: general_norm("naive", False), ONE_AXIS, 1),
+    "norm of vectors": (lambda: general_norm("whitening", True), (6, 4), 1),
     "crelu": (CReLU, ONE_AXIS, 1),
     "zrelu": (ZReLU, TWO_AXES, 1),
-    "modrelu": (bent_modrelu, ONE_AXIS, 1),
-    "average pool over one axis": (lambda: ComplexAvgPool(3, 2), ONE_AXIS, 1),
-    "average pool over two axes": (lambda: ComplexAvgPool((1, 2)), TWO_AXES, 1),
-    "magnitude pool over one axis": (lambda: MagnitudeMaxPool(3, 2), ONE_AXIS, 1),
-    "magnitude pool over two axes": (lambda: MagnitudeMaxPool((1, 2)), TWO_AXES, 1),
+    "modrelu": (biased_modrelu, ONE_AXIS, 1),
+    "average pool over one axis": (lambda: ComplexAvgPool1d(3, 2), ONE_AXIS, 1),
+    "average pool over two axes": (lambda: ComplexAvgPool2d((1, 2)), TWO_AXES, 1),
+    "magnitude pool over one axis": (lambda: MagnitudeMaxPool1d(3, 2), ONE_AXIS, 1),
+    "magnitude pool over two axes": (lambda: MagnitudeMaxPool2d((1, 2)), TWO_AXES, 1),
     "dropout": (lambda: ComplexDropout(0.5), ONE_AXIS, 1),
 }
 every_layer = pytest.mark.parametrize(("make", "shape", "dim"), LAYERS.values(), ids=LAYERS)
@@ -96,7 +100,7 @@ def test_native_complex_in_native_complex_out(make: Callable[[], nn.Module], sha
 
 
 @every_layer
-def test_gradients_are_the_differences(make: Callable[[], nn.Module], shape: tuple[int, ...], dim: int) -> None:
+def test_gradients_match_finite_differences(make: Callable[[], nn.Module], shape: tuple[int, ...], dim: int) -> None:
     layer = make().double()
     x = to_channels(torch.randn(shape, dtype=torch.complex128), dim)
     # Away from the kinks of the activations at 0, by far more than gradcheck's step.
@@ -127,7 +131,7 @@ def test_layers_print_their_sizes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "length"),
+    ("options", "length"),
     [
         ({}, 7),
         ({"padding": "valid"}, 7),
@@ -138,14 +142,14 @@ def test_layers_print_their_sizes() -> None:
         ({"padding": (1,), "stride": (4,)}, 3),
     ],
 )
-def test_conv1d_paddings_are_pytorchs(how: dict, length: int) -> None:
-    layer = ComplexConv1d(4, 3, 3, **how).double()
+def test_conv1d_padding_as_in_torch(options: dict, length: int) -> None:
+    layer = ComplexConv1d(4, 3, 3, **options).double()
     z = torch.randn(ONE_AXIS, dtype=torch.complex128)
     assert layer(z).shape == (3, 3, length)
     kernel = torch.complex(layer.weight_real, layer.weight_imag)
-    if how.get("stride", 1) == 1:  # PyTorch has no strided "same"
-        assert_close(layer(z), F.conv1d(z, kernel, **how))
-    elif how["padding"] == "same":
+    if options.get("stride", 1) == 1:  # PyTorch has no strided "same"
+        assert_close(layer(z), F.conv1d(z, kernel, **options))
+    elif options["padding"] == "same":
         assert_close(layer(z), F.conv1d(z, kernel, padding="same")[..., ::2])
 
 
@@ -156,7 +160,7 @@ def test_conv2d_same_keeps_both_axes() -> None:
     assert_close(layer(z), F.conv2d(z, kernel, padding="same", dilation=(2, 1)))
 
 
-def test_a_convolution_moves_with_its_input() -> None:
+def test_convolution_commutes_with_shifts() -> None:
     layer = ComplexConv1d(2, 3, 3, padding=2)
     z = torch.zeros(1, 2, 12, dtype=torch.complex64)
     z[..., 3:6] = torch.randn(1, 2, 3, dtype=torch.complex64)
@@ -191,7 +195,7 @@ def test_sizes_of_the_wrong_number_of_axes_are_refused(name: str) -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="'same' or 'valid', not 'full'"):
+    with pytest.raises(ValueError, match="must be a number, 'same' or 'valid', not 'full'"):
         ComplexConv1d(4, 4, 3, padding="full")
     with pytest.raises(ValueError, match="scheme"):
         ComplexConv1d(4, 4, 3, scheme="fourier")  # type: ignore[arg-type]
@@ -205,19 +209,41 @@ def test_dropout_is_a_probability(p: float) -> None:
         ComplexDropout(p)
 
 
-def test_dropout_rests_in_evaluation() -> None:
+def test_dropout_is_the_identity_in_evaluation() -> None:
     x = torch.randn(3, 4)
     layer = ComplexDropout(0.5)
     assert layer.eval()(x) is x
     assert not torch.equal(layer.train()(x), x)
 
 
+# Pooling
+
+
+@pytest.mark.parametrize(("pool", "shape"), [(ComplexAvgPool1d, TWO_AXES), (ComplexAvgPool2d, ONE_AXIS)])
+def test_pools_refuse_another_number_of_axes(pool: type, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=f"{pool.__name__} takes an input .* not of shape"):
+        pool(2)(torch.randn(shape))
+
+
+@pytest.mark.parametrize(
+    ("old", "pools"),
+    [
+        (ComplexAvgPool, (ComplexAvgPool1d, ComplexAvgPool2d)),
+        (MagnitudeMaxPool, (MagnitudeMaxPool1d, MagnitudeMaxPool2d)),
+    ],
+)
+def test_old_pools_take_one_or_two_axes(old: type, pools: tuple[type, type]) -> None:
+    for pool, shape in zip(pools, (ONE_AXIS, TWO_AXES), strict=True):
+        x = torch.randn(shape)
+        assert torch.equal(old(2)(x), pool(2)(x))
+
+
 # Folding
 
 
 def test_folding_a_chain_leaves_it_as_it_was() -> None:
-    chain = [ComplexConv2d(2, 4, 1), bent_norm("whitening", False), CReLU(), ComplexConv2d(4, 4, 1, groups=2)]
-    chain += [bent_norm("naive", False), nn.Conv2d(8, 4, 1), nn.BatchNorm2d(4), ComplexConv2d(2, 3, 1)]
+    chain = [ComplexConv2d(2, 4, 1), general_norm("whitening", False), CReLU(), ComplexConv2d(4, 4, 1, groups=2)]
+    chain += [general_norm("naive", False), nn.Conv2d(8, 4, 1), nn.BatchNorm2d(4), ComplexConv2d(2, 3, 1)]
     layers = nn.Sequential(*chain).eval()
     before = {name: value.clone() for name, value in layers.state_dict().items()}
     light = fold_sequence(list(layers))
@@ -240,7 +266,7 @@ def block() -> nn.Sequential:
         CReLU(),
         ComplexConv1d(4, 4, 3),
         ModReLU(4),
-        ComplexAvgPool(2),
+        ComplexAvgPool1d(2),
         nn.Flatten(),
         ComplexLinear(16, 3),
     )
@@ -248,16 +274,16 @@ def block() -> nn.Sequential:
 
 def test_bfloat16_autocast_keeps_statistics_in_float32() -> None:
     layers = block()
-    twin = copy.deepcopy(layers)
+    reference = copy.deepcopy(layers)
     x = 3 + torch.randn(64, 4, 10)
-    exact = twin(x)
+    exact = reference(x)
     with torch.autocast("cpu", torch.bfloat16):
         y = layers(x)
     assert y.dtype == torch.bfloat16
     # bfloat16 has 8 bits.
     assert_close(y.float(), exact, rtol=0.05, atol=0.05 * exact.abs().max().item())
     # Of the same type, too: assert_close compares it.
-    assert_close(dict(layers[1].named_buffers()), dict(twin[1].named_buffers()), rtol=0.02, atol=0.01)
+    assert_close(dict(layers[1].named_buffers()), dict(reference[1].named_buffers()), rtol=0.02, atol=0.01)
     y.float().sum().backward()
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in layers.parameters())
 
@@ -267,15 +293,15 @@ def test_bfloat16_autocast_keeps_statistics_in_float32() -> None:
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_a_block_compiles_to_one_graph(backend: str) -> None:
     layers = block()
-    twin = copy.deepcopy(layers)
-    compiled = torch.compile(twin, fullgraph=True, backend=backend)
+    reference = copy.deepcopy(layers)
+    compiled = torch.compile(reference, fullgraph=True, backend=backend)
     x, towards = torch.randn(8, 4, 10), torch.randn(8, 6)
     for _ in range(2):
         outputs = [module(x) for module in (layers, compiled)]
         for y in outputs:
             y.backward(towards)
         assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-4)
-    assert_close(dict(twin.named_buffers()), dict(layers.named_buffers()), rtol=1e-4, atol=1e-4)
-    for ours, theirs in zip(layers.parameters(), twin.parameters(), strict=True):
+    assert_close(dict(reference.named_buffers()), dict(layers.named_buffers()), rtol=1e-4, atol=1e-4)
+    for ours, theirs in zip(layers.parameters(), reference.parameters(), strict=True):
         assert_close(theirs.grad, ours.grad, rtol=1e-3, atol=1e-3)
     assert_close(compiled.eval()(x), layers.eval()(x), rtol=1e-4, atol=1e-4)

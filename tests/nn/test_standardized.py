@@ -1,3 +1,5 @@
+"""Convolutions with standardised weights."""
+
 from __future__ import annotations
 
 import pytest
@@ -23,7 +25,7 @@ def filters(made: nn.Module) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", [StandardizedComplexConv2d, StandardizedConv2d])
-def test_filters_have_mean_zero_and_the_gain_for_energy(kind: type) -> None:
+def test_filters_have_mean_zero_and_the_gain_as_norm(kind: type) -> None:
     made = layer(kind)
     weight = filters(made).detach()
     assert weight.mean((1, 2, 3)).abs().max() < 1e-12
@@ -31,7 +33,7 @@ def test_filters_have_mean_zero_and_the_gain_for_energy(kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", [StandardizedComplexConv2d, StandardizedConv2d])
-def test_neither_scale_nor_mean_of_the_raw_weights_matters(kind: type) -> None:
+def test_scale_and_mean_of_the_raw_weights_do_not_matter(kind: type) -> None:
     made, x = layer(kind), torch.randn(2, 6 if kind is StandardizedComplexConv2d else 3, 5, 7, dtype=torch.float64)
     before = made(x)
     with torch.no_grad():
@@ -41,7 +43,7 @@ def test_neither_scale_nor_mean_of_the_raw_weights_matters(kind: type) -> None:
     torch.testing.assert_close(made(x), before, rtol=1e-6, atol=1e-6)
 
 
-def test_a_turn_of_the_raw_weights_turns_the_answer() -> None:
+def test_rotating_the_raw_weights_rotates_the_output() -> None:
     made, x = layer(StandardizedComplexConv2d, bias=True), torch.randn(2, 3, 5, 7, dtype=torch.complex128)
     nn.init.zeros_(made.bias)
     before = made(x)
@@ -53,7 +55,7 @@ def test_a_turn_of_the_raw_weights_turns_the_answer() -> None:
 
 
 @pytest.mark.parametrize("kind", [StandardizedComplexConv2d, StandardizedConv2d])
-def test_it_is_the_plain_convolution_by_its_filters(kind: type) -> None:
+def test_folds_into_a_plain_convolution_by_its_filters(kind: type) -> None:
     made = layer(kind)
     channels = 6 if kind is StandardizedComplexConv2d else 3
     x = torch.randn(2, channels, 5, 7, dtype=torch.float64)
@@ -64,12 +66,12 @@ def test_it_is_the_plain_convolution_by_its_filters(kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", [StandardizedComplexConv2d, StandardizedConv2d])
-def test_gradients_are_those_of_differences(kind: type) -> None:
+def test_gradients_match_finite_differences(kind: type) -> None:
     made = layer(kind)
     x = torch.randn(1, 6 if kind is StandardizedComplexConv2d else 3, 3, 4, dtype=torch.float64)
     names, values = zip(*made.named_parameters(), strict=True)
 
-    def answer(*parameters: torch.Tensor) -> torch.Tensor:
+    def output(*parameters: torch.Tensor) -> torch.Tensor:
         return torch.func.functional_call(made, dict(zip(names, parameters, strict=True)), (x,))
 
-    assert torch.autograd.gradcheck(answer, values)
+    assert torch.autograd.gradcheck(output, values, fast_mode=True)

@@ -81,7 +81,7 @@ def main() -> None:
     print("|---:|---:|---:|---:|---:|---:|")
     for batch in BATCHES:
         windows = 0.1 * torch.randn(batch, network.config.window_samples)
-        calls = {
+        calls: dict[str, Callable[[], object]] = {
             "folded": partial(light, windows),
             "trained": partial(network, windows),
             "half": partial(in_half, windows),

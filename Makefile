@@ -8,6 +8,8 @@ PIP_FLAGS ?=
 RECORDING ?= $(firstword $(wildcard examples/*.flac examples/*.wav))
 SPEECH ?= $(firstword $(wildcard examples/librispeech*))
 OUTPUT ?= output
+# What make test-pythons hands to pytest, such as "tests/nn -x".
+PYTEST_FLAGS ?=
 # What make bench transcribes: a folder of recordings with label files beside them.
 LABELLED ?= examples
 
@@ -20,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 REQUIREMENTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-slow test-torchaudio bench wheel clean
+.PHONY: help demo test lint docs notebooks test-slow test-pythons test-torchaudio bench wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -29,8 +31,8 @@ demo: $(VENV)/.installed  ## transcribe and predict the recordings in examples/ 
 	$(BIN)/audiocx transcribe $(RECORDING) -o $(OUTPUT) --overwrite --format midi,csv,png --list
 	$(BIN)/audiocx predict $(SPEECH) -o $(OUTPUT) --overwrite --format png,wav
 
-test: $(VENV)/.installed-dev lint  ## check style and types, run the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-dev lint docs  ## check style and types, build the documentation, run the tests with coverage
+	$(BIN)/python -m pytest --cov
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -39,8 +41,17 @@ lint: $(VENV)/.installed-dev
 	# Scripts of different recipes have the same names: one run for each folder.
 	for folder in benchmarks recipes/*/; do $(BIN)/mypy $$folder/*.py || exit 1; done
 
+docs: $(VENV)/.installed-dev  ## build the documentation into site/; a broken link or reference fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+notebooks: $(VENV)/.installed-dev  ## run the notebooks in examples/notebooks and store their outputs
+	PYTHONWARNINGS=ignore $(BIN)/jupyter nbconvert --to notebook --execute --inplace examples/notebooks/*.ipynb
+
 test-slow: $(VENV)/.installed-dev  ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow
+
+test-pythons: $(VENV)/.installed-dev  ## run the tests under Python 3.10 to 3.13, those that are installed
+	$(BIN)/nox --no-error-on-missing-interpreters -- $(PYTEST_FLAGS)
 
 test-torchaudio: $(TORCHAUDIO_VENV)/.installed  ## run the tests that need torchaudio, in an environment of their own
 	$(TORCHAUDIO_VENV)/bin/python -m pytest -m torchaudio $$(grep -rl --include='test_*.py' mark.torchaudio tests)
@@ -58,7 +69,7 @@ wheel: $(VENV)/.installed-dev  ## build the wheel and the source archive into di
 	$(BIN)/python -m build --outdir dist .
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(TORCHAUDIO_VENV) $(OUTPUT) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TORCHAUDIO_VENV) .nox $(OUTPUT) site .coverage dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find audiocx tests recipes benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is older than what it was made from exactly when an installation is due.

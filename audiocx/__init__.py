@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .checkpoints import available
     from .notes import Note
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Note",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,8 @@ def step(config: PredictorConfig, followed: bool) -> Callable[[], None]:
     """Makes a training step."""
     network = build(config)
     if followed:
-        network.core.layers = nn.ModuleList(FollowedByAutograd(layer) for layer in network.core.layers)
+        layers: Any = network.core.layers
+        network.core.layers = nn.ModuleList(FollowedByAutograd(layer) for layer in layers)
     optimizer = torch.optim.Adam(network.parameters(), 1e-4, fused=True)
     spectra = torch.randn(BATCH, FRAMES, BINS, dtype=torch.complex64)
     levels = log_power_db(spectra)

@@ -1,4 +1,4 @@
-r"""Draws a recording: its waveform, what the network holds probable, and the notes found against those played.
+r"""Draw a recording: its waveform, note probabilities, and the notes transcribed beside those played.
 
 The picture at the top of README.md:
 
@@ -9,10 +9,11 @@ The picture at the top of README.md:
 from __future__ import annotations
 
 import argparse
+import sys
 
 import audiocx
-from audiocx import recipe
 from audiocx.data.labels import read_labels
+from audiocx.errors import AudiocxError
 from audiocx.io import audio
 from audiocx.music.note_metrics import match_notes
 from audiocx.plots.figure import save_figure
@@ -20,7 +21,7 @@ from audiocx.plots.overview import plot_overview
 
 
 def main() -> None:
-    """Transcribes and draws."""
+    """Transcribe a recording and draw it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recording", help="an audio file")
     parser.add_argument("--played", metavar="FILE", help="its notes: .mid, .tsv, .txt or .csv (needs audiocx[train])")
@@ -40,4 +41,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    recipe.run("overview.py", main)
+    try:
+        main()
+    except AudiocxError as error:
+        sys.exit(f"overview.py: error: {error}")

@@ -61,7 +61,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_wheel_carries_the_default_networks_and_nothing_else(installed: Path) -> None:
-    carried = {path.name for path in (installed / "audiocx" / "checkpoints").iterdir()}
+    carried = {path.name for path in (installed / "audiocx" / "pretrained").iterdir()}
     assert carried == {checkpoints.DEFAULT, checkpoints.DEFAULT_PREDICTOR}
     tops = {path.name for path in installed.iterdir()}
     assert tops == {"audiocx", f"audiocx-{audiocx.__version__}.dist-info"}

@@ -1,8 +1,11 @@
-"""What was found in a recording: the notes, and the ways to write, hear and see them."""
+"""The result of transcribing a recording: its notes, in the formats in which they are written, played and drawn."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import html
+import io
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Transcription"]
 
+# A notebook keeps its outputs: a minute of MP3 at this rate takes some 200 kB there.
+PREVIEW_S = 60.0
+PREVIEW_SAMPLE_RATE = 11_025
+PREVIEW_DOTS_PER_INCH = 80
+
 
 @dataclass(frozen=True, eq=False)
 class Transcription:
@@ -27,11 +35,11 @@ class Transcription:
         notes: The notes, in order of onset.
         probabilities: Float32 [T, P], the probability that a note sounds; frame t is centred at t / frame_rate.
         frame_rate: Frames a second, in Hz.
-        lowest_note: MIDI number of the first of the P notes.
+        lowest_note: MIDI number of the first of the P pitches.
         duration_s: Length of the recording, in seconds.
         source: Name of the recording.
-        onsets: Float32 [T, P], the probability that a note begins; None of networks that do not tell it.
-        tuning_cents: How far above 440 Hz its A4 was taken to be, and made up for, in cents.
+        onsets: Float32 [T, P], the probability that a note begins; None for networks without an onset output.
+        tuning_cents: Tuning of the recording that was compensated: A4 above 440 Hz, in cents.
     """
 
     notes: list[Note]
@@ -48,13 +56,14 @@ class Transcription:
 
         Args:
             path: File to write.
-            tempo_bpm: Tempo that the file states, in quarter notes a minute; with ``quantize`` the one expected, near
-                which beats are sought.
-            quantize: Find the beats and move the notes to the nearest of this many places a beat, 1 to 12 (4 makes
-                sixteenths, 3 triplets): a file to read as a score, whose tempos follow the beats as they were played.
+            tempo_bpm: Tempo that the file states, in quarter notes a minute; with ``quantize``, the tempo near which
+                beats are searched.
+            quantize: Estimate the beats and move each note to the nearest of this many subdivisions of a beat, 1 to 12
+                (4 for sixteenths, 3 for triplets). The file reads as a score; its tempo changes follow the beats as
+                played.
 
         Raises:
-            ConfigError: A beat cannot be divided so, or the tempo expected is out of range.
+            ConfigError: ``quantize`` or ``tempo_bpm`` is out of range.
             OutputError: The file cannot be written.
         """
         from ..io.midi import write_midi
@@ -67,7 +76,7 @@ class Transcription:
         write_midi(notes, path, tempo_bpm=tempo_bpm, beats_s=beats_s)
 
     def to_csv(self, path: str | Path) -> None:
-        """Write one line a note.
+        """Write a CSV file with one line for each note.
 
         Args:
             path: File to write.
@@ -80,7 +89,7 @@ class Transcription:
         write_csv(self.notes, path)
 
     def to_json(self, path: str | Path) -> None:
-        """Write the notes with their confidences, the recording's name, length and tuning as JSON.
+        """Write a JSON file: the notes with their confidences; name, length and tuning of the recording.
 
         Args:
             path: File to write.
@@ -98,8 +107,8 @@ class Transcription:
         """Write the probabilities, their frame rate and lowest note as a NumPy archive.
 
         Args:
-            path: File to write; ``numpy.load`` gives ``probabilities``, ``frame_rate``, ``lowest_note`` and, where the
-                network tells them, ``onsets``.
+            path: File to write; ``numpy.load`` returns ``probabilities``, ``frame_rate``, ``lowest_note`` and, if the
+                network has an onset output, ``onsets``.
 
         Raises:
             OutputError: The file cannot be written.
@@ -110,7 +119,7 @@ class Transcription:
             np.savez_compressed(file, **arrays)
 
     def to_wav(self, path: str | Path) -> None:
-        """Write the notes played by decaying tones, to hear what was found.
+        """Write the notes as sound, synthesised with decaying harmonic tones.
 
         Args:
             path: File to write; its suffix names the format.
@@ -123,7 +132,7 @@ class Transcription:
         audio.write(path, sonify.synthesize(self.notes, self.duration_s), sonify.SAMPLE_RATE)
 
     def to_png(self, path: str | Path) -> None:
-        """Write a picture of the notes, a piano roll.
+        """Write a picture of the piano roll.
 
         Args:
             path: File to write; its suffix names the format.
@@ -139,8 +148,40 @@ class Transcription:
         """Draw the notes as a piano roll.
 
         Returns:
-            A matplotlib figure, also shown by notebooks.
+            A matplotlib figure.
         """
         from ..plots.piano_roll import plot_notes
 
         return plot_notes(self.notes, self.duration_s, self.source)
+
+    def __repr__(self) -> str:
+        return f"Transcription({self.source!r}: {len(self.notes)} notes in {self.duration_s:.1f} s)"
+
+    def _repr_html_(self) -> str:
+        """Return the piano roll and a player of the notes, which notebooks show for a cell's last line."""
+        picture = io.BytesIO()
+        self.plot().savefig(picture, format="png", dpi=PREVIEW_DOTS_PER_INCH)
+        played = f"the first {PREVIEW_S:.0f} s" if self.duration_s > PREVIEW_S else "the notes"
+        return (
+            f"<p>{html.escape(repr(self))}</p>"
+            f'<img alt="piano roll" style="max-width: 100%" src="{_data_uri("image/png", picture.getvalue())}">'
+            f"<p>{self._player()} {played}, synthesised</p>"
+        )
+
+    def _player(self) -> str:
+        """Return an audio element with the notes, as MP3, or as WAV where libsndfile writes none."""
+        import soundfile
+
+        from . import sonify
+
+        first = (note for note in self.notes if note.onset_s < PREVIEW_S)
+        notes = [replace(note, offset_s=min(note.offset_s, PREVIEW_S)) for note in first]
+        samples = sonify.synthesize(notes, min(self.duration_s, PREVIEW_S), PREVIEW_SAMPLE_RATE)
+        kind, media_type = ("MP3", "audio/mpeg") if "MP3" in soundfile.available_formats() else ("WAV", "audio/wav")
+        sound = io.BytesIO()
+        soundfile.write(sound, samples, PREVIEW_SAMPLE_RATE, format=kind)
+        return f'<audio controls src="{_data_uri(media_type, sound.getvalue())}"></audio>'
+
+
+def _data_uri(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"

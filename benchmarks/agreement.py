@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from audiocx import nn as ours
-from audiocx.models import NoteConfig, TranscriberConfig, build
+from audiocx.kinds import build
+from audiocx.models import NoteConfig, TranscriberConfig
 
 # Of the largest value in a tensor: float32 rounds to 6e-8, TF32 to 5e-4, and sums add some of these up.
 TOLERANCES = {"float32": 1e-4, "TF32": 2e-2}

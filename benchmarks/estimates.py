@@ -21,6 +21,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from audiocx.api import load_transcriber
 from audiocx.data.rendering.render import find_soundfont
 from audiocx.data.rendering.synthesis import synthesise
 from audiocx.io import audio
+from audiocx.io.resampling import resample
 from audiocx.music.beats import estimate_beats
 from audiocx.music.tuning import estimate_tuning
 from audiocx.notes import Note
@@ -64,7 +66,7 @@ def render(score: pretty_midi.PrettyMIDI, soundfont: Path, scratch: Path) -> NDA
 
 def detuned(samples: NDArray[np.float32], cents: float) -> NDArray[np.float32]:
     """Return the samples played faster, and so sharper, by some cents."""
-    return audio.resample(samples, round(SAMPLE_RATE * 2 ** (cents / 1200)), SAMPLE_RATE)
+    return resample(samples, round(SAMPLE_RATE * 2 ** (cents / 1200)), SAMPLE_RATE)
 
 
 def performed(score: pretty_midi.PrettyMIDI, seconds: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -215,7 +217,7 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         lines = table(paths, find_soundfont(arguments.soundfont), arguments.seconds)
-    print(f"{len(paths)} pieces, {arguments.seconds:g} s of each; librosa {librosa.__version__};", end=" ")
+    print(f"{len(paths)} pieces, {arguments.seconds:g} s of each; librosa {version('librosa')};", end=" ")
     print(f"{platform.machine()}, {datetime.date.today()}\n")
     print("\n".join(lines))
 

@@ -31,10 +31,12 @@ from torch import nn
 from audiocx.api import load_transcriber
 from audiocx.checkpoints import DEFAULT, available
 from audiocx.data.labels import find_labelled
-from audiocx.models import NoteConfig, TranscriberConfig, build
+from audiocx.kinds import build
+from audiocx.models import NoteConfig, TranscriberConfig
 from audiocx.models.note_blocks import BLOCK_FRAMES, infer_notes
 from audiocx.music.evaluation import infer_labelled, scorable
 from audiocx.music.metrics import evaluate
+from audiocx.music.transcriber import Precision
 
 # As the paper trains on MusicNet: a window of each of 321 recordings a step, 1000 steps an epoch, 200 epochs.
 PAPER_WINDOWS = 321 * 1000 * 200
@@ -297,7 +299,7 @@ def hour(run: Run, section: Section, clock: Clock) -> None:
         if clock.left_s < EAGER_S:
             section.row(precision, LATE)
             continue
-        in_half = "bfloat16" if precision == "bfloat16" else "float32"
+        in_half: Precision = "bfloat16" if precision == "bfloat16" else "float32"
         transcriber = load_transcriber(None, str(run.device), in_half)
         piece, _ = transcriber.samples(find_labelled(run.recordings)[0][0])
         samples = np.resize(piece, length_s * transcriber.config.sample_rate)
@@ -328,7 +330,7 @@ def scored(run: Run, section: Section, clock: Clock) -> None:
     names = [DEFAULT] if run.quick else [name for name in (DEFAULT, WINDOW_NETWORK) if name in available()]
     for name in names:
         for precision in PRECISIONS:
-            in_half = "bfloat16" if precision == "bfloat16" else "float32"
+            in_half: Precision = "bfloat16" if precision == "bfloat16" else "float32"
             transcriber = load_transcriber(name, str(run.device), in_half)
             with rounding(precision):
                 heard = [scorable(infer_labelled(transcriber, *pair), transcriber.checkpoint.decode) for pair in pairs]

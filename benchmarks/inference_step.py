@@ -81,7 +81,7 @@ def main() -> None:
             "limit": product,
         }
         took = took_s(calls, arguments.rounds)
-        rate = flops(lambda windows=windows: light(windows)) / took["folded"]
+        rate = flops(partial(light, windows)) / took["folded"]
         share = rate / (2 * MATRIX**3 / took["limit"])
         trained, in_bfloat16 = took["folded"] / took["trained"], took["folded"] / took["half"]
         figures = f"{batch / took['folded']:.0f} | {rate / 1e9:.0f} | {share:.0%} | {trained:.2f} | {in_bfloat16:.2f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -38,8 +38,8 @@ def half(precision: str, device: torch.device) -> Any:
 
 
 def windows_step(network: nn.Module, batch: int, precision: str = "float32") -> Step:
-    """Gives a training step of a transcriber of single windows: noise, 5 % of the notes sounding."""
-    device, config = next(network.parameters()).device, network.config
+    """Return a training step of a window network, on noise with 5 % of the notes sounding."""
+    device, config = next(network.parameters()).device, cast(Any, network.config)
     optimizer = torch.optim.AdamW(network.parameters(), fused=True, capturable=device.type == "cuda")
     windows = torch.randn(batch, config.window_samples, device=device)
     labels = (torch.rand(batch, config.outputs, device=device) < 0.05).float()
@@ -55,8 +55,8 @@ def windows_step(network: nn.Module, batch: int, precision: str = "float32") -> 
 
 
 def notes_step(network: nn.Module, batch: int, frames: int, precision: str = "float32") -> Step:
-    """Gives a training step of a note network, on noise: the losses, and gradients clipped, as audiocx trains it."""
-    device, config = next(network.parameters()).device, network.config
+    """Return a training step of a note network on noise: losses and gradient clipping as audiocx trains it."""
+    device, config = next(network.parameters()).device, cast(Any, network.config)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-4, capturable=device.type == "cuda")
     samples = 0.1 * torch.randn(batch, frames * config.hop_samples + config.window_samples, device=device)
     onsets, sounding, offsets, velocities = torch.rand(4, batch, frames, config.outputs, device=device)

@@ -21,6 +21,7 @@ TOLERANCES = {"float32": 1e-4, "TF32": 2e-2}
 Made = tuple[tuple[int, ...], Callable[[], nn.Module]]
 
 _MAP, _LINE, _ROWS, _TIMES = (4, 32, 12, 20), (4, 32, 64), (8, 64), (4, 6, 64)
+_ACTIVATIONS, _GATES = ("modrelu", "hirose"), ("mod-sigmoid", "prod", "hirose", "single")
 LAYERS: dict[str, Made] = {
     "ComplexConv1d": (_LINE, partial(ours.ComplexConv1d, 16, 24, 5, padding="same")),
     "ComplexConv2d": (_MAP, partial(ours.ComplexConv2d, 16, 24, 3, padding=1, dilation=1)),
@@ -33,19 +34,30 @@ LAYERS: dict[str, Made] = {
     "CReLU": (_MAP, ours.CReLU),
     "ZReLU": (_MAP, ours.ZReLU),
     "ModReLU": (_MAP, partial(ours.ModReLU, 16)),
-    "ComplexDropout, listening": (_MAP, lambda: ours.ComplexDropout(0.5).eval()),
+    "ComplexDropout, evaluation mode": (_MAP, lambda: ours.ComplexDropout(0.5).eval()),
     "ComplexAvgPool": (_MAP, partial(ours.ComplexAvgPool, 2)),
+    "ComplexAvgPool1d": (_LINE, partial(ours.ComplexAvgPool1d, 2)),
+    "ComplexAvgPool2d": (_MAP, partial(ours.ComplexAvgPool2d, 2)),
     "MagnitudeMaxPool": (_MAP, partial(ours.MagnitudeMaxPool, 2)),
+    "MagnitudeMaxPool1d": (_LINE, partial(ours.MagnitudeMaxPool1d, 2)),
+    "MagnitudeMaxPool2d": (_MAP, partial(ours.MagnitudeMaxPool2d, 2)),
+    "ComplexConvLSTM": ((4, 6, 8, 20), partial(ours.ComplexConvLSTM, 4, 8)),
     "ConvLSTM": ((4, 6, 8, 20), partial(ours.ConvLSTM, 4, 8)),
     "ConvLSTM, real": ((4, 6, 8, 20), partial(ours.ConvLSTM, 8, 8, complex=False)),
-    **{f"StateActivation, {name}": (_ROWS, partial(ours.StateActivation, name, 32)) for name in ("modrelu", "hirose")},
-    **{f"UnitaryCell, {name}": (_ROWS, partial(ours.UnitaryCell, 32, 24, name)) for name in ("modrelu", "hirose")},
-    **{f"UnitaryRNN, {name}": (_TIMES, partial(ours.UnitaryRNN, 32, 24, name)) for name in ("modrelu", "hirose")},
-    **{f"Gate, {name}": ((8, 128), partial(ours.Gate, name)) for name in ("mod-sigmoid", "prod", "hirose", "single")},
+    **{
+        f"ComplexStateActivation, {name}": (_ROWS, partial(ours.ComplexStateActivation, name, 32))
+        for name in _ACTIVATIONS
+    },
+    **{
+        f"ComplexUnitaryRNNCell, {name}": (_ROWS, partial(ours.ComplexUnitaryRNNCell, 32, 24, name))
+        for name in _ACTIVATIONS
+    },
+    **{f"ComplexUnitaryRNN, {name}": (_TIMES, partial(ours.ComplexUnitaryRNN, 32, 24, name)) for name in _ACTIVATIONS},
+    **{f"ComplexGate, {name}": ((8, 128), partial(ours.ComplexGate, name)) for name in _GATES},
     **{
         f"{kind.__name__}, {gate}": (shape, partial(kind, 32, 24, gate=gate))
-        for kind, shape in ((ours.GatedCell, _ROWS), (ours.GatedRNN, _TIMES))
-        for gate in ("mod-sigmoid", "prod", "hirose", "single")
+        for kind, shape in ((ours.ComplexGatedRNNCell, _ROWS), (ours.ComplexGatedRNN, _TIMES))
+        for gate in _GATES
     },
 }
 # Some gradients of a network are nothing but rounding, such as of a bias before a norm: all are compared as one.

@@ -178,7 +178,7 @@ def test_every_layer_is_compared_with_the_processors(on_gpu: Any, monkeypatch: p
     from audiocx import nn
 
     compared, space = importlib.import_module("agreement"), vars(nn)
-    kinds = {name for name in nn.__all__ if isinstance(space[name], type)} - {"StateMatrix"}  # part of others
+    kinds = {name for name in nn.__all__ if isinstance(space[name], type)} - {"ComplexStateMatrix"}  # part of others
     assert {name.split(",")[0] for name in compared.LAYERS} == kinds
     right = compared.error_of("ComplexLinear", torch.device("cpu"))
     assert 0 < max(right) < 1e-5

@@ -35,7 +35,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def processes_do_not_import_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new process imports the main module of its parent, which takes longer than all it does here."""
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
-    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
 
 
 def make(*names: str) -> None:

@@ -121,7 +121,7 @@ class TestBatch:
     def place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
-        monkeypatch.delattr(sys.modules["__main__"], "__file__")
+        monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
         for name in ("music/a.wav", "music/sub/b.flac", "music/bad-1.wav"):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_text(name)

@@ -27,9 +27,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def reference() -> str:
     """Return the reference of all commands as Markdown."""
-    from audiocx import cli
+    from audiocx.cli import build_parser
 
-    build_parser = getattr(cli, "build_parser", None) or cli._parser
     return HEAD + "".join(_command(command) for command in _subcommands(build_parser()))
 
 
@@ -41,7 +40,8 @@ def _subcommands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParse
 def _command(parser: argparse.ArgumentParser) -> str:
     positionals = [action for action in parser._actions if not action.option_strings]
     arguments = " ".join(str(action.metavar or action.dest) + _more(action) for action in positionals)
-    rows = "".join(_row(parser, action) for action in parser._actions if action.dest != "help")
+    options = [action for action in parser._actions if action.option_strings and action.dest != "help"]
+    rows = "".join(_row(parser, action) for action in [*positionals, *options])
     examples = f"\n```text\n{parser.epilog.strip()}\n```\n" if parser.epilog else ""
     description = _escaped(parser.description or "")
     usage = f"{parser.prog} [OPTION ...] {arguments}".rstrip()

@@ -14,14 +14,12 @@ from mkdocs.structure.pages import Page
 _INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 _BLOCK = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
 _UNKNOWN = re.compile(r"<m[a-z]+>(\\[A-Za-z]+)")
-_ROLE = re.compile(r":(?:class|func|meth|mod|attr):(<code>)")
 
 
 def on_page_content(html_text: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Replace the formulas of a page, and the role names that docstrings carry, such as ``:class:``."""
+    """Replace the formulas of a page."""
     html_text = _INLINE.sub(lambda formula: _mathml(formula[1], "inline"), html_text)
-    html_text = _BLOCK.sub(lambda formula: f'<div class="arithmatex">{_mathml(formula[1], "block")}</div>', html_text)
-    return _ROLE.sub(r"\1", html_text)
+    return _BLOCK.sub(lambda formula: f'<div class="arithmatex">{_mathml(formula[1], "block")}</div>', html_text)
 
 
 def _mathml(formula: str, display: str) -> str:

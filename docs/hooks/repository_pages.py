@@ -25,7 +25,11 @@ _FENCE = re.compile(r"^\s*(```|~~~)")
 def _pages() -> dict[str, str]:
     """Return where each Markdown file of the repository appears on the site, as repository path -> site path."""
     pages = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "README.md": "index.md"}
-    pages |= {"benchmarks/README.md": "benchmarks.md", "benchmarks/layers.md": "layers.md"}
+    pages |= {
+        "benchmarks/README.md": "benchmarks.md",
+        "benchmarks/layers.md": "layers.md",
+        "benchmarks/gpu.md": "gpu.md",
+    }
     for readme in sorted(ROOT.glob("recipes/*/README.md")):
         pages[f"recipes/{readme.parent.name}/README.md"] = f"recipes/{readme.parent.name}.md"
     for card in sorted(ROOT.glob("pretrained/*/README.md")):

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from audiocx import nn as ours
 from audiocx.kinds import build
 from audiocx.models import NoteConfig, TranscriberConfig
+from audiocx.nn.cell import StateActivationName
+from audiocx.nn.gated import GateName
 
 # Of the largest value in a tensor: float32 rounds to 6e-8, TF32 to 5e-4, and sums add some of these up.
 TOLERANCES = {"float32": 1e-4, "TF32": 2e-2}
@@ -21,7 +23,8 @@ TOLERANCES = {"float32": 1e-4, "TF32": 2e-2}
 Made = tuple[tuple[int, ...], Callable[[], nn.Module]]
 
 _MAP, _LINE, _ROWS, _TIMES = (4, 32, 12, 20), (4, 32, 64), (8, 64), (4, 6, 64)
-_ACTIVATIONS, _GATES = ("modrelu", "hirose"), ("mod-sigmoid", "prod", "hirose", "single")
+_ACTIVATIONS: tuple[StateActivationName, ...] = ("modrelu", "hirose")
+_GATES: tuple[GateName, ...] = ("mod-sigmoid", "prod", "hirose", "single")
 LAYERS: dict[str, Made] = {
     "ComplexConv1d": (_LINE, partial(ours.ComplexConv1d, 16, 24, 5, padding="same")),
     "ComplexConv2d": (_MAP, partial(ours.ComplexConv2d, 16, 24, 3, padding=1, dilation=1)),

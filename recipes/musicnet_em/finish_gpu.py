@@ -160,8 +160,8 @@ def infer(network: NoteNetwork, condition: Condition, cache: Path) -> Iterator[L
             for note in read_labels(labels)
             if note.onset_s < end_s - 0.05
         ]
-        outputs = NoteModelOutputs(frames_on, rate, config.lowest_note, onsets, offsets, velocities)
-        yield LabelledOutputs(audio.stem, outputs, reference)
+        model_outputs = NoteModelOutputs(frames_on, rate, config.lowest_note, onsets, offsets, velocities)
+        yield LabelledOutputs(audio.stem, model_outputs, reference)
 
 
 def main() -> None:

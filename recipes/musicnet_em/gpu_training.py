@@ -208,7 +208,7 @@ class Learner:
             from safetensors.torch import load_file
 
             self.network.load_state_dict({key: value.float() for key, value in load_file(start).items()})
-        self.network.to(device).body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.to(device).body.to(memory_format=torch.channels_last)
         self._average = {key: value.detach().clone().float() for key, value in self.network.state_dict().items()}
         parameters = list(self.network.parameters())
         decayed = [parameter for parameter in parameters if parameter.ndim > 1]

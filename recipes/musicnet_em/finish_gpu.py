@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import shutil
 import tempfile
 import zlib
@@ -198,7 +199,9 @@ def main() -> None:
         outputs[condition.name] = list(infer(rounded, condition, cache))
         print(f"done: {condition.name}", flush=True)
     validation = [one for condition in chosen if condition.tuned for one in outputs[condition.name]]
-    settings, objective = tune_decoding(validation, NoteDecodeSettings(0.3, 0.4, 0.5), NOTE_TUNING)
+    settings, objective = tune_decoding(
+        validation, NoteDecodeSettings(0.3, 0.4, 0.5), NOTE_TUNING, workers=min(os.cpu_count() or 1, len(validation))
+    )
     print(f"tuned: {settings}, objective {objective:.4f}", flush=True)
     scores = {name: evaluate(scorable(one, settings) for one in part).overall for name, part in outputs.items() if part}
     write(arguments, network, settings, scores, record)

@@ -29,6 +29,9 @@ def gpu_training() -> Iterator[ModuleType]:
         patch.syspath_prepend(RECIPES / "musicnet_em")
         import gpu_training
 
+        # Shorter segments.
+        patch.setattr(gpu_training, "FRAMES", 96)
+        patch.setattr(gpu_training, "SCENE_SAMPLES", 24576)
         yield gpu_training
 
 
@@ -71,8 +74,8 @@ def test_a_step_on_synthesised_data(gpu_training: ModuleType, packed: Path, tmp_
 
 
 def test_validation_scores(gpu_training: ModuleType, tmp_path: Path) -> None:
-    notes = np.array([[0, 0.5, 1.0, 69, 0.5], [1, 0.2, 1.5, 60, 0.5]])
-    samples = np.random.default_rng(0).integers(-9999, 9999, (2, 2 * RATE)).astype(np.int16)
+    notes = np.array([[0, 0.3, 0.6, 69, 0.5], [1, 0.25, 0.5, 60, 0.5]])
+    samples = np.random.default_rng(0).integers(-9999, 9999, (2, RATE)).astype(np.int16)
     np.savez(tmp_path / "validation.npz", samples=samples, scales=np.ones(2, np.float32), notes=notes)
     validation = gpu_training.Validation(tmp_path / "validation.npz", torch.device("cpu"))
     config = replace(gpu_training.SMALL, channels=2, stem_channels=2)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..notes import NoteOutputs
+from .level import normalize_level
 from .note_network import NoteConfig, NoteNetwork
 
 __all__ = ["BLOCK_FRAMES", "NoteOutputs", "infer_notes", "probabilities_at", "infer_notes_stream"]
@@ -19,7 +20,7 @@ BLOCK_FRAMES = 512
 def infer_notes(
     network: NoteNetwork,
     samples: np.ndarray,
-    block_frames: int = BLOCK_FRAMES,
+    block_frames: int | None = None,
     report: Callable[[int], object] | None = None,
 ) -> NoteOutputs:
     """Run a note network over a recording; the outputs do not depend on the blocks.
@@ -27,7 +28,8 @@ def infer_notes(
     Args:
         network: In evaluation mode.
         samples: float32 [N], at the network's sample rate; silence before and behind.
-        block_frames: Frames at a time, about; the network sees ``context_frames`` more on either side.
+        block_frames: Frames in a block, about; the network sees ``context_frames`` more on either side. None for
+            :data:`BLOCK_FRAMES`, or more if the context is long.
         report: Called with the number of frames done since the last call.
 
     Returns:
@@ -74,7 +76,7 @@ def probabilities_at(
 
 
 def infer_notes_stream(
-    network: NoteNetwork, chunks: Iterable[np.ndarray], block_frames: int = BLOCK_FRAMES
+    network: NoteNetwork, chunks: Iterable[np.ndarray], block_frames: int | None = None
 ) -> Iterator[NoteOutputs]:
     """Run a note network over a recording that comes in chunk by chunk.
 
@@ -85,12 +87,14 @@ def infer_notes_stream(
     Args:
         network: In evaluation mode.
         chunks: float32 [N] each, of any lengths, at the network's sample rate.
-        block_frames: Frames at a time.
+        block_frames: Frames in a block; None as in :func:`infer_notes`.
 
     Yields:
         The next frames, float32 [1 to block_frames, P] each; all together are what :func:`infer_notes` gives.
     """
     config = network.config
+    # Blocks stay long beside their overlap.
+    block_frames = block_frames or BLOCK_FRAMES * -(-config.context_frames // 100)
     held, length, done = np.empty(0, np.float32), 0, 0
 
     def counted() -> Iterator[np.ndarray]:
@@ -99,7 +103,10 @@ def infer_notes_stream(
             length += len(chunk)
             yield chunk
 
-    for chunk in _within_silence(counted(), config):
+    samples: Iterable[np.ndarray] = counted()
+    if config.level_dbfs is not None:
+        samples = normalize_level(samples, config.sample_rate, config.level_dbfs)
+    for chunk in _within_silence(samples, config):
         held = np.concatenate([held, chunk])
         while (frames := _ready(len(held), block_frames, config)) > 0:
             seen = (frames + 2 * config.context_frames) * config.hop_samples + config.windows[0]

@@ -41,7 +41,7 @@ class NoteConfig:
         complex: The complex network, or its real twin.
         stem_channels: Maps of the first convolutions, complex ones where they are.
         channels: Maps of those over notes.
-        dilations: A residual block each: over how many frames its convolution over time steps.
+        dilations: Dilation over time, in frames, of the convolution of each residual block.
         octave: Semitones that one convolution looks over, an odd number.
         harmonics: Ratios of the frequencies laid upon a pitch's own.
         outputs: Number of notes.
@@ -58,6 +58,9 @@ class NoteConfig:
         activation: Of the complex network: "crelu", "zrelu" or "modrelu". The real one has ReLU.
         norm: "standardized" (of weights; see :mod:`audiocx.nn.standardized`), "whitening", "naive" or "none". The real
             one has standardised weights, batch norm or "none".
+        note_dilations: Dilation over notes, in semitones, of the convolution of each residual block; empty for 1 each.
+        level_dbfs: Level to which recordings are normalised before inference, in dBFS; see
+            :mod:`audiocx.models.level`. None leaves them unchanged.
     """
 
     kind: ClassVar[str] = "notes"
@@ -79,11 +82,19 @@ class NoteConfig:
     time_stride: int = 2
     activation: Activation = "crelu"
     norm: Literal["standardized", "whitening", "naive", "none"] = "standardized"
+    note_dilations: list[int] = field(default_factory=list)
+    level_dbfs: float | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        sizes = ("stem_channels", "channels", "dilations", "windows", "hop_samples", "time_stride", "sample_rate")
+        sizes = (
+            *("stem_channels", "channels", "dilations", "note_dilations"),
+            *("windows", "hop_samples", "time_stride", "sample_rate"),
+        )
         check_fields(self, **dict.fromkeys(sizes, "[1, inf)"), harmonics="(0, inf)", magnitude_bias="[0, inf)")
+        check_fields(self, level_dbfs="[-80, 0]")
+        if self.note_dilations and len(self.note_dilations) != len(self.dilations):
+            raise ValueError("note_dilations must be empty or as long as dilations")
         if self.octave % 2 == 0 or not self.harmonics:
             raise ValueError("octave must be odd and harmonics not empty")
         if self.complex and self.phase == "none":
@@ -143,6 +154,7 @@ class NoteNetwork(nn.Module):
         stem, maps = config.stem_channels, config.channels
         per_note = config.bins_per_semitone
         step, answers = config.time_stride, len(NoteOutputs._fields)
+        note_dilations = config.note_dilations or [1] * len(config.dilations)
         heads = nn.Conv2d(parts * maps, answers * step, (_KERNEL, 1), padding=(1, 0))
         with torch.no_grad():
             heads.bias.copy_(torch.tensor([_RARE, _USUAL, _RARE, _MEDIUM]).repeat_interleave(step))  # type: ignore[union-attr]
@@ -152,7 +164,7 @@ class NoteNetwork(nn.Module):
             # One bin a note: the kernel is as wide as it steps, for the middle bin to stay in the middle.
             *_unit(config, stem, maps, (3, per_note), (1, per_note), padding=(1, 0)),
             *_unit(config, maps, maps, (1, config.octave), padding=(0, config.octave // 2)),
-            *(_Block(config, dilation) for dilation in config.dilations),
+            *(_Block(config, *pair) for pair in zip(config.dilations, note_dilations, strict=True)),
             heads,
         )
 
@@ -187,12 +199,12 @@ class NoteNetwork(nn.Module):
 class _Block(nn.Module):
     """A convolution over time and one over neighbouring notes, beside what goes in."""
 
-    def __init__(self, config: NoteConfig, dilation: int) -> None:
+    def __init__(self, config: NoteConfig, dilation: int, note_dilation: int) -> None:
         super().__init__()
         maps = config.channels
         self.body = Layers(
             *_unit(config, maps, maps, (_KERNEL, 1), padding=(dilation, 0), dilation=(dilation, 1)),
-            *_unit(config, maps, maps, (1, _KERNEL), padding=(0, 1)),
+            *_unit(config, maps, maps, (1, _KERNEL), padding=(0, note_dilation), dilation=(1, note_dilation)),
         )
         self.scale = nn.Parameter(torch.full((maps * (2 if config.complex else 1), 1, 1), _SMALL))
 

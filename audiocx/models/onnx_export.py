@@ -72,7 +72,8 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
         The file.
 
     Raises:
-        ConfigError: The extra ``onnx`` is not installed, or the checkpoint is of a kind that is not exported.
+        ConfigError: The extra ``onnx`` is not installed, or the checkpoint is of a kind that is not exported, or
+            normalises levels before its network.
         OutputError: The file cannot be written.
     """
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
@@ -127,8 +128,16 @@ def note_model(network: NoteNetwork) -> OnnxModel:
 
     Args:
         network: On the CPU, in evaluation mode.
+
+    Raises:
+        ConfigError: The network normalises levels first, which is no part of its graph.
     """
     config = network.config
+    if config.level_dbfs is not None:
+        raise ConfigError(
+            "A network with level_dbfs cannot be exported to ONNX, which would lack its level normalisation; choose "
+            "one without, such as notes-complex."
+        )
     metadata = {
         "overlap_samples": _overlap_samples(network),
         "step_samples": config.hop_samples * config.time_stride,

@@ -58,6 +58,10 @@ class NoteExperiment:
         """Check that both fit together."""
         if self.train.segment_frames % self.model.time_stride:
             raise ValueError(f"segment_frames must be a multiple of time_stride={self.model.time_stride}")
+        if self.model.level_dbfs is not None:
+            raise ValueError(
+                "level_dbfs is for networks of recipes/musicnet_em/train_gpu.py, which trains at that level"
+            )
 
 
 AnyExperiment = Experiment | PredictorExperiment | NoteExperiment

@@ -1,0 +1,82 @@
+"""Level normalisation makes outputs independent of level, and does not depend on chunks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from audiocx.errors import ConfigError
+from audiocx.models.level import normalize_level
+from audiocx.models.note_blocks import infer_notes, infer_notes_stream, probabilities_at
+from audiocx.models.note_network import NoteConfig, NoteNetwork
+from audiocx.models.onnx_export import note_model
+from audiocx.train.experiments import NoteExperiment
+from audiocx.train.settings import NoteTraining
+
+RATE = 11025
+
+
+@pytest.fixture
+def network() -> NoteNetwork:
+    torch.manual_seed(0)
+    sizes = {"stem_channels": 2, "channels": 3, "dilations": [1, 2], "note_dilations": [1, 12], "windows": [512, 128]}
+    return NoteNetwork(NoteConfig(**sizes, level_dbfs=-20.0)).eval()
+
+
+@pytest.fixture
+def samples() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(20000).astype(np.float32) * 0.1
+
+
+@pytest.mark.parametrize("length", [0, 300, 512, 40001])
+def test_level_and_chunks_do_not_matter(length: int) -> None:
+    rng = np.random.default_rng(0)
+    gains = np.repeat(10 ** rng.uniform(-2, 0, 41), 1000)[:length]
+    samples = (rng.standard_normal(length) * gains).astype(np.float32)
+    whole = np.concatenate(list(normalize_level([samples], RATE, -20.0)))
+    chunks = np.concatenate(list(normalize_level(np.array_split(1e-3 * samples, 13), RATE, -20.0)))
+    assert len(whole) == length
+    np.testing.assert_allclose(chunks, whole, atol=1e-5)
+
+
+def test_loudest_passage_gets_the_level() -> None:
+    noise = np.random.default_rng(0).standard_normal(30000).astype(np.float32)
+    output = np.concatenate(list(normalize_level([1e-3 * noise], RATE, -20.0)))
+    rms_db = 20 * np.log10(np.sqrt(np.square(output).mean()))
+    assert rms_db == pytest.approx(-20, abs=1)
+
+
+def test_outputs_do_not_depend_on_level(network: NoteNetwork, samples: np.ndarray) -> None:
+    loud, soft = infer_notes(network, samples), infer_notes(network, samples * 1e-3)
+    np.testing.assert_allclose(soft.onsets, loud.onsets, atol=1e-5)
+
+
+def test_a_stream_gives_the_whole(network: NoteNetwork, samples: np.ndarray) -> None:
+    whole = infer_notes(network, samples)
+    blocks = list(infer_notes_stream(network, np.array_split(samples, 7)))
+    for name in whole._fields:
+        np.testing.assert_allclose(
+            np.concatenate([getattr(block, name) for block in blocks]), getattr(whole, name), atol=1e-5
+        )
+
+
+def test_chosen_frames_are_normalised_too(network: NoteNetwork, samples: np.ndarray) -> None:
+    hop = network.config.hop_samples
+    chosen = probabilities_at(network, samples * 1e-3, 5 * hop + 10 * hop * np.arange(10))
+    np.testing.assert_allclose(chosen, infer_notes(network, samples).frames[5:105:10], atol=1e-5)
+
+
+def test_note_dilations_must_fit() -> None:
+    with pytest.raises(ValueError, match="as long as dilations"):
+        NoteConfig(dilations=[1, 2], note_dilations=[1])
+
+
+def test_training_without_that_level_is_refused() -> None:
+    with pytest.raises(ValueError, match="train_gpu"):
+        NoteExperiment(NoteTraining(4, 2, 2, segment_frames=16), NoteConfig(level_dbfs=-20.0))
+
+
+def test_export_to_onnx_is_refused(network: NoteNetwork) -> None:
+    with pytest.raises(ConfigError, match="level normalisation"):
+        note_model(network)

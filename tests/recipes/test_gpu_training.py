@@ -1,0 +1,106 @@
+"""The training on a GPU, tried on the CPU with tiny data."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from recipe_runs import RECIPES, refusal
+from tiny_bank import RATE, tone
+
+from audiocx.config import from_dict
+from audiocx.data.scenes.sample_bank import BankWriter
+from audiocx.data.scenes.score_tables import note_table, save_tables
+from audiocx.kinds import build
+from audiocx.models.note_network import NoteConfig
+from audiocx.notes import Note
+
+
+@pytest.fixture
+def gpu_training() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(RECIPES / "musicnet_em")
+        import gpu_training
+
+        # Shorter segments.
+        patch.setattr(gpu_training, "FRAMES", 96)
+        patch.setattr(gpu_training, "SCENE_SAMPLES", 24576)
+        yield gpu_training
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """What pack_gpu.py writes: a piano of one note and one recording."""
+    folder = tmp_path / "packed"
+    (folder / "recordings").mkdir(parents=True)
+    writer = BankWriter(folder / "bank", lambda path, samples: soundfile.write(path, samples, RATE))
+    writer.instrument("piano", "piano", 0, 0.1)
+    writer.add(0.5 * tone(440.0, 1.0), 69, 80)
+    writer.instrument("pipe", "sustained", 73, 0.1)
+    writer.add(0.5 * tone(440.0, 1.0), 69, 80)
+    writer.close()
+    table = note_table([Note(0.2 * n, 65 + n % 8, 0.2 * n + 0.3, 60) for n in range(40)])
+    soundfile.write(folder / "recordings" / "one.ogg", 0.1 * tone(440.0, 8.0), RATE)
+    save_tables(folder / "recordings.npz", {"one": table})
+    save_tables(folder / "scores.npz", {"score": table})
+    return folder
+
+
+def test_a_step_on_synthesised_data(gpu_training: ModuleType, packed: Path, tmp_path: Path) -> None:
+    cache, device = tmp_path / "cache", torch.device("cpu")
+    gpu_training.unpack([packed], cache)
+    sampler = gpu_training.scene_sampler(cache)
+    assert sampler.recordings[0].end == pytest.approx(2 * 8 * RATE, abs=2 * 2048)  # Vorbis pads its blocks
+    batch = sampler.batch(np.random.default_rng(0), 2)
+    samples, targets = gpu_training.BatchSource(cache, device, 0).batch(batch, 2)
+    assert samples.shape == (2, gpu_training.FRAMES * 128 + 4096)
+    assert targets.onsets.shape == (2, gpu_training.FRAMES, 88)
+    assert targets.onsets.max() > 0.5
+    config = replace(gpu_training.LARGE, channels=2, stem_channels=2)
+    learner = gpu_training.Learner("large", config, 1e-3, device, compiles=False)
+    losses = [learner.step(samples, targets, 1.0) for _ in range(4)]
+    assert torch.isfinite(torch.stack(losses)).all()
+    learner.save(tmp_path, 12.0)
+    record = torch.load(tmp_path / "large.pt", weights_only=True)
+    assert record["steps"] == 4
+    build(from_dict(NoteConfig, record["config"], "large.pt")).load_state_dict(record["state"])
+
+
+def test_validation_scores(gpu_training: ModuleType, tmp_path: Path) -> None:
+    notes = np.array([[0, 0.3, 0.6, 69, 0.5], [1, 0.25, 0.5, 60, 0.5]])
+    samples = np.random.default_rng(0).integers(-9999, 9999, (2, RATE)).astype(np.int16)
+    np.savez(tmp_path / "validation.npz", samples=samples, scales=np.ones(2, np.float32), notes=notes)
+    validation = gpu_training.Validation(tmp_path / "validation.npz", torch.device("cpu"))
+    config = replace(gpu_training.SMALL, channels=2, stem_channels=2)
+    learner = gpu_training.Learner("small", config, 1e-3, torch.device("cpu"), compiles=False)
+    scores = validation.score(learner)
+    assert list(scores) == ["onsets", "frames"]
+    assert all(0 < score <= 1 for score in scores.values())
+
+
+def test_batches_are_drawn_until_the_queue_is_closed(gpu_training: ModuleType, packed: Path, tmp_path: Path) -> None:
+    class Closing(queue.Queue):
+        def put(self, item: object, *_: object) -> None:
+            if self.qsize() == 2:
+                raise InterruptedError
+            super().put(item)
+
+    gpu_training.unpack([packed], tmp_path / "cache")
+    batches = Closing()
+    with pytest.raises(InterruptedError):
+        gpu_training.draw_batches(tmp_path / "cache", 2, 0, batches)
+    first = batches.get()
+    assert [len(part) for part in first] == [15, 6, 5]
+
+
+def test_incomplete_data_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    words = (tmp_path / "empty", "--out", tmp_path / "out", "--cache", tmp_path / "cache", "--device", "cpu")
+    assert "lacks bank/bank.npz" in refusal("musicnet_em/train_gpu", *words)

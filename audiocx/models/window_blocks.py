@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 __all__ = ["BATCH_FRAMES", "frame_probabilities", "frame_windows", "probabilities_at"]
 
-# The feature maps of so few stay in the processor's cache: faster on two cores than 256, in a quarter of the memory.
+# The feature maps of 64 windows stay in the processor's cache: faster on two cores than 256, in a quarter of the memory.
 BATCH_FRAMES = 64
 
 
@@ -82,12 +82,12 @@ def probabilities_at(
     batch_frames: int = BATCH_FRAMES,
     report: Callable[[int], object] | None = None,
 ) -> np.ndarray:
-    """Run a transcriber at chosen moments of a recording.
+    """Run a window network at chosen positions of a recording.
 
     Args:
         network: As for :func:`frame_probabilities`.
         samples: float32 [N], at the network's sample rate.
-        centres: Samples at which the windows are centred, int64 [T].
+        centres: Centres of the windows in samples, int64 [T].
         batch_frames: Windows at a time.
         report: Called with the number of frames done since the last call.
 
@@ -99,8 +99,8 @@ def probabilities_at(
     half = config.window_samples // 2
     windows = nn.functional.pad(torch.from_numpy(samples), (half, half)).unfold(0, config.window_samples, 1)
     results = [np.empty((0, config.outputs), np.float32)]
-    for some in torch.from_numpy(centres).split(batch_frames):
-        results.append(torch.sigmoid(network(windows[some].to(device)).float()).cpu().numpy())
+    for batch in torch.from_numpy(centres).split(batch_frames):
+        results.append(torch.sigmoid(network(windows[batch].to(device)).float()).cpu().numpy())
         if report:
-            report(len(some))
+            report(len(batch))
     return np.concatenate(results)

@@ -75,12 +75,12 @@ class Store:
 
     @cached_property
     def masks(self) -> np.ndarray:
-        """Notes that sound from each event to the next, bool [E + 1, P]."""
+        """Sounding notes from each event to the next, bool [E + 1, P]."""
         return np.load(self.folder / "masks.npy")
 
     @cached_property
     def note_rows(self) -> np.ndarray:
-        """Notes of all pieces: piece, onset_s, offset_s, midi_note, velocity and program, float64 [M, 6]."""
+        """All notes of all pieces: piece, onset_s, offset_s, midi_note, velocity and program, float64 [M, 6]."""
         return np.load(self.folder / "notes.npy")
 
     def samples(self, piece: int) -> np.ndarray:

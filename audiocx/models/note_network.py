@@ -42,7 +42,7 @@ class NoteConfig:
         complex: Whether the network is complex, or its real counterpart.
         stem_channels: Feature maps of the first convolutions; complex ones of the complex network.
         channels: Feature maps of the later convolutions, over notes; likewise.
-        dilations: Dilation in time of each residual block, in network steps of ``time_stride`` frames.
+        dilations: Dilation in time of each residual block, in steps of ``time_stride`` frames.
         octave: Kernel size of the convolution across notes, in semitones, an odd number.
         harmonics: Harmonics that are stacked as channels, as ratios to a pitch's frequency.
         outputs: Number of notes.
@@ -146,9 +146,8 @@ class NoteNetwork(nn.Module):
         stride, outputs = config.time_stride, len(NoteOutputs._fields)
         heads = nn.Conv2d(parts * maps, outputs * stride, (_KERNEL, 1), padding=(1, 0))
         with torch.no_grad():
-            heads.bias.copy_(
-                torch.tensor([_EVENT_BIAS, _FRAME_BIAS, _EVENT_BIAS, _VELOCITY_BIAS]).repeat_interleave(stride)
-            )  # type: ignore[union-attr]
+            biases = torch.tensor([_EVENT_BIAS, _FRAME_BIAS, _EVENT_BIAS, _VELOCITY_BIAS])
+            heads.bias.copy_(biases.repeat_interleave(stride))  # type: ignore[union-attr]
         self.body = Layers(
             *_unit(config, inputs, stem, (2 + stride, 3), (stride, 1), padding=(1, 1)),
             *_unit(config, stem, stem, (3, 3), padding=(1, 1)),

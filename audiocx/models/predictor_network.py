@@ -23,7 +23,7 @@ from ..nn.functional import magnitude, split
 from ..nn.init import Scheme, init_real_
 from ..stft import BINS, FLOOR_POWER
 
-__all__ = ["FRAMES_PER_CALL", "PredictorConfig", "PredictorNetwork", "State"]
+__all__ = ["FRAMES_PER_CALL", "PredictorConfig", "PredictorNetwork", "State", "compress", "expand"]
 
 # Frames that go through the network in one call: a second, some 30 MB. More take longer, for they leave the processor's
 # caches.
@@ -147,10 +147,10 @@ class PredictorNetwork(nn.Module):
         if self.config.front_end == "increment":
             return self._by_increment(x, state)
         if self.config.front_end == "compressed":
-            x = _compressed(x)
+            x = compress(x)
         y, state = self.core(x, state)
         if self.config.front_end == "compressed":
-            y = _expanded(y)
+            y = expand(y)
         return torch.view_as_complex(y.contiguous()), state
 
     def _by_increment(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
@@ -163,9 +163,9 @@ class PredictorNetwork(nn.Module):
         # The hop is half a frame: the phase of a tone at the centre of bin k advances by k * pi.
         steady = 1.0 - 2.0 * (torch.arange(x.shape[2], device=x.device) % 2)
         rotation = torch.cat([previous, phasors[:, :-1]], 1).conj() * steady
-        y, states = self.core(torch.view_as_real(torch.view_as_complex(_compressed(x)) * rotation), core_state)
+        y, states = self.core(torch.view_as_real(torch.view_as_complex(compress(x)) * rotation), core_state)
         phases = phasors.unsqueeze(2) * (_phasors(y) * steady).cumprod(2)
-        return phases * magnitude(_expanded(y), -1).squeeze(-1), (*states, (phasors[:, -1].real, phasors[:, -1].imag))
+        return phases * magnitude(expand(y), -1).squeeze(-1), (*states, (phasors[:, -1].real, phasors[:, -1].imag))
 
     def step(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Predict the next frame of a live stream.
@@ -282,16 +282,30 @@ def _linear(inputs: int, outputs: int, scheme: Scheme) -> nn.Linear:
     return layer
 
 
-def _compressed(x: Tensor) -> Tensor:
-    """Replace magnitudes by their logarithm above the floor, [..., 2] to the same shape; the phase is kept."""
+def compress(x: Tensor) -> Tensor:
+    """Compress magnitudes to their logarithm above the floor of the score; the phase is kept.
+
+    Args:
+        x: Spectra, real and imaginary part last, [..., 2].
+
+    Returns:
+        The same shape.
+    """
     floor = FLOOR_POWER**0.5
     # At zero the factor has the limit 1 / (span * floor), which the clamped magnitude reaches up to rounding.
     safe = magnitude(x, -1).clamp_min(1e-3 * floor)
     return x * (torch.log1p(safe / floor) / (_SPAN * safe))
 
 
-def _expanded(y: Tensor) -> Tensor:
-    """Invert :func:`_compressed`."""
+def expand(y: Tensor) -> Tensor:
+    """Invert :func:`compress`.
+
+    Args:
+        y: Compressed spectra, [..., 2]; magnitudes are clamped to 5.
+
+    Returns:
+        The same shape.
+    """
     # Far above the loudest speech; unclamped, the exponential would overflow.
     compressed = magnitude(y, -1).clamp(1e-6, 5.0)
     return y * (FLOOR_POWER**0.5 * torch.expm1(_SPAN * compressed) / compressed)

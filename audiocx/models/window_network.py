@@ -1,7 +1,7 @@
 """Window networks, the transcribers of "Deep Complex Networks": a logit for each note at a window's centre.
 
-The paper's four networks are shallow or deep, real or complex. With 84 outputs and the paper's front ends they have 14,755,988
-(shallow real), 14,930,152 (shallow complex), 9,995,348 (deep real) and 8,752,772 (deep complex) parameters.
+The paper's four networks are shallow or deep, real or complex. With 84 outputs and the paper's front ends they have
+14,755,988 (shallow real), 14,930,152 (shallow complex), 9,995,348 (deep real) and 8,752,772 (deep complex) parameters.
 
 Other architectures are the gated recurrent network of :mod:`audiocx.models.recurrent` and the residual networks of
 :mod:`audiocx.models.residual`.
@@ -60,12 +60,13 @@ class TranscriberConfig:
         frame_samples: Length of the frames that a window is cut into, for "cgrnn" and "residual".
         frame_hop_samples: Hop of these frames; one of them lies at the window's centre.
         hidden: Complex units of the recurrent network in each direction.
-        bidirectional: Add a second recurrent layer that runs backwards; see :class:`audiocx.models.recurrent.FrameStates`.
+        bidirectional: Add a recurrent layer that runs backwards; see :class:`audiocx.models.recurrent.FrameStates`.
         width: Width of residual networks: "WS" (wide and shallow), "DN" (deep and narrow) or "IB" (in between).
         blocks: Blocks in each stage of residual networks; None for the paper's, 14 to 23.
     """
 
     kind: ClassVar[str] = "transcriber"
+    hop_samples: ClassVar[None] = None  # frames are independent: it runs at any hop
 
     architecture: Literal["deep", "shallow", "cgrnn", "residual"] = "deep"
     complex: bool = True
@@ -108,7 +109,7 @@ class TranscriberConfig:
 
     @property
     def framing(self) -> tuple[int, int]:
-        """Length and hop of the frames that a window is cut into; for most architectures the window is the one frame."""
+        """Length and hop of the frames that a window is cut into; for most architectures the window itself."""
         if self.architecture in _FRAMED:
             return self.frame_samples, self.frame_hop_samples
         return self.window_samples, self.window_samples

@@ -33,12 +33,12 @@ PADDINGS = {"valid": "over valid frames", "wisdom": "over padded frames, as Wisd
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is scored.
+    """Network or baseline that is scored.
 
     Attributes:
         name: Name of the run, checkpoint or baseline.
         forecast: Its prediction.
-        facts: What scores.json says about it.
+        facts: Facts about it for scores.json.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Subject:
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names what is scored.
+    """Add the argument that names the network or baseline.
 
     Args:
         parser: The command's.

@@ -45,7 +45,7 @@ class Group:
 
     Attributes:
         label: Name of the network or baseline.
-        members: What evaluate.py wrote for each run.
+        members: Results of evaluate.py for each run.
     """
 
     label: str

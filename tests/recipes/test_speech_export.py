@@ -76,7 +76,7 @@ def test_the_card_tells_all(made: SimpleNamespace) -> None:
         "# speech-tiny\n",
         f"complex ConvLSTM, {figures['parameters']:,} parameters; other than in the paper: hidden 2 |",
         "LibriSpeech (train-clean-100): 9 recordings by 9 speakers, 0.00 h; Speech Commands: 2 recordings, 0.00 h |",
-        "LibriSpeech: 1 recordings by 1 speakers, 0.00 h, none of them heard in training |",
+        "LibriSpeech: 1 recordings by 1 speakers, 0.00 h, none of them in the training data |",
         "CC BY 4.0 (LibriSpeech",
         "Apache-2.0 (Speech Commands",
         f"{figures['frames']:,} frames, seed 0; these weights: after ",

@@ -247,7 +247,7 @@ def test_an_experiment_is_of_the_kind_that_it_names() -> None:
         experiment_of({"kind": "predictor"}, "here")
 
 
-def test_the_ablation_is_the_papers_network_but_for_what_its_name_says() -> None:
+def test_ablation_configs_differ_from_the_papers_network_as_named() -> None:
     conf = RECIPES / "musicnet" / "conf"
     paper = read_experiment_toml(conf / "paper-deep-complex.toml")
     seen = set()

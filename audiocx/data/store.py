@@ -179,7 +179,7 @@ def prepare(
             if not folder.is_dir():
                 work.mkdir(exist_ok=True)
                 _load_all(pieces, work, sample_rate, progress)
-                _join(work, pieces, parameters)
+                join_parts(work, pieces, parameters)
                 os.replace(work / "store", folder)
                 shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
@@ -232,7 +232,7 @@ def _part(work: Path, index: int) -> Path:
     return work / f"{index}.npz"
 
 
-def _join(work: Path, pieces: Sequence[Recording], parameters: dict[str, Any]) -> None:
+def join_parts(work: Path, pieces: Sequence[Recording], parameters: dict[str, Any]) -> None:
     """Join the pieces to a store, in ``work / "store"``."""
     rate, lowest, outputs = (parameters[name] for name in ("sample_rate", "lowest_note", "outputs"))
     store = work / "store"

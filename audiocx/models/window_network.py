@@ -29,7 +29,7 @@ from .layer_factory import Activation, Layers, Norm, activation, conv, norm
 from .recurrent import FrameStates
 from .residual import REDUCTION, WIDTHS, ImaginaryInput, MeanOver, Width, residual_layers
 
-__all__ = ["TranscriberConfig", "TranscriberNetwork"]
+__all__ = ["MaxPool", "TranscriberConfig", "TranscriberNetwork"]
 
 DENSE_UNITS = 2048
 # Initial bias of the logits: most notes are silent most of the time, and the network need not learn it first.
@@ -144,7 +144,7 @@ def _deep(config: TranscriberConfig, channels: int, length: int) -> list[nn.Modu
             layers.append(norm(config.complex, block.channels, config.norm))
         layers.append(activation(config.complex, block.channels, config.activation))
         if block.pooled:
-            layers.append(ComplexAvgPool2d((1, 2)) if config.complex else _MaxPool(2, 2))
+            layers.append(ComplexAvgPool2d((1, 2)) if config.complex else MaxPool(2, 2))
             length //= 2
         channels, kernel = block.channels, _DEEP_KERNEL
     _check_length(config, length)
@@ -159,7 +159,7 @@ def _shallow(config: TranscriberConfig, channels: int, length: int) -> list[nn.M
     if not config.complex:
         conv = _conv(config, channels, 64, _SHALLOW_KERNEL, _SHALLOW_STRIDE)
         dense = _dense(64 * length, config.scheme)
-        pooling = _MaxPool(pool, step)
+        pooling = MaxPool(pool, step)
         return [conv, nn.ReLU(), pooling, nn.Flatten(), dense, nn.ReLU(), _output(DENSE_UNITS, config.outputs)]
     out = ComplexLinear(DENSE_UNITS, config.outputs, scheme=config.scheme, criterion="glorot")
     nn.init.constant_(out.bias[: config.outputs], OUTPUT_BIAS)  # type: ignore[index]
@@ -190,11 +190,15 @@ def _residual(config: TranscriberConfig, channels: int, length: int) -> list[nn.
     return [*layers, MeanOver(2), nn.Flatten(), _output(maps * bins, config.outputs)]
 
 
-class _MaxPool(nn.Module):
+class MaxPool(nn.Module):
     """Maxima over the last axis, as nn.MaxPool1d's, by comparing shifted copies.
 
     torch.compile fuses these comparisons with the adjacent layers, forward and backward; the gradient of nn.MaxPool1d
     is a scatter, which takes a quarter of the real network's training step.
+
+    Args:
+        kernel_size: Length of the window.
+        stride: Stride of the window.
     """
 
     def __init__(self, kernel_size: int, stride: int) -> None:
@@ -202,11 +206,13 @@ class _MaxPool(nn.Module):
         self.kernel_size, self.stride = kernel_size, stride
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pool the last axis."""
         span = (x.shape[-1] - self.kernel_size) // self.stride * self.stride + 1
         shifted = [x[..., first : first + span : self.stride] for first in range(self.kernel_size)]
         return functools.reduce(torch.maximum, shifted)
 
     def extra_repr(self) -> str:
+        """Return the sizes."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}"
 
 

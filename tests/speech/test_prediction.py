@@ -151,8 +151,8 @@ def test_the_picture_of_a_long_recording_averages_frames(monkeypatch: pytest.Mon
 
 
 def test_repr_is_one_line(some: Prediction) -> None:
-    said = repr(some)
-    assert "speech.wav" in said and "some-network" in said and f"MSE {some.mse:.2f} dB^2" in said and len(said) < 150
+    text = repr(some)
+    assert "speech.wav" in text and "some-network" in text and f"MSE {some.mse:.2f} dB^2" in text and len(text) < 150
 
 
 @pytest.mark.parametrize("form", ["json", "npz", "wav", "png"])

@@ -1,4 +1,4 @@
-"""Make a checkpoint of a run: python recipes/librispeech/export.py runs/NAME pretrained/NAME FOLDER --extra FOLDER.
+"""Export a run as a checkpoint: python recipes/librispeech/export.py runs/NAME pretrained/NAME FOLDER --extra FOLDER.
 
 Takes the weights of best.ckpt, scores them on the speakers held out, and writes weights, configuration and model card.
 The card calls what lies in the extra folders Speech Commands.

@@ -68,7 +68,7 @@ class Checkpoint:
 
     @property
     def kind(self) -> Kind:
-        """Its kind."""
+        """Kind of the network."""
         return kind_of(self.network)
 
 
@@ -99,13 +99,13 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
 
 def identify(name_or_path: str | Path) -> dict[str, str]:
-    """Return what tells a checkpoint from any other, without opening its weights.
+    """Return the identity of a checkpoint, without opening its weights.
 
     Args:
         name_or_path: A name of :func:`available`, or a checkpoint's folder.
 
     Returns:
-        Its name as "checkpoint", "weights_sha256", and "config_sha256", for its settings decide the notes, too.
+        Its name as "checkpoint", "weights_sha256", and "config_sha256", for the notes depend on its settings too.
 
     Raises:
         CheckpointError: It is missing or damaged.

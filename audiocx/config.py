@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from .errors import ConfigError
 
-__all__ = ["check_fields", "from_dict", "read_toml", "to_dict", "toml_values"]
+__all__ = ["check_fields", "from_dict", "to_dict", "toml_values"]
 
 T = TypeVar("T")
 
@@ -104,22 +104,6 @@ def to_dict(settings: Any) -> dict[str, Any]:
         Its fields, nested dataclasses as dictionaries.
     """
     return dataclasses.asdict(settings)
-
-
-def read_toml(kind: type[T], path: str | Path) -> T:
-    """Read a TOML file into a dataclass.
-
-    Args:
-        kind: A dataclass.
-        path: The file, as :func:`toml_values` takes it.
-
-    Returns:
-        An instance of ``kind``.
-
-    Raises:
-        ConfigError: The file is missing or malformed, or a key in it is unknown.
-    """
-    return from_dict(kind, toml_values(path), str(path), warn=True)
 
 
 def toml_values(path: str | Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What audiocx raises when its input, not its code, is at fault.
+"""Errors in the input or the settings, as opposed to defects of the code.
 
-Every message is one sentence a user can act on: it names the file and the remedy. The command line prints the
-message alone; anything that is not an :class:`AudiocxError` is a defect of audiocx and keeps its traceback.
+Every message is one sentence that names the file or setting and the remedy. The command line prints the message only;
+any exception that is not an :class:`AudiocxError` is a defect of audiocx and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ EXIT_INTERRUPTED = 130  # exit code that a shell reports for Ctrl-C: 128 + SIGIN
 
 
 class AudiocxError(Exception):
-    """Base of all errors with a remedy in the sentence."""
+    """Base class of all errors; the message names the remedy."""
 
 
 class AudioError(AudiocxError):
@@ -37,11 +37,11 @@ class OutputError(AudiocxError):
 
 
 class TrainingError(AudiocxError):
-    """A training that has led nowhere."""
+    """A training run that failed, such as by diverging."""
 
 
 def report(error: AudiocxError, debug: bool = False) -> None:
-    """Print an error to stderr: its sentence, or the whole traceback.
+    """Print an error to stderr: its message, after the traceback if wanted.
 
     Args:
         error: The error.

@@ -34,7 +34,7 @@ class Kind:
             ``compiles``, ``compile=``.
         data: The task's training and validation data, built from an experiment, the training stores and the validation
             stores.
-        does: What its runner does with a recording; None of kinds that are trained only.
+        does: Task of its runner on a recording; None of kinds that are trained only.
         runner: Runs a checkpoint over recordings: built from a checkpoint and a device and, of kinds that transcribe, a
             precision; None of kinds that are trained only.
         decode: Dataclass of its decoding settings; None of kinds whose outputs are not decoded.
@@ -44,8 +44,8 @@ class Kind:
         onnx: Function (network) -> :class:`audiocx.models.onnx_export.OnnxModel`; None of kinds that are not
             exported to ONNX.
         hop_samples: Distance of the frames that a new checkpoint records; None of kinds whose network fixes it.
-        counts: Unit in which its runs count what they have seen, the key of that figure in checkpoints; None of kinds
-            that do not count.
+        counts: Unit in which training progress is counted, the key of that figure in checkpoints; None of kinds that
+            do not count.
         has_stores: Whether it is trained on stores of recordings.
         folds: Whether normalisation is folded into the convolutions to run it.
         compiles: Whether its training can be compiled.

@@ -136,7 +136,7 @@ def sharp_tone(cents: float, duration_s: float = 12.0) -> np.ndarray:
     return 0.5 * np.sin(2 * np.pi * 440 * 2 ** (cents / 1200) * np.arange(round(duration_s * RATE)) / RATE)
 
 
-def heard(model: WindowTranscriber, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
+def network_inputs(model: WindowTranscriber, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """All samples that the network will be run over."""
     given: list[np.ndarray] = []
     usual = model.infer
@@ -145,9 +145,9 @@ def heard(model: WindowTranscriber, monkeypatch: pytest.MonkeyPatch) -> list[np.
 
 
 @pytest.mark.parametrize("cents", [-45.0, 24.0, 30.0])
-def test_a_recording_out_of_tune_is_heard_at_440_hz(cents: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_detuned_recording_is_transcribed_at_440_hz(cents: float, monkeypatch: pytest.MonkeyPatch) -> None:
     model = transcriber(Loudest())
-    given = heard(model, monkeypatch)
+    given = network_inputs(model, monkeypatch)
     result = model.transcribe(sharp_tone(cents), RATE)
     spectrum = np.abs(np.fft.rfft(given[0] * np.hanning(len(given[0])), 2**20))
     assert np.argmax(spectrum) * RATE / 2**20 == pytest.approx(440, rel=2 / 1731)  # 2 cents
@@ -157,18 +157,18 @@ def test_a_recording_out_of_tune_is_heard_at_440_hz(cents: float, monkeypatch: p
 
 
 @pytest.mark.parametrize(("cents", "tuning"), [(0.0, None), (13.0, None), (-13.0, None), (30.0, 0.0)])
-def test_a_recording_nearly_in_tune_or_to_be_left_alone_is_heard_as_it_is(
+def test_a_recording_nearly_in_tune_or_with_tuning_0_is_not_resampled(
     cents: float, tuning: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = transcriber(Loudest())
-    given = heard(model, monkeypatch)
+    given = network_inputs(model, monkeypatch)
     result = model.transcribe(sharp_tone(cents), RATE, tuning=tuning)
     np.testing.assert_array_equal(given[0], sharp_tone(cents).astype(np.float32))
     assert result.tuning_cents == 0.0 and result.frame_rate == 100.0
 
 
 @pytest.mark.parametrize("tuning", [-100.0, -30.0, 45.0, 100.0])
-def test_times_are_the_recordings_whatever_its_tuning(tuning: float) -> None:
+def test_times_do_not_depend_on_the_tuning(tuning: float) -> None:
     time_s = np.arange(5 * RATE) / RATE
     ramps = np.clip(10 * np.minimum(time_s - 2.0, 3.5 - time_s), -4, 4)  # even at 2.0 s and at 3.5 s
     plain, tuned = (
@@ -217,7 +217,7 @@ def test_an_option_out_of_range_is_refused(options: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "said"),
+    ("samples", "message"),
     [
         (np.zeros(0), "empty"),
         (np.zeros((9, 2)), "mono"),
@@ -225,8 +225,8 @@ def test_an_option_out_of_range_is_refused(options: dict[str, float]) -> None:
         (np.full(9, -np.inf), "infinite"),
     ],
 )
-def test_samples_that_cannot_be_used_are_refused(samples: np.ndarray, said: str) -> None:
-    with pytest.raises(AudioError, match=said):
+def test_samples_that_cannot_be_used_are_refused(samples: np.ndarray, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
         transcriber(Loudest()).transcribe(samples, RATE)
 
 

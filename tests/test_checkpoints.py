@@ -145,7 +145,7 @@ def test_a_predictors_checkpoint_describes_itself(predictor: Path) -> None:
 
 
 def test_broken_configurations_of_predictors_give_one_sentence(predictor: Path, tmp_path: Path) -> None:
-    for index, (values, said) in enumerate(
+    for index, (values, message) in enumerate(
         (
             ({"kind": "composer"}, "holds a composer, which this version of audiocx does not know"),
             ({"kind": ["predictor"]}, "does not know"),
@@ -158,7 +158,7 @@ def test_broken_configurations_of_predictors_give_one_sentence(predictor: Path, 
         folder = tmp_path / f"broken-{index}"
         shutil.copytree(predictor, folder)
         change(folder, **values)
-        with pytest.raises(CheckpointError, match=f"{folder}.*{said}") as caught:
+        with pytest.raises(CheckpointError, match=f"{folder}.*{message}") as caught:
             checkpoints.load_checkpoint(folder)
         assert "\n" not in str(caught.value)
 

@@ -31,14 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
         AudiocxError: There is no such network, it does not transcribe, the file cannot be written, or the extra
             ``onnx`` is not installed.
     """
-    from ..checkpoints import DEFAULT, identify
-
-    model = arguments.model or DEFAULT
-    output = Path(arguments.output or f"{identify(model)['checkpoint']}.onnx")
-    check_output(output, arguments.overwrite)
     from ..api import load_transcriber
     from ..models.onnx_export import export_onnx
 
-    export_onnx(load_transcriber(model, "cpu").checkpoint, output)
+    checkpoint = load_transcriber(arguments.model, "cpu").checkpoint
+    output = Path(arguments.output or f"{checkpoint.name}.onnx")
+    check_output(output, arguments.overwrite)
+    export_onnx(checkpoint, output)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
     return 0

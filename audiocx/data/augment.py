@@ -60,7 +60,7 @@ class AugmentConfig:
     noise_db: float | None = None
 
     def __post_init__(self) -> None:
-        """Checks the ranges."""
+        """Check the ranges."""
         sizes = ("gain_db", "shift_semitones", "detune_cents", "vibrato_cents", "equalizer_db")
         probabilities = ("shift_probability", "vibrato_probability", "room_probability")
         ranges = dict.fromkeys(sizes, "[0, inf)") | dict.fromkeys(probabilities, "[0, 1]")

@@ -75,12 +75,12 @@ class Store:
 
     @cached_property
     def masks(self) -> np.ndarray:
-        """Notes that sound from each event to the next, bool [E + 1, P]."""
+        """Sounding notes from each event to the next, bool [E + 1, P]."""
         return np.load(self.folder / "masks.npy")
 
     @cached_property
     def note_rows(self) -> np.ndarray:
-        """Notes of all pieces: piece, onset_s, offset_s, midi_note, velocity and program, float64 [M, 6]."""
+        """All notes of all pieces: piece, onset_s, offset_s, midi_note, velocity and program, float64 [M, 6]."""
         return np.load(self.folder / "notes.npy")
 
     def samples(self, piece: int) -> np.ndarray:
@@ -179,7 +179,7 @@ def prepare(
             if not folder.is_dir():
                 work.mkdir(exist_ok=True)
                 _load_all(pieces, work, sample_rate, progress)
-                _join(work, pieces, parameters)
+                join_parts(work, pieces, parameters)
                 os.replace(work / "store", folder)
                 shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
@@ -232,7 +232,7 @@ def _part(work: Path, index: int) -> Path:
     return work / f"{index}.npz"
 
 
-def _join(work: Path, pieces: Sequence[Recording], parameters: dict[str, Any]) -> None:
+def join_parts(work: Path, pieces: Sequence[Recording], parameters: dict[str, Any]) -> None:
     """Join the pieces to a store, in ``work / "store"``."""
     rate, lowest, outputs = (parameters[name] for name in ("sample_rate", "lowest_note", "outputs"))
     store = work / "store"

@@ -22,18 +22,18 @@ class FrontEnd(nn.Module):
     "analytic": the analytic signal, the samples with their Hilbert transform as the imaginary part.
     "spectrum": their FFT, with a rectangular window, as the paper has it.
     "compressed": the FFT under a Hann window, log1p of the magnitude, phase kept and referred to the window's
-    centre, where a steady partial has the same phase in all the bins of its main lobe. It learns several times
-    faster than the paper's.
-    "magnitudes": the magnitudes of the compressed, of which a complex network learns an imaginary part.
+    centre, where a steady partial has the same phase in all bins of its main lobe. Networks learn several times
+    faster from it than from the paper's front ends.
+    "magnitudes": the magnitudes of "compressed"; a complex network learns an imaginary part from them.
 
     Shape: input [B, N] float; output [B, 2, bins], real parts first, for "analytic" [B, 2, N], for "raw"
     [B, 2 or 1, N], or for "magnitudes" [B, 1, bins].
 
     Args:
-        name: One of the above.
+        name: Name of the front end.
         window_samples: N.
-        bins: How many frequency bins to keep from 0 Hz up, at most N: above N / 2 they mirror the lower ones.
-        complex: Whether the network is complex; matters for "raw" alone.
+        bins: Number of frequency bins kept, from 0 Hz up, at most N; above N / 2 they mirror the lower ones.
+        complex: Whether the network is complex; only "raw" depends on it.
 
     Raises:
         ValueError: Unknown name.
@@ -51,7 +51,7 @@ class FrontEnd(nn.Module):
         self.name, self.window_samples, self.bins, self.complex = name, window_samples, bins, complex
         self.channels = 1 if name == "magnitudes" or (name == "raw" and not complex) else 2
         self.length = window_samples if name in ("raw", "analytic") else bins
-        # Made on the CPU even where a network is built on "meta", to be given its weights later: these are not saved.
+        # On the CPU even if the network is built on "meta" to be loaded later: buffers are not in the checkpoint.
         hann = torch.hann_window(window_samples, device="cpu")
         self.register_buffer("hann", hann, persistent=False)
         self.register_buffer("signs", 1.0 - 2.0 * (torch.arange(bins, device="cpu") % 2), persistent=False)
@@ -59,7 +59,7 @@ class FrontEnd(nn.Module):
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)
     def forward(self, windows: Tensor) -> Tensor:
-        """Transform; see the class for shapes."""
+        """Apply the front end; see the class for shapes."""
         windows = windows.float()
         if self.name == "raw":
             x = windows.unsqueeze(1)
@@ -78,9 +78,9 @@ class FrontEnd(nn.Module):
         return x * (torch.log1p(length) / length * self.signs)
 
     def _hilbert(self, windows: Tensor) -> Tensor:
-        """Return the Hilbert transform: every frequency rotated by a quarter turn; 0 Hz and half the rate have none."""
+        """Return the Hilbert transform: a phase shift by 90 degrees, without 0 Hz and the Nyquist frequency."""
         spectrum = torch.view_as_real(torch.fft.rfft(windows))[:, 1:-1]
-        # Of a signal without negative frequencies the imaginary part is what is asked for.
+        # The imaginary part of a signal without negative frequencies is the Hilbert transform.
         positive = torch.view_as_complex(F.pad(spectrum, (0, 0, 1, self.window_samples // 2)))
         return 2 * torch.view_as_real(torch.fft.ifft(positive))[..., 1]
 

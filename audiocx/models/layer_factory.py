@@ -1,4 +1,4 @@
-"""Real/complex layer factory: convolutions, activations and norms, and the chain of layers that holds them."""
+"""Real/complex layer factory: convolutions, activations and norms, and copies of networks for inference."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def conv(
     scheme: Scheme = "unitary",
     standardized: bool = False,
 ) -> nn.Module:
-    """Make a convolution over two axes, complex or real, initialised by He's criterion.
+    """Make a 2-D convolution, complex or real, initialised by He's criterion.
 
     Args:
-        complex: Whether the network is complex.
-        channels: Of the input, complex ones where it is.
-        maps: Of the output, likewise.
-        kernel: Its size.
-        stride: Step.
-        padding: Zeros on either side.
-        dilation: Distance of the taps.
-        bias: Adds a learnt bias, 0 at first.
+        complex: Whether the layer is complex.
+        channels: Input channels; complex channels if it is complex.
+        maps: Output channels; likewise.
+        kernel: Kernel size.
+        stride: Stride.
+        padding: Zeros added on either side.
+        dilation: Spacing of the taps.
+        bias: Add a learnt bias, initially 0.
         scheme: "unitary" (real: orthogonal) or "rayleigh" (real: normal).
-        standardized: Standardises its weights, which must be unitary; see :mod:`audiocx.nn.standardized`.
+        standardized: Standardise the weights, which must be unitary; see :mod:`audiocx.nn.standardized`.
 
     Returns:
         The layer.
@@ -70,7 +70,7 @@ def conv(
 
 
 def activation(complex: bool, channels: int, name: Activation = "crelu") -> nn.Module:
-    """Make an activation; real ones are ReLU."""
+    """Make an activation; the real one is ReLU whatever the name."""
     if not complex:
         return nn.ReLU()
     if name == "modrelu":
@@ -79,31 +79,31 @@ def activation(complex: bool, channels: int, name: Activation = "crelu") -> nn.M
 
 
 def norm(complex: bool, channels: int, name: Norm = "whitening") -> nn.Module:
-    """Make a batch norm, or nothing; real ones are batch norm or nothing."""
+    """Make a batch norm, or an identity if the name is "none"; the real one is nn.BatchNorm2d."""
     if name == "none":
         return nn.Identity()
     return ComplexBatchNorm(channels, variant=name) if complex else nn.BatchNorm2d(channels, eps=1e-4)
 
 
 class Layers(nn.Sequential):
-    """A chain of layers with a forward of its own, which the compiler takes as one graph; nn.Sequential's it splits."""
+    """nn.Sequential with a forward of its own, which torch.compile takes as one graph; it splits nn.Sequential's."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply one after the other."""
+        """Apply the layers in order."""
         for layer in self:
             x = layer(x)
         return x
 
 
 def folded(module: M) -> M:
-    """Make the same network for inference: normalisation folded into the convolutions.
+    """Return a copy for inference, with normalisation folded into the convolutions.
 
     Args:
-        module: In evaluation mode, its layers a chain, ``body``, as those of each block in it are. It shares with the
-            result what is not folded, and is not changed.
+        module: In evaluation mode, with its layers in a sequence ``body``, as in each of its blocks. It is not
+            changed; layers that are not folded are shared with the result.
 
     Returns:
-        A network that gives the same logits up to rounding, and does not train.
+        A network with the same outputs up to rounding, which cannot be trained.
     """
     layers = [folded(layer) if hasattr(layer, "body") else layer for layer in module.body]  # type: ignore[union-attr]
     light = copy.copy(module)
@@ -114,13 +114,13 @@ def folded(module: M) -> M:
 
 
 def in_bfloat16(module: M) -> M:
-    """Make the same network for inference in half precision, but for its front end.
+    """Return a copy for inference in bfloat16, except for the front end.
 
     Args:
-        module: As :func:`folded` gives it. It shares its front end with the result, and is not changed.
+        module: As returned by :func:`folded`. It is not changed; its front end is shared with the result.
 
     Returns:
-        A network that gives float32 logits right to about two digits, and does not train.
+        A network with float32 logits, accurate to about two digits, which cannot be trained.
     """
     light = copy.copy(module)
     light._modules = dict(module._modules)

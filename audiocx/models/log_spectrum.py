@@ -15,7 +15,7 @@ __all__ = ["LogSpectrum", "Phase"]
 
 Phase = Literal["increment", "centred", "none"]
 
-# log1p of so many times the amplitude: what lies 80 dB under full scale is not lost, and the loudest is at about 2.
+# Magnitudes become log1p(_GAIN * amplitude) / _SPAN: -80 dBFS is still distinct from silence, full scale about 2.
 _GAIN = 1e4
 _SPAN = 4.0
 
@@ -23,30 +23,31 @@ _SPAN = 4.0
 class LogSpectrum(nn.Module):
     """Complex spectra of several window lengths over one axis of log frequency.
 
-    Each window's Fourier transform, its phase referred to the window's centre, is gathered into bins a fraction of a
-    semitone apart by triangles as wide as the bins lie apart in either spectrum. Magnitudes are compressed by log1p.
+    Each window's Fourier transform, its phase referred to the window's centre, is mapped to bins a fraction of a
+    semitone apart by triangular filters, as wide as the wider bin spacing of the two spectra. Magnitudes are
+    compressed by log1p.
 
-    The phase "increment" is the phase's increase since the previous frame, less that of a tone at the bin's own
-    frequency: for a steady partial it shows how far from the bin it lies, whenever it began; at an onset it jumps.
-    "centred" is the phase itself, and "none" keeps magnitudes only.
+    The phase "increment" is the phase difference to the previous frame, less that of a tone at the bin's centre
+    frequency: for a steady partial it shows the offset from that frequency, independent of the partial's start; at an
+    onset it jumps. "centred" is the phase itself, and "none" keeps magnitudes only.
 
     Where a phase is noise, so is the real part that it rotates. ``magnitude_bias`` adds that many times the magnitude
-    to the real part (and divides by 1 + magnitude_bias): from 1 on, the real part is never negative and shows the
-    magnitude whatever the phase.
+    to the real part (and divides by 1 + magnitude_bias): from 1 on, the real part is never negative and follows the
+    magnitude at any phase.
 
     Shape: input [B, N] float32, N = T * hop_samples + the longest window; output [B, 2W, T, F], real parts first, W
     the number of windows, or of magnitudes [B, W, T, F]. Frame t is centred at sample (t + 1) * hop_samples + longest
-    window / 2: the first frame's increment needs the one before.
+    window / 2: the first frame's increment needs one frame before it.
 
     Args:
         sample_rate: Hz.
-        hop_samples: Samples from frame to frame.
+        hop_samples: Hop from frame to frame.
         windows: Lengths of the Hann windows in samples, even, the longest first.
         lowest_note: MIDI number of the lowest semitone.
-        semitones: How many; F = semitones * bins_per_semitone.
-        bins_per_semitone: An odd number, the middle bin of each in tune.
-        phase: One of the above.
-        magnitude_bias: See above; 0 or more.
+        semitones: Number of semitones; F = semitones * bins_per_semitone.
+        bins_per_semitone: An odd number; the middle bin of each semitone is in tune (A4 = 440 Hz).
+        phase: "increment", "centred" or "none".
+        magnitude_bias: Weight of the magnitude in the real part, 0 or more.
 
     Raises:
         ValueError: A window is odd or longer than the first, bins_per_semitone is even, the phase unknown, or
@@ -76,13 +77,13 @@ class LogSpectrum(nn.Module):
         self.hop_samples, self.windows = hop_samples, tuple(windows)
         self.phase, self.magnitude_bias = phase, magnitude_bias
         self.channels = len(windows) * (1 if phase == "none" else 2)
-        # Made on the CPU even where a network is built on "meta", to be given its weights later.
+        # On the CPU even if the network is built on "meta" to be loaded later.
         bins = torch.arange(semitones * bins_per_semitone, dtype=torch.float64, device="cpu")
         offsets = bins - bins_per_semitone // 2
         freq_hz = 440 * 2 ** ((lowest_note - 69 + offsets / bins_per_semitone) / 12)
-        turn = 2 * torch.pi * freq_hz * hop_samples / sample_rate
-        # None of these is saved: they follow from the settings.
-        self.register_buffer("steady", -(turn % (2 * torch.pi)).float(), persistent=False)
+        increment = 2 * torch.pi * freq_hz * hop_samples / sample_rate
+        # Buffers are not saved: they follow from the settings.
+        self.register_buffer("steady", -(increment % (2 * torch.pi)).float(), persistent=False)
         for index, size in enumerate(windows):
             hann = torch.hann_window(size, device="cpu") * (2 / size)
             self.register_buffer(f"hann_{index}", hann, persistent=False)
@@ -92,35 +93,38 @@ class LogSpectrum(nn.Module):
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)
     def forward(self, samples: Tensor) -> Tensor:
-        """Transform; see the class for shapes."""
-        # Complex numbers as pairs of real ones, over axis 2: ONNX knows no others.
-        x = torch.stack([self._gathered(samples, index) for index in range(len(self.windows))], 1)
-        lengths = magnitude(x, 2)
-        z, length = x[..., 1:, :], lengths[..., 1:, :]
-        compressed = torch.log1p(_GAIN * length) / _SPAN
+        """Compute the spectra; see the class for shapes."""
+        # Complex numbers are pairs of real ones on axis 2: ONNX has no complex type.
+        x = torch.stack([self._spectrum(samples, index) for index in range(len(self.windows))], 1)
+        magnitudes = magnitude(x, 2)
+        z, current = x[..., 1:, :], magnitudes[..., 1:, :]
+        compressed = torch.log1p(_GAIN * current) / _SPAN
         if self.phase == "none":
             return compressed.squeeze(2)
         if self.phase == "increment":
-            z = self._incremented(z, x[..., :-1, :], lengths[..., :-1, :])
-        z = z * (compressed / length.clamp_min(1e-9))
+            z = self._phase_increments(z, x[..., :-1, :], magnitudes[..., :-1, :])
+        z = z * (compressed / current.clamp_min(1e-9))
         if self.magnitude_bias:
             real, imag = z.split(1, 2)
             z = torch.cat([real + self.magnitude_bias * compressed, imag], 2) / (1 + self.magnitude_bias)
         return z.transpose(1, 2).flatten(1, 2)
 
-    def _gathered(self, samples: Tensor, index: int) -> Tensor:
-        """Real [B, 2, T + 1, F] by one of the windows."""
+    def _spectrum(self, samples: Tensor, index: int) -> Tensor:
+        """Return the spectrum over log frequency by one of the windows, real [B, 2, T + 1, F]."""
         size, margin = self.windows[index], (self.windows[0] - self.windows[index]) // 2
         inner = samples[:, margin : samples.shape[1] - margin]
         frames = inner.unfold(1, size, self.hop_samples) * getattr(self, f"hann_{index}")
         spectrum = torch.view_as_real(torch.fft.rfft(frames))
-        # Real and imaginary parts alike: the filters are real.
+        # The filters are real, so they apply to real and imaginary parts alike.
         return (spectrum.mT @ getattr(self, f"filters_{index}")).transpose(1, 2)
 
-    def _incremented(self, z: Tensor, before: Tensor, length: Tensor) -> Tensor:
-        """Rotate z [B, W, 2, T, F] back by the previous phase and a steady tone's; ``length`` [B, W, 1, T, F]."""
-        real, imag = (before / length.clamp_min(torch.finfo(length.dtype).tiny)).unbind(2)
-        real = real + (length == 0).squeeze(2)  # where there was nothing
+    def _phase_increments(self, z: Tensor, previous: Tensor, magnitudes: Tensor) -> Tensor:
+        """Rotate z [B, W, 2, T, F] back by the previous frame's phase and the increment of a tone at the bin's centre.
+
+        ``magnitudes`` [B, W, 1, T, F] are those of the previous frame.
+        """
+        real, imag = (previous / magnitudes.clamp_min(torch.finfo(magnitudes.dtype).tiny)).unbind(2)
+        real = real + (magnitudes == 0).squeeze(2)  # phase 0 after silence
         cos, sin = self.steady.cos(), self.steady.sin()
         real, imag = real * cos + imag * sin, real * sin - imag * cos
         x, y = z.unbind(2)
@@ -133,10 +137,13 @@ class LogSpectrum(nn.Module):
 
 
 def _triangles(freq_hz: Tensor, sample_rate: int, size: int, ratio: float) -> Tensor:
-    """Weights [size / 2 + 1, F] of a window's spectrum in each bin of log frequency, signs that centre the phase in."""
-    places = freq_hz * size / sample_rate
-    reach = (places * (ratio - 1)).clamp_min(1.0)
-    lines = torch.arange(size // 2 + 1, dtype=torch.float64, device=places.device)
-    weights = F.relu(1 - (lines[:, None] - places).abs() / reach)
-    # Wider triangles gather more lines of the same partial.
-    return (weights / reach * (1.0 - 2.0 * (lines % 2))[:, None]).float()
+    """Return triangular filters [size / 2 + 1, F] from a window's FFT bins to log frequency.
+
+    Their alternating signs refer the phase to the window's centre.
+    """
+    centres = freq_hz * size / sample_rate
+    widths = (centres * (ratio - 1)).clamp_min(1.0)
+    bins = torch.arange(size // 2 + 1, dtype=torch.float64, device=centres.device)
+    weights = F.relu(1 - (bins[:, None] - centres).abs() / widths)
+    # Divided by the width, for wider filters sum over more bins of the same partial.
+    return (weights / widths * (1.0 - 2.0 * (bins % 2))[:, None]).float()

@@ -24,13 +24,14 @@ from .log_spectrum import LogSpectrum, Phase
 
 __all__ = ["NoteConfig", "NoteOutputs", "NoteNetwork"]
 
-# Notes begin and end in few frames: starting there saves the network from learning it first.
-_RARE, _USUAL, _MEDIUM = -5.0, -3.0, 0.5
+# Initial biases of the logits (onset and offset, frame) and of the velocity. Notes begin and end in few frames: with
+# these the network need not learn it first.
+_EVENT_BIAS, _FRAME_BIAS, _VELOCITY_BIAS = -5.0, -3.0, 0.5
 _KERNEL = 3
-# Blocks begin as a small change to what goes through: however many there are, the network learns without a norm of its
-# activations, which takes half of a training step. Source: De & Smith, "Batch normalization biases residual blocks
+# Initial scale of the residual branches. Near the identity, a network of any depth trains without normalising its
+# activations, which would take half of a training step. Source: De & Smith, "Batch normalization biases residual blocks
 # towards the identity function in deep networks", 2020, section 4 (SkipInit; zero there).
-_SMALL = 0.1
+_RESIDUAL_SCALE = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,24 +39,24 @@ class NoteConfig:
     """Configuration of a note network.
 
     Attributes:
-        complex: The complex network, or its real twin.
-        stem_channels: Maps of the first convolutions, complex ones where they are.
-        channels: Maps of those over notes.
-        dilations: Dilation over time, in frames, of the convolution of each residual block.
-        octave: Semitones that one convolution looks over, an odd number.
-        harmonics: Ratios of the frequencies laid upon a pitch's own.
+        complex: Whether the network is complex, or its real counterpart.
+        stem_channels: Feature maps of the first convolutions; complex ones of the complex network.
+        channels: Feature maps of the later convolutions, over notes; likewise.
+        dilations: Dilation over time of each residual block, in steps of ``time_stride`` frames.
+        octave: Kernel size of the convolution across notes, in semitones, an odd number.
+        harmonics: Harmonics that are stacked as channels, as ratios to a pitch's frequency.
         outputs: Number of notes.
         lowest_note: MIDI number of output 0.
         sample_rate: Hz.
-        hop_samples: Samples from frame to frame.
+        hop_samples: Hop from frame to frame.
         windows: Lengths of the windows in samples, the longest first.
         bins_per_semitone: An odd number.
-        phase: What the spectra tell beside magnitudes: "increment", "centred" or, of the real network, "none"; see
+        phase: Phase of the spectra: "increment", "centred" or, for the real network only, "none"; see
             :class:`audiocx.models.log_spectrum.LogSpectrum`.
-        magnitude_bias: Share of the magnitude that is added to the real part; see there.
-        time_stride: Frames that are looked at, and answered for, together: behind the first convolution all the others
-            take as much less work.
-        activation: Of the complex network: "crelu", "zrelu" or "modrelu". The real one has ReLU.
+        magnitude_bias: Weight of the magnitude in the real part; see there.
+        time_stride: Stride of the first convolution in time, in frames; each position of the last layer predicts as
+            many frames. The other convolutions take less work by this factor.
+        activation: Activation of the complex network: "crelu", "zrelu" or "modrelu". The real one has ReLU.
         norm: "standardized" (of weights; see :mod:`audiocx.nn.standardized`), "whitening", "naive" or "none". The real
             one has standardised weights, batch norm or "none".
         note_dilations: Dilation over notes, in semitones, of the convolution of each residual block; empty for 1 each.
@@ -109,23 +110,23 @@ class NoteConfig:
 
     @property
     def left_context_samples(self) -> int:
-        """Samples from the centre of a frame that its spectrum needs, on either side, and the frame's before it."""
+        """Samples before a frame's centre that its spectrum and that of the previous frame need."""
         return self.windows[0] // 2 + self.hop_samples
 
     @property
     def context_frames(self) -> int:
-        """Frames that the network looks at on either side of one."""
+        """Receptive field on either side of a frame, in frames."""
         return self.time_stride * (4 + sum(self.dilations))
 
 
 class NoteNetwork(nn.Module):
-    """A front end over log frequency, convolutions, and a head for each question.
+    """A front end over log frequency, convolutions, and heads for onsets, frames, offsets and velocities.
 
     Shape: input [B, N] float32 samples in +-1, N = T * hop_samples + windows[0], T a multiple of ``time_stride``;
     output [B, T, P] each. Frame t is centred at sample ``left_context_samples + t * hop_samples``.
 
     Args:
-        config: What to build.
+        config: Configuration.
     """
 
     kind: ClassVar[str] = "notes"
@@ -134,7 +135,7 @@ class NoteNetwork(nn.Module):
         super().__init__()
         self.config = config
         self._shifts = [round(12 * math.log2(ratio) * config.bins_per_semitone) for ratio in config.harmonics]
-        # As far up as there is a spectrum.
+        # Up to the Nyquist frequency.
         highest = math.floor(69 + 12 * math.log2(config.sample_rate / 2 / 440))
         semitones = min(
             highest - config.lowest_note, config.outputs + math.ceil(max(self._shifts) / config.bins_per_semitone)
@@ -150,18 +151,19 @@ class NoteNetwork(nn.Module):
             config.magnitude_bias,
         )
         parts = 2 if config.complex else 1
-        seen = self.front_end.channels * len(config.harmonics) // parts
+        inputs = self.front_end.channels * len(config.harmonics) // parts
         stem, maps = config.stem_channels, config.channels
         per_note = config.bins_per_semitone
-        step, answers = config.time_stride, len(NoteOutputs._fields)
+        stride, outputs = config.time_stride, len(NoteOutputs._fields)
         note_dilations = config.note_dilations or [1] * len(config.dilations)
-        heads = nn.Conv2d(parts * maps, answers * step, (_KERNEL, 1), padding=(1, 0))
+        heads = nn.Conv2d(parts * maps, outputs * stride, (_KERNEL, 1), padding=(1, 0))
         with torch.no_grad():
-            heads.bias.copy_(torch.tensor([_RARE, _USUAL, _RARE, _MEDIUM]).repeat_interleave(step))  # type: ignore[union-attr]
+            biases = torch.tensor([_EVENT_BIAS, _FRAME_BIAS, _EVENT_BIAS, _VELOCITY_BIAS])
+            heads.bias.copy_(biases.repeat_interleave(stride))  # type: ignore[union-attr]
         self.body = Layers(
-            *_unit(config, seen, stem, (2 + step, 3), (step, 1), padding=(1, 1)),
+            *_unit(config, inputs, stem, (2 + stride, 3), (stride, 1), padding=(1, 1)),
             *_unit(config, stem, stem, (3, 3), padding=(1, 1)),
-            # One bin a note: the kernel is as wide as it steps, for the middle bin to stay in the middle.
+            # To one bin a note: kernel and stride are equal, so that a semitone's bins stay centred on its note.
             *_unit(config, stem, maps, (3, per_note), (1, per_note), padding=(1, 0)),
             *_unit(config, maps, maps, (1, config.octave), padding=(0, config.octave // 2)),
             *(_Block(config, *pair) for pair in zip(config.dilations, note_dilations, strict=True)),
@@ -169,25 +171,25 @@ class NoteNetwork(nn.Module):
         )
 
     def forward(self, samples: Tensor) -> NoteOutputs:
-        """Predict; see the class for shapes."""
+        """Return the logits; see the class for shapes."""
         return self.infer(self.front_end(samples))
 
     def infer(self, spectra: Tensor) -> NoteOutputs:
-        """Run what comes behind the front end.
+        """Run the layers after the front end.
 
         Args:
-            spectra: As the front end gives them, [B, 2W, T, F].
+            spectra: Output of the front end, [B, 2W, T, F].
 
         Returns:
             Logits [B, T, P] each.
         """
-        x = self._stacked(spectra).contiguous(memory_format=torch.channels_last)
-        # Each position answers for time_stride frames.
+        x = self._stack_harmonics(spectra).contiguous(memory_format=torch.channels_last)
+        # Each position predicts time_stride frames.
         y = self.body(x).unflatten(1, (len(NoteOutputs._fields), -1)).movedim(2, 3)
         return NoteOutputs(*y.flatten(2, 3).unbind(1))
 
-    def _stacked(self, spectra: Tensor) -> Tensor:
-        """Lays the harmonics of each pitch upon it: [B, 2W, T, F] to [B, 2WH, T, P * bins_per_semitone]."""
+    def _stack_harmonics(self, spectra: Tensor) -> Tensor:
+        """Stack the harmonics of each pitch as channels: [B, 2W, T, F] to [B, 2WH, T, P * bins_per_semitone]."""
         size = self.config.outputs * self.config.bins_per_semitone
         lowest = min(0, *self._shifts)
         padded = F.pad(spectra, (-lowest, max(self._shifts) + size - spectra.shape[3]))
@@ -197,7 +199,7 @@ class NoteNetwork(nn.Module):
 
 
 class _Block(nn.Module):
-    """A convolution over time and one over neighbouring notes, beside what goes in."""
+    """Residual block: a convolution over time and one over neighbouring notes."""
 
     def __init__(self, config: NoteConfig, dilation: int, note_dilation: int) -> None:
         super().__init__()
@@ -206,7 +208,7 @@ class _Block(nn.Module):
             *_unit(config, maps, maps, (_KERNEL, 1), padding=(dilation, 0), dilation=(dilation, 1)),
             *_unit(config, maps, maps, (1, _KERNEL), padding=(0, note_dilation), dilation=(1, note_dilation)),
         )
-        self.scale = nn.Parameter(torch.full((maps * (2 if config.complex else 1), 1, 1), _SMALL))
+        self.scale = nn.Parameter(torch.full((maps * (2 if config.complex else 1), 1, 1), _RESIDUAL_SCALE))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.scale * self.body(x)
@@ -221,7 +223,7 @@ def _unit(
     padding: tuple[int, int] = (0, 0),
     dilation: tuple[int, int] = (1, 1),
 ) -> list[nn.Module]:
-    """Convolution, norm, activation."""
+    """Make convolution, norm and activation."""
     standardized = config.norm == "standardized"
     bias = standardized or config.norm == "none"
     return [

@@ -1,4 +1,4 @@
-"""Export of transcribers as ONNX files, which run without PyTorch: samples in, probabilities out.
+"""Export of transcribers to ONNX files, which run without PyTorch: samples in, probabilities out.
 
 Needs the extra ``onnx``. ``audiocx export --help`` shows how to use the files.
 """
@@ -34,15 +34,15 @@ __all__ = ["OnnxModel", "export_onnx", "note_model", "window_model"]
 
 
 class OnnxModel(NamedTuple):
-    """A network as it is exported.
+    """Module to export, and its input and outputs.
 
     Attributes:
         module: Maps the input to the outputs.
         input_name: Name of the input, float32.
         output_names: Names of the outputs.
-        shape: Shape of an input.
-        dynamic: Axes of the input whose size is chosen when it runs.
-        metadata: What the file's metadata say beside what all kinds have.
+        shape: Shape of the example input.
+        dynamic: Axes of the input with a dynamic size.
+        metadata: Metadata of the file, in addition to those of all kinds.
     """
 
     module: nn.Module
@@ -56,16 +56,17 @@ class OnnxModel(NamedTuple):
 def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
     """Write a transcriber as an ONNX file.
 
-    Of a window network the input is "windows", float32 [B, window_samples], the output "probabilities", float32 [B, P].
-    Of a note network the input is "samples", float32 [B, N], whole recordings or blocks of them; the outputs are
-    "onsets", "frames", "offsets" and "velocities", float32 [B, T, P] as in
-    :func:`audiocx.models.note_blocks.infer_notes`. B and N are chosen when it runs. The file's metadata hold name,
-    kind, sample_rate, hop_samples, lowest_note, decode (the checkpoint's settings as JSON), weights_sha256 and the
-    version of audiocx; window_samples, or of a note network overlap_samples and step_samples: in a block that begins at
-    a multiple of step_samples, frames further than overlap_samples from its ends are the same as uncut.
+    A window network has the input "windows", float32 [B, window_samples], and the output "probabilities", float32
+    [B, P]. A note network has the input "samples", float32 [B, N], whole recordings or blocks of them, and the outputs
+    "onsets", "frames", "offsets" and "velocities", float32 [B, T, P], as in
+    :func:`audiocx.models.note_blocks.infer_notes`. B and N are dynamic. The file's metadata hold name, kind,
+    sample_rate, hop_samples, lowest_note, decode (the checkpoint's settings as JSON), weights_sha256 and the version of
+    audiocx; of a window network also window_samples, of a note network overlap_samples and step_samples: in a block
+    that begins at a multiple of step_samples, frames further than overlap_samples from its ends are the same as in the
+    whole recording.
 
     Args:
-        checkpoint: Of a transcriber, on the CPU.
+        checkpoint: Checkpoint of a transcriber, on the CPU.
         path: File to write; one that exists is replaced.
 
     Returns:
@@ -79,10 +80,10 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"Exporting needs {missing[0]}, which is not installed; run pip install 'audiocx[onnx]'.")
-    model_of, config = checkpoint.kind.load("onnx"), checkpoint.network.config
-    if model_of is None:
+    make_model, config = checkpoint.kind.load("onnx"), checkpoint.network.config
+    if make_model is None:
         raise ConfigError(f"{checkpoint.name} cannot be exported to ONNX; choose a network that transcribes.")
-    model: OnnxModel = model_of(checkpoint.network)
+    model: OnnxModel = make_model(checkpoint.network)
     metadata = {
         "audiocx": __version__,
         "name": checkpoint.name,
@@ -94,7 +95,7 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
         "weights_sha256": checkpoint.card["weights"]["sha256"],
         **model.metadata,
     }
-    with _quiet():
+    with _exporter_silenced():
         program = torch.onnx.export(
             model.module.eval(),
             (torch.zeros(model.shape),),
@@ -112,7 +113,7 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
 
 
 def window_model(network: TranscriberNetwork) -> OnnxModel:
-    """Return a window network as it is exported.
+    """Return the ONNX model of a window network.
 
     Args:
         network: On the CPU, in evaluation mode.
@@ -120,11 +121,13 @@ def window_model(network: TranscriberNetwork) -> OnnxModel:
     window_samples = network.config.window_samples
     metadata = {"window_samples": window_samples}
     dynamic = {0: Dim("batch")}
-    return OnnxModel(_OfWindows(network), "windows", ["probabilities"], (2, window_samples), dynamic, metadata)
+    return OnnxModel(
+        _WindowProbabilities(network), "windows", ["probabilities"], (2, window_samples), dynamic, metadata
+    )
 
 
 def note_model(network: NoteNetwork) -> OnnxModel:
-    """Return a note network as it is exported.
+    """Return the ONNX model of a note network.
 
     Args:
         network: On the CPU, in evaluation mode.
@@ -143,23 +146,25 @@ def note_model(network: NoteNetwork) -> OnnxModel:
         "step_samples": config.hop_samples * config.time_stride,
     }
     shape, dynamic = (2, 2 * config.window_samples), {0: Dim("batch"), 1: Dim("samples")}
-    return OnnxModel(_OfRecordings(network), "samples", list(NoteOutputs._fields), shape, dynamic, metadata)
+    return OnnxModel(_PaddedNoteNetwork(network), "samples", list(NoteOutputs._fields), shape, dynamic, metadata)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the exporter's messages about itself and about packages that are not needed here."""
-    before = logging.root.manager.disable
+def _exporter_silenced() -> Iterator[None]:
+    """Suppress the exporter's messages about itself and about optional packages that are not needed."""
+    previous_level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(before)
+        logging.disable(previous_level)
 
 
-class _OfWindows(nn.Module):
+class _WindowProbabilities(nn.Module):
+    """A window network and the sigmoid of its logits."""
+
     def __init__(self, network: TranscriberNetwork) -> None:
         super().__init__()
         self.network = network
@@ -168,7 +173,7 @@ class _OfWindows(nn.Module):
         return self.network(windows).sigmoid()
 
 
-class _OfRecordings(nn.Module):
+class _PaddedNoteNetwork(nn.Module):
     """A note network with padding: ceil(N / hop_samples) frames, frame t centred at sample t * hop_samples."""
 
     def __init__(self, network: NoteNetwork) -> None:
@@ -178,14 +183,14 @@ class _OfRecordings(nn.Module):
     def forward(self, samples: Tensor) -> tuple[Tensor, ...]:
         config = self.network.config
         hop, context, before = config.hop_samples, config.context_frames, _overlap_samples(self.network)
-        # Enough for any length; the network leaves out what does not fill time_stride frames.
-        silence = config.window_samples + hop * (2 * context + config.time_stride) - 1
-        logits = self.network(F.pad(samples, (before, silence - before)))
+        # Enough for any length; the network drops samples that do not fill time_stride frames.
+        padding = config.window_samples + hop * (2 * context + config.time_stride) - 1
+        logits = self.network(F.pad(samples, (before, padding - before)))
         frames = (samples.shape[1] + hop - 1) // hop
         *logit_parts, velocities = (part[:, context : context + frames] for part in logits)
         return *(part.sigmoid() for part in logit_parts), velocities.clamp(0, 1)
 
 
 def _overlap_samples(network: NoteNetwork) -> int:
-    """Receptive field on either side of a frame's centre."""
+    """Return the receptive field on either side of a frame's centre, in samples."""
     return network.config.context_frames * network.config.hop_samples + network.config.left_context_samples

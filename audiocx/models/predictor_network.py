@@ -1,12 +1,12 @@
 """Predictors of speech spectra: the next frame from all frames so far.
 
 A complex or a real convolutional LSTM over frequency, or, over all bins at once, a plain LSTM or a unitary (uRNN) or
-gated (cgRNN) complex recurrent network, each with a linear readout to the real and the imaginary part of the frame that
-follows. Unless told otherwise they have 88,442 (complex), 87,194 (real), 135,548 (LSTM), 134,808 (uRNN) and 87,794
+gated (cgRNN) complex recurrent network, each with a linear readout to the real and the imaginary part of the next
+frame. By default they have 88,442 (complex), 87,194 (real), 135,548 (LSTM), 134,808 (uRNN) and 87,794
 (cgRNN) parameters.
 
 Source: DCN, section 4.3, which compares with the full-capacity uRNN of Wisdom et al. 2016; Wolter and Yao 2018 for the
-cgRNN. The readout, the loss and the units of all but the ConvLSTMs are our reading, for the paper leaves them open.
+cgRNN. The readout, the loss and the units of all but the ConvLSTMs are our choice; the paper does not give them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,15 @@ from ..nn.functional import magnitude, split
 from ..nn.init import Scheme, init_real_
 from ..stft import BINS, FLOOR_POWER
 
-__all__ = ["PredictorConfig", "PredictorNetwork", "State"]
+__all__ = ["FRAMES_PER_CALL", "PredictorConfig", "PredictorNetwork", "State", "compress", "expand"]
 
-# Hidden and cell state of each layer; of a uRNN or cgRNN, real and imaginary part of its state.
+# Frames that go through the network in one call: a second, some 30 MB. More take longer, for they leave the processor's
+# caches.
+FRAMES_PER_CALL = 64
+# Hidden and cell state of each layer; for uRNN and cgRNN, real and imaginary part of the state.
 State = tuple[tuple[Tensor, Tensor], ...]
-# Of the paper's ConvLSTMs, complex and real; of an LSTM and a uRNN of about 135 thousand parameters, and a cgRNN of as
-# many as the ConvLSTMs.
+# Default units: those of the paper's ConvLSTMs; about 135 thousand parameters for LSTM and uRNN; as many parameters as
+# the ConvLSTMs for the cgRNN.
 _HIDDEN = {
     ("convlstm", True): 60,
     ("convlstm", False): 84,
@@ -36,7 +39,7 @@ _HIDDEN = {
     ("urnn", True): 130,
     ("cgrnn", True): 54,
 }
-# Logarithms of magnitudes over the floor reach 10; divided by this they suit a network.
+# Log magnitudes above the floor reach 10; divided by this they are in a network's usual range.
 _SPAN = 5.0
 
 
@@ -46,21 +49,22 @@ class PredictorConfig:
 
     Attributes:
         architecture: "convlstm", "lstm", "urnn" or "cgrnn".
-        complex: The complex ConvLSTM, or its real twin; the plain LSTM is real, uRNN and cgRNN are complex.
-        hidden: Maps of the ConvLSTM, or units of the others, complex ones where it is; None for those of the table.
-        layers: Recurrent layers, one above the other.
-        kernel: Taps of the ConvLSTM over frequency.
-        front_end: "linear" takes and gives spectra as they are, as the paper does; "compressed" takes and gives the
-            logarithm of their magnitude over the floor of the score, phase kept; "increment" does the same, but its
-            phases are phase increments: by how much more each bin turned since the frame before than a tone in its
-            middle does, so that a steady tone stays the same number, whatever its frequency.
-        level: Gives the ConvLSTM the magnitude as one more channel.
-        position: Channels that are learnt for each bin, for the ConvLSTM to know where in the spectrum it is.
-        skip: Lets the ConvLSTM's readout see the input too; that the next frame is much like the last it then knows.
-        forget_bias: What the forget gates' biases of the ConvLSTM start at.
+        complex: Whether the ConvLSTM is complex or real; the plain LSTM is real, uRNN and cgRNN are complex.
+        hidden: Feature maps of the ConvLSTM, or units of the others, complex ones if the network is complex; None for
+            those of the paper or, where it gives none, as many as make the networks comparable.
+        layers: Number of stacked recurrent layers.
+        kernel: Kernel size of the ConvLSTM over frequency.
+        front_end: "linear": inputs and outputs are spectra, as in the paper. "compressed": they are the logarithms of
+            their magnitudes above the floor of the score, with the phase. "increment": likewise, but with phase
+            increments, the phase difference to the previous frame less that of a tone at the bin's centre, so that a
+            steady tone is constant, whatever its frequency.
+        level: Add the magnitude as one more input channel of the ConvLSTM.
+        position: Number of learnt input channels for each bin, a position encoding for the ConvLSTM.
+        skip: Skip connection from the ConvLSTM's input to its readout.
+        forget_bias: Initial bias of the ConvLSTM's forget gates.
         scheme: Initialisation: "unitary" (real: orthogonal) or "rayleigh" (real: normal), under Glorot's criterion; of
-            uRNN and cgRNN that of the readout alone.
-        ahead: How many frames are predicted at once, from the next on.
+            uRNN and cgRNN only the readout's.
+        ahead: Number of frames predicted at once, from the next one on.
     """
 
     kind: ClassVar[str] = "predictor"
@@ -94,18 +98,18 @@ class PredictorConfig:
 
     @property
     def units(self) -> int:
-        """Maps or units of each layer."""
+        """Feature maps or units of each layer."""
         return _HIDDEN[self.architecture, self.complex] if self.hidden is None else self.hidden
 
 
 class PredictorNetwork(nn.Module):
     """Predictor of every frame of a spectrum from those before it.
 
-    Shape: input complex64 [B, T, F], F = 129, as :func:`audiocx.stft.stft` gives it; output the same, where frame t
-    is the prediction of frame t + 1.
+    Shape: input complex64 [B, T, F], F = 129, as returned by :func:`audiocx.stft.stft`; output the same, where
+    frame t is the prediction of frame t + 1.
 
     Args:
-        config: What to build.
+        config: Configuration.
     """
 
     kind: ClassVar[str] = "predictor"
@@ -116,11 +120,11 @@ class PredictorNetwork(nn.Module):
         self.core = _CORES[config.architecture](config)
 
     def forward(self, spectra: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Predict from all frames.
+        """Predict the next frame from every frame and those before it.
 
         Args:
             spectra: See the class for shapes.
-            state: What an earlier call gave, to go on from there.
+            state: State returned by an earlier call, to continue from.
 
         Returns:
             The predictions, and the state after the last frame.
@@ -129,11 +133,11 @@ class PredictorNetwork(nn.Module):
         return ahead[:, :, 0], state
 
     def forecast(self, spectra: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Predict from all frames, as far ahead as the network was built for.
+        """Predict the next ``config.ahead`` frames from every frame and those before it.
 
         Args:
             spectra: See the class for shapes.
-            state: What an earlier call gave, to go on from there.
+            state: State returned by an earlier call, to continue from.
 
         Returns:
             Complex64 [B, T, A, F], where [:, t, a] is the prediction of frame t + 1 + a, and the state after the last
@@ -143,35 +147,35 @@ class PredictorNetwork(nn.Module):
         if self.config.front_end == "increment":
             return self._by_increment(x, state)
         if self.config.front_end == "compressed":
-            x = _compressed(x)
+            x = compress(x)
         y, state = self.core(x, state)
         if self.config.front_end == "compressed":
-            y = _expanded(y)
+            y = expand(y)
         return torch.view_as_complex(y.contiguous()), state
 
     def _by_increment(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Predict by how much each bin turns; the state's last pair is where it stood in the frame before."""
-        turns = _phasors(x)
+        """Predict phase increments; the last pair of the state is the phase of the previous frame, as a phasor."""
+        phasors = _phasors(x)
         if state is None:
-            before, core_state = torch.ones_like(turns[:, :1]), None
+            previous, core_state = torch.ones_like(phasors[:, :1]), None
         else:
-            before, core_state = torch.complex(*state[-1]).unsqueeze(1), state[:-1]
-        # A hop is half a frame: a tone in the middle of bin k turns by k half turns.
+            previous, core_state = torch.complex(*state[-1]).unsqueeze(1), state[:-1]
+        # The hop is half a frame: the phase of a tone at the centre of bin k advances by k * pi.
         steady = 1.0 - 2.0 * (torch.arange(x.shape[2], device=x.device) % 2)
-        since = torch.cat([before, turns[:, :-1]], 1).conj() * steady
-        y, states = self.core(torch.view_as_real(torch.view_as_complex(_compressed(x)) * since), core_state)
-        phases = turns.unsqueeze(2) * (_phasors(y) * steady).cumprod(2)
-        return phases * magnitude(_expanded(y), -1).squeeze(-1), (*states, (turns[:, -1].real, turns[:, -1].imag))
+        rotation = torch.cat([previous, phasors[:, :-1]], 1).conj() * steady
+        y, states = self.core(torch.view_as_real(torch.view_as_complex(compress(x)) * rotation), core_state)
+        phases = phasors.unsqueeze(2) * (_phasors(y) * steady).cumprod(2)
+        return phases * magnitude(expand(y), -1).squeeze(-1), (*states, (phasors[:, -1].real, phasors[:, -1].imag))
 
     def step(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Predict from one frame more, on a live stream.
+        """Predict the next frame of a live stream.
 
         Args:
             frame: Complex64 [B, F].
-            state: That after the frame before; None for the first.
+            state: State after the previous frame; None for the first.
 
         Returns:
-            The prediction of the frame that follows, complex64 [B, F], and the state.
+            The prediction of the next frame, complex64 [B, F], and the state.
         """
         prediction, state = self.forward(frame.unsqueeze(1), state)
         return prediction.squeeze(1), state
@@ -183,7 +187,7 @@ class _ConvCore(nn.Module):
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()
         self.level, parts = config.level, 2 if config.complex else 1
-        # A complex network's extra channels have an imaginary part too; the level's is zero.
+        # Extra channels of a complex network have an imaginary part too; that of the level is zero.
         self.position = nn.Parameter(torch.zeros(parts * config.position, BINS)) if config.position else None
         channels = (1 if config.complex else 2) + config.level + config.position
         inputs = [channels, *[config.units] * (config.layers - 1)]
@@ -192,12 +196,12 @@ class _ConvCore(nn.Module):
             ConvLSTM(count, config.units, config.kernel, config.complex, **options) for count in inputs
         )
         self.parts, self.skip = parts, config.skip
-        seen = config.units + channels * config.skip
+        features = config.units + channels * config.skip
         self.readout: nn.Module
         if config.complex:
-            self.readout = ComplexLinear(seen, config.ahead, scheme=config.scheme, criterion="glorot")
+            self.readout = ComplexLinear(features, config.ahead, scheme=config.scheme, criterion="glorot")
         else:
-            self.readout = _linear(seen, 2 * config.ahead, config.scheme)
+            self.readout = _linear(features, 2 * config.ahead, config.scheme)
         if self.position is not None and not self.position.is_meta:
             nn.init.normal_(self.position, std=0.1)
 
@@ -214,7 +218,7 @@ class _ConvCore(nn.Module):
         return ahead.permute(0, 1, 4, 2, 3), tuple(states)
 
     def _channels(self, x: Tensor) -> Tensor:
-        """[B, T, F, 2] as feature maps [B, T, C, F], real parts first where the network is complex."""
+        """Return spectra [B, T, F, 2] as feature maps [B, T, C, F], real parts first if the network is complex."""
         maps = x.transpose(2, 3)
         channels = list(maps.unsqueeze(2).unbind(3)) if self.parts == 2 else [maps]
         if self.level:
@@ -278,25 +282,38 @@ def _linear(inputs: int, outputs: int, scheme: Scheme) -> nn.Linear:
     return layer
 
 
-def _compressed(x: Tensor) -> Tensor:
-    """Compress magnitudes by their logarithm over the floor: [..., 2] to the same."""
-    length = magnitude(x, -1)
+def compress(x: Tensor) -> Tensor:
+    """Compress magnitudes to their logarithm above the floor of the score; the phase is kept.
+
+    Args:
+        x: Spectra, real and imaginary part last, [..., 2].
+
+    Returns:
+        The same shape.
+    """
     floor = FLOOR_POWER**0.5
-    # At zero the factor has a limit, 1 / (span * floor), from which it differs by nothing there.
-    safe = length.clamp_min(1e-3 * floor)
+    # At zero the factor has the limit 1 / (span * floor), which the clamped magnitude reaches up to rounding.
+    safe = magnitude(x, -1).clamp_min(1e-3 * floor)
     return x * (torch.log1p(safe / floor) / (_SPAN * safe))
 
 
-def _expanded(y: Tensor) -> Tensor:
-    """The inverse of compressing."""
-    # Beyond 10 octaves over the loudest speech nothing more is to be said, and nothing to overflow.
-    length = magnitude(y, -1).clamp(1e-6, 5.0)
-    return y * (FLOOR_POWER**0.5 * torch.expm1(_SPAN * length) / length)
+def expand(y: Tensor) -> Tensor:
+    """Invert :func:`compress`.
+
+    Args:
+        y: Compressed spectra, [..., 2]; magnitudes are clamped to 5.
+
+    Returns:
+        The same shape.
+    """
+    # Far above the loudest speech; unclamped, the exponential would overflow.
+    compressed = magnitude(y, -1).clamp(1e-6, 5.0)
+    return y * (FLOOR_POWER**0.5 * torch.expm1(_SPAN * compressed) / compressed)
 
 
 def _phasors(x: Tensor) -> Tensor:
-    """Directions of [..., 2], complex [...]; 1 where there is none."""
-    length = magnitude(x, -1)
-    there = length > 1e-12
-    directions = torch.view_as_complex((x / torch.where(there, length, 1)).contiguous())
-    return torch.where(there.squeeze(-1), directions, 1)
+    """Return the unit phasors of [..., 2], complex [...]; 1 where the magnitude is zero."""
+    magnitudes = magnitude(x, -1)
+    nonzero = magnitudes > 1e-12
+    phasors = torch.view_as_complex((x / torch.where(nonzero, magnitudes, 1)).contiguous())
+    return torch.where(nonzero.squeeze(-1), phasors, 1)

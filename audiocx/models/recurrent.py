@@ -1,7 +1,7 @@
-"""The recurrent transcriber: a complex gated layer over the frames of a window.
+"""Recurrent transcriber: a complex gated layer over the frames of a window.
 
-Source: Wolter and Yao, "Complex Gated Recurrent Neural Networks", 2018, on music transcription; both directions and
-analytic signals are what they name as future work.
+Source: Wolter and Yao, "Complex Gated Recurrent Neural Networks", 2018, on music transcription; they name both
+directions and analytic signals as future work.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ __all__ = ["FrameStates"]
 
 
 class FrameStates(nn.Module):
-    """What a gated layer holds after the frames of a window: all of them, or of both directions those up to the centre.
+    """Final state of a complex gated RNN over the frames of a window.
 
-    With one direction it runs to the last frame, and has heard the whole window. With two, one runs from the first
-    frame and the other from the last, and both end with the frame in the middle, which they have heard most lately.
+    A single layer runs over the whole window. Bidirectional, one layer runs from the first frame and one from the last,
+    and both end at the centre frame.
 
-    Shape: input [B, 2, T, L], real parts first; output [B, 2H], real parts first, of both directions [B, 4H].
+    Shape: input [B, 2, T, L], real parts first; output [B, 2H], real parts first, or [B, 4H] if bidirectional.
 
     Args:
-        in_features: L, complex numbers a frame.
-        hidden_features: H, complex.
-        bidirectional: Adds a layer that runs backwards.
+        in_features: L, complex features of a frame.
+        hidden_features: H, complex units of each direction.
+        bidirectional: Add a layer that runs backwards.
     """
 
     def __init__(self, in_features: int, hidden_features: int, bidirectional: bool = False) -> None:

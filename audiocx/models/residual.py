@@ -1,9 +1,9 @@
-"""The residual networks of "Deep Complex Networks", over images or spectrograms, and their real twins.
+"""Residual networks of "Deep Complex Networks", over images or spectrograms, complex and real.
 
-The imaginary part of a real input is learnt. Then come a convolution and three stages of residual blocks; from one
-stage to the next the maps are halved in both directions and doubled in number. For images of 3 channels and 10 classes
-the complex ones have 1,758,556 (WS), 1,757,474 (DN) and 1,755,597 (IB) parameters, the real ones 1,724,536, 1,714,996
-and 1,752,282.
+The imaginary part of a real input is learnt. A convolution and three stages of residual blocks follow; from one stage
+to the next the feature maps are halved in height and width and doubled in number. For images of 3 channels and 10
+classes the complex ones have 1,758,556 (WS), 1,757,474 (DN) and 1,755,597 (IB) parameters, the real ones 1,724,536,
+1,714,996 and 1,752,282.
 
 Source: DCN, sections 3.7 and 4.1. The paper leaves open which stages end in a projection: here, as in its authors'
 code, all but the last, and no convolution has a bias where there is a norm.
@@ -34,8 +34,8 @@ __all__ = [
 
 Width = Literal["WS", "DN", "IB"]
 
-# Maps of the first stage, complex ones where they are, and blocks a stage: wide and shallow, deep and narrow, in
-# between. The second part of the key is whether the network is complex.
+# By width and whether the network is complex: feature maps of the first stage (complex ones of the complex networks),
+# and blocks a stage. Wide and shallow, deep and narrow, in between.
 WIDTHS: dict[tuple[Width, bool], tuple[int, int]] = {
     ("WS", True): (12, 16),
     ("DN", True): (10, 23),
@@ -46,8 +46,7 @@ WIDTHS: dict[tuple[Width, bool], tuple[int, int]] = {
 }
 _STAGES = 3
 _STEP = 2
-# By the last stage there are so many times more maps than in the first, and as many times fewer places in either
-# direction.
+# Factor by which the last stage has more feature maps than the first, and less height and width.
 REDUCTION = _STEP ** (_STAGES - 1)
 _KERNEL, _PADDING = (3, 3), (1, 1)
 
@@ -55,14 +54,14 @@ _KERNEL, _PADDING = (3, 3), (1, 1)
 class ImaginaryInput(nn.Module):
     """Imaginary part of a real input, learnt from it by the operations of one real residual block.
 
-    Shape: [B, C, H, W] real; output [B, 2C, H, W], the input and then BN-ReLU-Conv-BN-ReLU-Conv of it.
+    Shape: [B, C, H, W] real; output [B, 2C, H, W], the input followed by its BN-ReLU-Conv-BN-ReLU-Conv.
 
     Args:
         channels: C.
         norm_name: "none" for no normalisation.
         scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
 
-    Source: DCN, section 3.7 (its authors' code has 1x1 kernels, here they are those of the blocks).
+    Source: DCN, section 3.7 (its authors' code has 1x1 kernels; here they are 3x3, as in the blocks).
     """
 
     def __init__(self, channels: int, norm_name: Norm = "whitening", scheme: Scheme = "unitary") -> None:
@@ -75,13 +74,13 @@ class ImaginaryInput(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Norm, activation and 3x3 convolution, twice, added to what goes in.
+    """Residual block: norm, activation and 3x3 convolution, twice, added to the input.
 
     Shape: [B, 2C, H, W], real parts first, or [B, C, H, W] real; output as input.
 
     Args:
-        complex: Whether it is complex.
-        channels: C, complex ones where it is.
+        complex: Whether the block is complex.
+        channels: C; complex channels if it is complex.
         activation_name: "crelu", "zrelu" or "modrelu"; the real one has ReLU.
         norm_name: "whitening", "naive" or "none"; the real one has batch norm or "none".
         scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
@@ -100,20 +99,20 @@ class ResidualBlock(nn.Module):
         self.body = Layers(*_unit(*unit), *_unit(*unit))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add."""
+        """Apply the block; see the class for shapes."""
         return x + self.body(x)
 
 
 class StageProjection(nn.Module):
-    """Projection between stages: every second position, beside a 1x1 convolution of it.
+    """Projection between stages: subsampling by two, concatenated with a 1x1 convolution of the result.
 
     Shape: [B, 2C, H, W], real parts first, or [B, C, H, W] real; output [B, 4C, H', W'] or [B, 2C, H', W'] with
-    H' = ceil(H / 2), W' = ceil(W / 2), the maps that came in first.
+    H' = ceil(H / 2), W' = ceil(W / 2), the input's channels first.
 
     Args:
-        complex: Whether it is complex.
-        channels: C, complex ones where it is.
-        bias: Of the convolution.
+        complex: Whether the projection is complex.
+        channels: C; complex channels if it is complex.
+        bias: Whether the convolution has a bias.
         scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
     """
 
@@ -123,7 +122,7 @@ class StageProjection(nn.Module):
         self.body = Layers(conv(complex, channels, channels, (1, 1), bias=bias, scheme=scheme))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Subsample and project; a 1x1 convolution gives the same before as after."""
+        """Subsample, then project: a 1x1 convolution commutes with subsampling."""
         x = x[:, :, ::_STEP, ::_STEP]
         y = self.body(x)
         # All the real parts first.
@@ -132,10 +131,10 @@ class StageProjection(nn.Module):
 
 
 class MeanOver(nn.Module):
-    """Average of maps over some axes.
+    """Mean over some axes.
 
     Args:
-        axes: Which; 2 and 3 are those of [B, C, H, W] over which a map extends.
+        axes: Axes to average over; of [B, C, H, W], 2 and 3 are the spatial ones.
     """
 
     def __init__(self, *axes: int) -> None:
@@ -143,7 +142,7 @@ class MeanOver(nn.Module):
         self.axes = axes
 
     def forward(self, x: Tensor) -> Tensor:
-        """Average."""
+        """Average over the axes."""
         return x.mean(self.axes)
 
     def extra_repr(self) -> str:
@@ -160,20 +159,20 @@ def residual_layers(
     norm_name: Norm = "whitening",
     scheme: Scheme = "unitary",
 ) -> list[nn.Module]:
-    """Make all layers before the pooling: Conv-BN-Act and three stages.
+    """Make all layers before the pooling: Conv-BN-Act and three stages of residual blocks.
 
     Args:
-        complex: Whether it is complex.
-        channels: Of the input, complex ones where it is.
-        filters: Maps of the first stage; the last has four times as many.
+        complex: Whether the network is complex.
+        channels: Input channels; complex channels if it is complex.
+        filters: Feature maps of the first stage; the last has four times as many.
         blocks: Residual blocks a stage.
         activation_name: "crelu", "zrelu" or "modrelu"; the real one has ReLU.
         norm_name: "whitening", "naive" or "none"; the real one has batch norm or "none".
         scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
 
     Returns:
-        The layers, from [B, 2I, H, W] to [B, 8 filters, ceil(H / 4), ceil(W / 4)], real parts first; the real ones
-        from [B, I, H, W] to [B, 4 filters, ...].
+        The layers, from [B, 2 channels, H, W] to [B, 8 filters, ceil(H / 4), ceil(W / 4)], real parts first; the real
+        ones from [B, channels, H, W] to [B, 4 filters, ...].
     """
     bias = norm_name == "none"
     layers: list[nn.Module] = [
@@ -190,11 +189,11 @@ def residual_layers(
 
 
 def residual_network(complex: bool, channels: int, outputs: int, width: Width = "WS") -> Layers:
-    """Make the paper's classifier of real images.
+    """Make the paper's residual classifier of real images.
 
     Args:
-        complex: Whether the network is complex; the complex one learns an imaginary part of the image.
-        channels: Of the image, real.
+        complex: Whether the network is complex; it then learns the imaginary part of the image.
+        channels: Channels of the image.
         outputs: Number of classes.
         width: "WS" (wide and shallow), "DN" (deep and narrow) or "IB" (in between).
 
@@ -205,14 +204,14 @@ def residual_network(complex: bool, channels: int, outputs: int, width: Width = 
     dense = nn.Linear(REDUCTION * filters * (2 if complex else 1), outputs)
     init_real_(dense.weight, criterion="glorot")
     nn.init.zeros_(dense.bias)
-    door = [ImaginaryInput(channels)] if complex else []
-    return Layers(*door, *residual_layers(complex, channels, filters, blocks), MeanOver(2, 3), dense)
+    inputs = [ImaginaryInput(channels)] if complex else []
+    return Layers(*inputs, *residual_layers(complex, channels, filters, blocks), MeanOver(2, 3), dense)
 
 
 def _unit(
     complex: bool, channels: int, activation_name: Activation, norm_name: Norm, scheme: Scheme
 ) -> list[nn.Module]:
-    """Norm, activation, convolution."""
+    """Make norm, activation and convolution."""
     return [
         norm(complex, channels, norm_name),
         activation(complex, channels, activation_name),

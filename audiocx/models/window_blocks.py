@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 __all__ = ["BATCH_FRAMES", "frame_probabilities", "frame_windows", "probabilities_at"]
 
-# The feature maps of so few stay in the processor's cache: faster on two cores than 256, in a quarter of the memory.
+# Their feature maps stay in the processor's cache: faster on two cores than 256 windows, in a quarter of the memory.
 BATCH_FRAMES = 64
 
 
@@ -23,7 +23,7 @@ def frame_windows(
     Args:
         samples: float32 [N].
         window_samples: Length of a window, even.
-        hop_samples: Distance of the centres; the first is at sample 0, the last before sample N.
+        hop_samples: Hop from centre to centre; the first is at sample 0, the last before sample N.
         batch_frames: Windows at a time.
 
     Yields:
@@ -48,17 +48,17 @@ def frame_probabilities(
     batch_frames: int = BATCH_FRAMES,
     report: Callable[[int], object] | None = None,
 ) -> np.ndarray:
-    """Run a transcriber over a recording.
+    """Run a window network over a recording.
 
     Args:
         network: Takes [B, window_samples] to [B, P] logits; has ``config.window_samples``; in evaluation mode.
         samples: float32 [N], at the network's sample rate.
-        hop_samples: Distance of the frames; frame t is centred at sample t * hop_samples.
+        hop_samples: Hop from frame to frame; frame t is centred at sample t * hop_samples.
         batch_frames: Windows at a time.
         report: Called with the number of frames done since the last call.
 
     Returns:
-        float32 [ceil(N / hop_samples), P], in 0 to 1.
+        Probabilities, float32 [ceil(N / hop_samples), P].
     """
     device = next(network.parameters()).device
     frames = -(-len(samples) // hop_samples)
@@ -82,25 +82,25 @@ def probabilities_at(
     batch_frames: int = BATCH_FRAMES,
     report: Callable[[int], object] | None = None,
 ) -> np.ndarray:
-    """Run a transcriber at chosen moments of a recording.
+    """Run a window network at chosen positions of a recording.
 
     Args:
         network: As for :func:`frame_probabilities`.
         samples: float32 [N], at the network's sample rate.
-        centres: Samples at which the windows are centred, int64 [T].
+        centres: Centres of the windows in samples, int64 [T].
         batch_frames: Windows at a time.
         report: Called with the number of frames done since the last call.
 
     Returns:
-        float32 [T, P], in 0 to 1.
+        Probabilities, float32 [T, P].
     """
     device = next(network.parameters()).device
     config: Any = network.config
     half = config.window_samples // 2
     windows = nn.functional.pad(torch.from_numpy(samples), (half, half)).unfold(0, config.window_samples, 1)
     results = [np.empty((0, config.outputs), np.float32)]
-    for some in torch.from_numpy(centres).split(batch_frames):
-        results.append(torch.sigmoid(network(windows[some].to(device)).float()).cpu().numpy())
+    for batch in torch.from_numpy(centres).split(batch_frames):
+        results.append(torch.sigmoid(network(windows[batch].to(device)).float()).cpu().numpy())
         if report:
-            report(len(some))
+            report(len(batch))
     return np.concatenate(results)

@@ -1,9 +1,9 @@
 """Window networks, the transcribers of "Deep Complex Networks": a logit for each note at a window's centre.
 
-Four networks, shallow or deep, real or complex. With 84 outputs and the paper's front ends they have 14,755,988
-(shallow real), 14,930,152 (shallow complex), 9,995,348 (deep real) and 8,752,772 (deep complex) parameters.
+The paper's four networks are shallow or deep, real or complex. With 84 outputs and the paper's front ends they have
+14,755,988 (shallow real), 14,930,152 (shallow complex), 9,995,348 (deep real) and 8,752,772 (deep complex) parameters.
 
-Besides, the gated recurrent network of :mod:`audiocx.models.recurrent`, and the residual networks of
+Other architectures are the gated recurrent network of :mod:`audiocx.models.recurrent` and the residual networks of
 :mod:`audiocx.models.residual`.
 
 Source: DCN, section 4.2 and its table 3.
@@ -29,12 +29,12 @@ from .layer_factory import Activation, Layers, Norm, activation, conv, norm
 from .recurrent import FrameStates
 from .residual import REDUCTION, WIDTHS, ImaginaryInput, MeanOver, Width, residual_layers
 
-__all__ = ["TranscriberConfig", "TranscriberNetwork"]
+__all__ = ["MaxPool", "TranscriberConfig", "TranscriberNetwork"]
 
 DENSE_UNITS = 2048
-# Most notes are silent most of the time; starting there saves the network from learning it first.
+# Initial bias of the logits: most notes are silent most of the time, and the network need not learn it first.
 OUTPUT_BIAS = -5.0
-# Architectures that run over the frames of a window.
+# Architectures whose input is the sequence of frames of a window.
 _FRAMED = ("cgrnn", "residual")
 
 
@@ -44,28 +44,29 @@ class TranscriberConfig:
 
     Attributes:
         architecture: "deep" (six convolutions), "shallow" (one), "cgrnn" (a gated recurrent layer over the frames of
-            the window, complex alone) or "residual" (a residual network over the frames and their bins).
-        complex: The complex network, or its real twin.
-        front_end: "raw", "analytic", "spectrum", "compressed" or "magnitudes", of each frame where there are several;
+            the window, complex only) or "residual" (a residual network over the frames and their bins).
+        complex: Whether the network is complex, or its real counterpart.
+        front_end: "raw", "analytic", "spectrum", "compressed" or "magnitudes", applied to each frame of the window;
             see :class:`audiocx.models.frontend.FrontEnd`.
         bins: Frequency bins kept; None for the paper's: half the spectrum for complex networks, all for real ones.
         outputs: Number of notes: 88 for the piano, 84 for MusicNet.
         lowest_note: MIDI number of output 0.
         sample_rate: Hz.
         window_samples: Length of the window.
-        first_kernel: Taps of the deep networks' first convolution (the paper says 7, its code has 6).
-        activation: Of complex networks: "crelu", "zrelu" or "modrelu". Real ones have ReLU.
-        norm: Of deep networks: "whitening", "naive" or "none". Real ones have batch norm or "none".
+        first_kernel: Kernel size of the deep networks' first convolution (7 in the paper, 6 in its code).
+        activation: Activation of complex networks: "crelu", "zrelu" or "modrelu". Real ones have ReLU.
+        norm: Normalisation of deep networks: "whitening", "naive" or "none". Real ones have batch norm or "none".
         scheme: Initialisation: "unitary" (real: orthogonal) or "rayleigh" (real: normal), under He's criterion.
-        frame_samples: Length of the frames that a window is cut into, for the networks that run over frames.
-        frame_hop_samples: Their distance; one of them lies at the window's centre.
+        frame_samples: Length of the frames that a window is cut into, for "cgrnn" and "residual".
+        frame_hop_samples: Hop of these frames; one of them lies at the window's centre.
         hidden: Complex units of the recurrent network in each direction.
-        bidirectional: Lets a second recurrent layer run backwards; see :class:`audiocx.models.recurrent.FrameStates`.
-        width: Of residual networks: "WS" (wide and shallow), "DN" (deep and narrow) or "IB" (in between).
-        blocks: Of residual networks: blocks a stage; None for the paper's, 14 to 23.
+        bidirectional: Add a recurrent layer that runs backwards; see :class:`audiocx.models.recurrent.FrameStates`.
+        width: Width of residual networks: "WS" (wide and shallow), "DN" (deep and narrow) or "IB" (in between).
+        blocks: Blocks in each stage of residual networks; None for the paper's, 14 to 23.
     """
 
     kind: ClassVar[str] = "transcriber"
+    hop_samples: ClassVar[None] = None  # frames are independent: it runs at any hop
 
     architecture: Literal["deep", "shallow", "cgrnn", "residual"] = "deep"
     complex: bool = True
@@ -108,7 +109,7 @@ class TranscriberConfig:
 
     @property
     def framing(self) -> tuple[int, int]:
-        """Length and distance of the frames that a window is cut into: of most networks one, the window itself."""
+        """Length and hop of the frames that a window is cut into; for most architectures the window itself."""
         if self.architecture in _FRAMED:
             return self.frame_samples, self.frame_hop_samples
         return self.window_samples, self.window_samples
@@ -127,7 +128,7 @@ _SHALLOW_KERNEL, _SHALLOW_STRIDE, _SHALLOW_POOL = 512, 16, (4, 2)
 
 
 def _conv(config: TranscriberConfig, channels: int, maps: int, kernel: int, stride: int, padding: int = 0) -> nn.Module:
-    # Over one axis, as a two-dimensional convolution of height 1: see TranscriberNetwork.forward.
+    # A 1-D convolution as a 2-D one of height 1; see TranscriberNetwork.forward.
     return conv(config.complex, channels, maps, (1, kernel), (1, stride), (0, padding), scheme=config.scheme)
 
 
@@ -143,7 +144,7 @@ def _deep(config: TranscriberConfig, channels: int, length: int) -> list[nn.Modu
             layers.append(norm(config.complex, block.channels, config.norm))
         layers.append(activation(config.complex, block.channels, config.activation))
         if block.pooled:
-            layers.append(ComplexAvgPool2d((1, 2)) if config.complex else _MaxPool(2, 2))
+            layers.append(ComplexAvgPool2d((1, 2)) if config.complex else MaxPool(2, 2))
             length //= 2
         channels, kernel = block.channels, _DEEP_KERNEL
     _check_length(config, length)
@@ -158,8 +159,8 @@ def _shallow(config: TranscriberConfig, channels: int, length: int) -> list[nn.M
     if not config.complex:
         conv = _conv(config, channels, 64, _SHALLOW_KERNEL, _SHALLOW_STRIDE)
         dense = _dense(64 * length, config.scheme)
-        shrink = _MaxPool(pool, step)
-        return [conv, nn.ReLU(), shrink, nn.Flatten(), dense, nn.ReLU(), _output(DENSE_UNITS, config.outputs)]
+        pooling = MaxPool(pool, step)
+        return [conv, nn.ReLU(), pooling, nn.Flatten(), dense, nn.ReLU(), _output(DENSE_UNITS, config.outputs)]
     out = ComplexLinear(DENSE_UNITS, config.outputs, scheme=config.scheme, criterion="glorot")
     nn.init.constant_(out.bias[: config.outputs], OUTPUT_BIAS)  # type: ignore[index]
     return [
@@ -184,16 +185,20 @@ def _residual(config: TranscriberConfig, channels: int, length: int) -> list[nn.
     blocks = blocks if config.blocks is None else config.blocks
     style = (config.activation, config.norm, config.scheme)
     layers = residual_layers(config.complex, channels, filters, blocks, *style)
-    maps, places = REDUCTION * filters * (2 if config.complex else 1), math.ceil(length / REDUCTION)
-    # The paper's average over all places would forget which bins sounded: this one is over time alone.
-    return [*layers, MeanOver(2), nn.Flatten(), _output(maps * places, config.outputs)]
+    maps, bins = REDUCTION * filters * (2 if config.complex else 1), math.ceil(length / REDUCTION)
+    # The paper averages over time and frequency, which loses the pitch; here over time only.
+    return [*layers, MeanOver(2), nn.Flatten(), _output(maps * bins, config.outputs)]
 
 
-class _MaxPool(nn.Module):
+class MaxPool(nn.Module):
     """Maxima over the last axis, as nn.MaxPool1d's, by comparing shifted copies.
 
-    The compiler fuses these comparisons with the layers around them, both ways; the gradient of PyTorch's own pooling
-    it scatters, which takes a quarter of the real network's training step.
+    torch.compile fuses these comparisons with the adjacent layers, forward and backward; the gradient of nn.MaxPool1d
+    is a scatter, which takes a quarter of the real network's training step.
+
+    Args:
+        kernel_size: Length of the window.
+        stride: Stride of the window.
     """
 
     def __init__(self, kernel_size: int, stride: int) -> None:
@@ -201,16 +206,18 @@ class _MaxPool(nn.Module):
         self.kernel_size, self.stride = kernel_size, stride
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pool the last axis."""
         span = (x.shape[-1] - self.kernel_size) // self.stride * self.stride + 1
         shifted = [x[..., first : first + span : self.stride] for first in range(self.kernel_size)]
         return functools.reduce(torch.maximum, shifted)
 
     def extra_repr(self) -> str:
+        """Return the sizes."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}"
 
 
 class _RealPart(nn.Module):
-    """The real parts alone, as logits: the shallow complex network's outputs."""
+    """The real parts of complex outputs, as logits."""
 
     def forward(self, x: Tensor) -> Tensor:
         return split(x)[0]
@@ -218,8 +225,8 @@ class _RealPart(nn.Module):
 
 def _check_length(config: TranscriberConfig, length: int) -> None:
     if length < 1:
-        taken = f"window_samples={config.window_samples}, bins={config.bins}"
-        raise ValueError(f"{taken} is too short for the {config.architecture} network; enlarge window_samples or bins")
+        sizes = f"window_samples={config.window_samples}, bins={config.bins}"
+        raise ValueError(f"{sizes} is too short for the {config.architecture} network; enlarge window_samples or bins")
 
 
 def _dense(units: int, scheme: Scheme) -> nn.Linear:
@@ -245,12 +252,12 @@ _ARCHITECTURES: dict[str, Callable[[TranscriberConfig, int, int], list[nn.Module
 
 
 class TranscriberNetwork(nn.Module):
-    """A front end, applied to each frame of a window, and the layers behind it.
+    """A front end, applied to each frame of a window, and the layers after it.
 
     Shape: input [B, window_samples] float32, samples in +-1; output [B, outputs] logits.
 
     Args:
-        config: What to build.
+        config: Configuration.
     """
 
     kind: ClassVar[str] = "transcriber"
@@ -261,15 +268,15 @@ class TranscriberNetwork(nn.Module):
         frame_samples, self.frame_hop_samples = config.framing
         bins = config.bins or (frame_samples // 2 if config.complex else frame_samples)
         self.front_end = FrontEnd(config.front_end, frame_samples, bins, config.complex)
-        learnt = config.complex and self.front_end.channels == 1
-        channels = self.front_end.channels // 2 if config.complex and not learnt else self.front_end.channels
+        learns_imaginary = config.complex and self.front_end.channels == 1
+        channels = self.front_end.channels // (2 if config.complex and not learns_imaginary else 1)
         layers = _ARCHITECTURES[config.architecture](config, channels, self.front_end.length)
-        door = [ImaginaryInput(channels, config.norm, config.scheme)] if learnt else []
-        self.body = Layers(*door, *layers)
+        inputs = [ImaginaryInput(channels, config.norm, config.scheme)] if learns_imaginary else []
+        self.body = Layers(*inputs, *layers)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Return the logits of the notes that sound at the windows' centres."""
         frames = windows.unfold(1, self.front_end.window_samples, self.frame_hop_samples)
         x = self.front_end(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
-        # The channels lie innermost in memory, a format PyTorch has for images alone: nearly twice as fast on a CPU.
+        # channels_last, which PyTorch has for 4-D tensors only, is nearly twice as fast on a CPU.
         return self.body(x.contiguous(memory_format=torch.channels_last))

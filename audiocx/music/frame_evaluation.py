@@ -1,9 +1,8 @@
-"""Frame-by-frame evaluation of transcription networks on prepared stores, as the papers do it."""
+"""Frame-by-frame evaluation of transcription networks on prepared stores, as in the papers."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,27 +11,27 @@ from tqdm import tqdm
 from ..data.frame_grids import GRIDS, HOP_SAMPLES
 from ..data.store import Store
 from ..errors import ConfigError, DataError
-from ..models import MusicConfig, MusicNetwork, NoteConfig, NoteNetwork, note_blocks, window_blocks
+from ..models import MusicConfig, MusicNetwork, note_blocks, window_blocks
 from .group_scores import ScoredFrames, by_instrument, by_polyphony
 from .metrics import average_precision, frame_scores
 
 __all__ = ["grid_hop_samples", "infer_store", "score_frames"]
 
-# From which probability on a pitch counts as sounding, for precision, recall and F1.
+# Least probability of a sounding pitch, for precision, recall and F1.
 THRESHOLD = 0.5
 
 
 def grid_hop_samples(config: MusicConfig, grid: str) -> int:
-    """Return the distance of the frames that are scored.
+    """Return the hop of the frames that are scored.
 
     Args:
         config: The network's configuration.
-        grid: Which frames; a key of :data:`audiocx.data.frame_grids.GRIDS`.
+        grid: Grid of the frames; a key of :data:`audiocx.data.frame_grids.GRIDS`.
 
     Returns:
-        Samples; for whole recordings, a note network's own hop.
+        The hop in samples: for whole recordings the network's own, if it is fixed; else that of the paper.
     """
-    return config.hop_samples if grid == "whole" and isinstance(config, NoteConfig) else HOP_SAMPLES
+    return config.hop_samples if grid == "whole" and config.hop_samples else HOP_SAMPLES
 
 
 def infer_store(
@@ -48,7 +47,7 @@ def infer_store(
     Args:
         network: In evaluation mode.
         store: At the network's sample rate and with its lowest note.
-        grid: Which frames; a key of :data:`audiocx.data.frame_grids.GRIDS`.
+        grid: Grid of the frames; a key of :data:`audiocx.data.frame_grids.GRIDS`.
         outputs: Number of pitches scored, from the lowest; None for all of the network's.
         device: Device to run on.
         progress: Show a progress bar.
@@ -57,16 +56,17 @@ def infer_store(
         Probabilities and labels of each recording.
 
     Raises:
-        ConfigError: There is no such grid, or it does not fit the hop of a note network.
+        ConfigError: There is no such grid, or it does not fit the hop of the network.
         DataError: A recording is too short to have a frame in the grid, or nothing sounds in any frame.
     """
     centres = _centres(network.config, store, grid)
     pitches = slice(0, outputs or network.config.outputs)
     network = network.to(device)
+    blocks = note_blocks if network.config.hop_samples else window_blocks
     recordings = []
     with tqdm(total=sum(map(len, centres)), unit="frames", disable=None if progress else True) as bar:
         for index, centre_samples in enumerate(centres):
-            probabilities = _probabilities_at(network, store.samples(index), centre_samples, bar.update)
+            probabilities = blocks.probabilities_at(network, store.samples(index), centre_samples, report=bar.update)
             rolls = store.sounding_by_program(index, centre_samples)
             recordings.append(
                 ScoredFrames(
@@ -90,20 +90,12 @@ def _centres(config: MusicConfig, store: Store, grid: str) -> list[np.ndarray]:
     for name, centre_samples in zip(store.names, centres, strict=True):
         if not len(centre_samples):
             raise DataError(f"{name} is too short for the frames {grid!r}; score the whole of it with 'whole'.")
-        if isinstance(config, NoteConfig) and (np.diff(centre_samples) % config.hop_samples).any():
+        if config.hop_samples and (np.diff(centre_samples) % config.hop_samples).any():
             raise ConfigError(
                 f"The network has a frame every {config.hop_samples} samples, and the frames {grid!r} lie otherwise; "
                 "score whole recordings with 'whole'."
             )
     return centres
-
-
-def _probabilities_at(
-    network: MusicNetwork, samples: np.ndarray, centres: np.ndarray, report: Callable[[int], object]
-) -> np.ndarray:
-    if isinstance(network, NoteNetwork):
-        return note_blocks.probabilities_at(network, samples, centres, report=report)
-    return window_blocks.probabilities_at(network, samples, centres, report=report)
 
 
 def score_frames(recordings: list[ScoredFrames]) -> dict[str, Any]:
@@ -113,7 +105,7 @@ def score_frames(recordings: list[ScoredFrames]) -> dict[str, Any]:
         recordings: Probabilities and labels.
 
     Returns:
-        What JSON can hold: ``pitches``; ``average_precision`` over all (frame, pitch) pairs flattened; ``frame_*``,
+        Values for JSON: ``pitches``; ``average_precision`` over all (frame, pitch) pairs flattened; ``frame_*``,
         precision, recall and F1 at a threshold of 0.5; and the average precision of each of ``recordings``, of each of
         ``instruments`` and of each number of notes sounding together (``polyphony``).
     """

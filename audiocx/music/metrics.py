@@ -272,7 +272,7 @@ def _validate(probabilities: np.ndarray, roll: np.ndarray) -> None:
 
 
 def _frame_counts(estimated_roll: np.ndarray, reference_roll: np.ndarray) -> tuple[int, int, int]:
-    """How many (frame, pitch) pairs are right, estimated, and sounding."""
+    """Count the (frame, pitch) pairs that are right, estimated, and sounding."""
     if estimated_roll.shape != reference_roll.shape:
         raise ValueError(f"the rolls' shapes differ: {estimated_roll.shape} and {reference_roll.shape}.")
     if estimated_roll.dtype != bool or reference_roll.dtype != bool:

@@ -17,8 +17,8 @@ from ..stft import BINS, SILENCE_DB
 
 __all__ = ["BASELINES", "Baseline", "BinMean", "LinearPrediction", "RepeatLast"]
 
-# Frames in memory at a time; each has 25 inputs a bin.
-BLOCK_FRAMES = 1024
+# Frames whose inputs are in memory at a time; each has 25 inputs a bin.
+REGRESSION_FRAMES = 1024
 
 
 class Baseline(Protocol):
@@ -106,7 +106,7 @@ class LinearPrediction:
         products = torch.zeros(BINS, size, size, dtype=torch.float64)
         moments = torch.zeros(BINS, size, 1, dtype=torch.float64)
         for true_db in utterances:
-            following = true_db[1:].double().T[..., None].split(BLOCK_FRAMES, dim=1)
+            following = true_db[1:].double().T[..., None].split(REGRESSION_FRAMES, dim=1)
             for inputs, targets in zip(self._inputs(true_db[:-1]), following, strict=True):
                 products += inputs.mT @ inputs
                 moments += inputs.mT @ targets
@@ -123,7 +123,7 @@ class LinearPrediction:
         around = (self.neighbours, self.neighbours, self.order - 1, 0)
         padded = F.pad(true_db, around, value=SILENCE_DB)
         past = padded.unfold(0, self.order, 1).unfold(1, 2 * self.neighbours + 1, 1)
-        for block in past.split(BLOCK_FRAMES):
+        for block in past.split(REGRESSION_FRAMES):
             yield F.pad(block.flatten(2).double(), (0, 1), value=1.0).transpose(0, 1)
 
 

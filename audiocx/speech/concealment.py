@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..io.resampling import resample
+from ..models.predictor_network import FRAMES_PER_CALL
 from ..stft import FLOOR_POWER, HOP_SAMPLES, SPEECH_RATE, frame_count, istft, log_power_db, stft_frames
 from .gaps import crossfade, frame_ranges, sample_ranges
 
@@ -40,10 +41,8 @@ Forecast = Callable[[Tensor, Any], tuple[Tensor, Any]]
 HELD_S, FADE_S = 0.1, 0.05
 # Weight of the forecast level against the last one; 1/4 to 1/3 gave the best sound on training speakers.
 LEVEL_SHARE = 0.3
-# Frames that go through the network in one call; see predictor.py.
-BLOCK_FRAMES = 64
 # Frames whose levels are computed at a time for a plot: 4 MB of spectra.
-DRAWN_FRAMES = 4096
+PLOT_BLOCK_FRAMES = 4096
 
 
 def network_forecast(network: PredictorNetwork) -> Forecast:
@@ -158,8 +157,8 @@ def _concealed(
     # tqdm shows nothing where stderr is no terminal if disable is None
     with tqdm(total=ranges[-1][1], unit=" frames", leave=False, disable=None if progress else True) as bar:
         for first, after in ranges:
-            for start in range(position, first, BLOCK_FRAMES):
-                intact = _frames(channels, start, min(start + BLOCK_FRAMES, first))
+            for start in range(position, first, FRAMES_PER_CALL):
+                intact = _frames(channels, start, min(start + FRAMES_PER_CALL, first))
                 ahead, state = forecast(intact, state)
                 begun |= (intact.abs().square() > FLOOR_POWER).flatten(1).any(1)[:, None, None]
                 bar.update(intact.shape[1])
@@ -240,6 +239,6 @@ def plot(
 def _levels_db(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
     mono = resample(samples.reshape(len(samples), -1).mean(axis=1), sample_rate, SPEECH_RATE)
     frames = frame_count(len(mono))
-    starts = range(0, frames, DRAWN_FRAMES)
-    blocks = [stft_frames(mono, start, min(start + DRAWN_FRAMES, frames)) for start in starts]
+    starts = range(0, frames, PLOT_BLOCK_FRAMES)
+    blocks = [stft_frames(mono, start, min(start + PLOT_BLOCK_FRAMES, frames)) for start in starts]
     return np.concatenate([log_power_db(block).numpy() for block in blocks])

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..data.store import Store
 from ..models import PredictorNetwork
+from ..models.predictor_network import FRAMES_PER_CALL
 from ..models.running import choose_device
 from ..stft import SPEECH_RATE, log_power_db, stft
 from .baselines import BASELINES
@@ -25,9 +26,8 @@ __all__ = ["SOUND_SCORES", "LevelForecast", "baseline_forecast", "network_foreca
 LevelForecast = Callable[[Sequence[Tensor]], list[Tensor]]
 
 SOUND_SCORES = {"segmental_snr_db": segmental_snr_db, "pesq": pesq_mos, "stoi": stoi}
-# Utterances of about one length that are predicted as a batch, and frames of them in one call: 300 MB.
-BATCH = 16
-BLOCK_FRAMES = 64
+# Utterances of similar length that are predicted as a batch: 300 MB.
+BATCH_UTTERANCES = 16
 
 
 def baseline_forecast(name: str, training: Iterable[Store]) -> tuple[LevelForecast, int]:
@@ -69,7 +69,7 @@ def network_forecast(network: PredictorNetwork, device: str = "auto") -> LevelFo
     @torch.inference_mode()
     def forecast(spectra: Sequence[Tensor]) -> list[Tensor]:
         state, blocks = None, []
-        for block in pad_sequence(list(spectra), batch_first=True).split(BLOCK_FRAMES, dim=1):
+        for block in pad_sequence(list(spectra), batch_first=True).split(FRAMES_PER_CALL, dim=1):
             predicted, state = network(block.to(where), state)
             blocks.append(log_power_db(predicted).cpu())
         levels = torch.cat(blocks, dim=1)
@@ -102,8 +102,8 @@ def score_store(
     error = SpectralError()
     order = np.argsort(store.lengths, kind="stable").tolist()
     with tqdm(total=len(order), desc="scoring", unit="utterances", disable=None if progress else True) as bar:
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
+        for start in range(0, len(order), BATCH_UTTERANCES):
+            chosen = order[start : start + BATCH_UTTERANCES]
             samples = [torch.from_numpy(store.samples(index)) for index in chosen]
             spectra = [stft(own) for own in samples]
             for index, wave, true, predicted_db in zip(chosen, samples, spectra, forecast(spectra), strict=True):

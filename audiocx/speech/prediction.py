@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Prediction"]
 
 # Frames in memory at a time while writing and plotting: about 4 MB of spectra.
-BLOCK_FRAMES = 4096
+OUTPUT_BLOCK_FRAMES = 4096
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,8 +95,8 @@ class Prediction:
             Samples at ``sample_rate``, float32 [N].
         """
         sound = np.empty_like(self.samples)
-        for first in range(0, len(sound), BLOCK_FRAMES * HOP_SAMPLES):
-            part = sound[first : first + BLOCK_FRAMES * HOP_SAMPLES]
+        for first in range(0, len(sound), OUTPUT_BLOCK_FRAMES * HOP_SAMPLES):
+            part = sound[first : first + OUTPUT_BLOCK_FRAMES * HOP_SAMPLES]
             start = first // HOP_SAMPLES
             true, predicted = self._frames(start, start + frame_count(len(part)))
             # No sample of this part is made of the first frame, so any will do.
@@ -172,7 +172,7 @@ class Prediction:
 
         # Averaged here, block by block, for the levels of all frames would not fit in memory.
         group = -(-len(self.spectra) // spectrograms.MAX_COLUMNS)
-        blocks = self._blocks(max(1, BLOCK_FRAMES // group) * group)
+        blocks = self._blocks(max(1, OUTPUT_BLOCK_FRAMES // group) * group)
         true_db, predicted_db = zip(*((_means_db(a, group), _means_db(b, group)) for a, b in blocks), strict=True)
         hop_s = HOP_SAMPLES / self.sample_rate
         # Frame t is centred at sample 128 (t - 1).
@@ -190,7 +190,7 @@ class Prediction:
         """Return true and predicted spectra of frames start to stop - 1, complex64 [stop - start, F] each."""
         return stft_frames(self.samples, start, stop), torch.from_numpy(np.array(self.spectra[start:stop]))
 
-    def _blocks(self, block_frames: int = BLOCK_FRAMES) -> Iterator[tuple[Tensor, Tensor]]:
+    def _blocks(self, block_frames: int = OUTPUT_BLOCK_FRAMES) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield true and predicted spectra of all frames, block by block."""
         frames = len(self.spectra)
         for start in range(0, frames, block_frames):

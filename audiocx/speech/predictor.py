@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import AudioError, ConfigError
 from ..io.disk_array import on_disk
+from ..models.predictor_network import FRAMES_PER_CALL
 from ..models.running import choose_device, frames_bar, read_samples
 from ..stft import BINS, SPEECH_RATE, frame_count, log_power_db, stft_frames
 from .prediction import Prediction
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     from ..models.predictor_network import State
 
 __all__ = ["Predictor"]
-
-# Frames that go through the network in one call: a second, some 30 MB while they do. More take longer, for they leave
-# the processor's caches.
-BLOCK_FRAMES = 64
 
 
 class Predictor:
@@ -112,12 +109,12 @@ class Predictor:
         return predicted[0].cpu().numpy(), state
 
     def _blocks(self, samples: NDArray[np.float32], progress: bool) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield true and predicted spectra, complex64 [<= BLOCK_FRAMES, F] each, the same frames in both."""
+        """Yield true and predicted spectra, complex64 [<= FRAMES_PER_CALL, F] each, the same frames in both."""
         frames, state = frame_count(len(samples)), None
         carried = torch.zeros(1, BINS, dtype=torch.complex64)
         with frames_bar(frames, progress) as bar:
-            for start in range(0, frames, BLOCK_FRAMES):
-                true = stft_frames(samples, start, min(start + BLOCK_FRAMES, frames))
+            for start in range(0, frames, FRAMES_PER_CALL):
+                true = stft_frames(samples, start, min(start + FRAMES_PER_CALL, frames))
                 with torch.inference_mode():
                     ahead, state = self.network(true[None].to(self.device), state)
                 next_frames = ahead[0].cpu()

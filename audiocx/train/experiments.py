@@ -1,7 +1,7 @@
-"""Experiments: the complete settings of a training run, as one TOML file gives them.
+"""Experiments: the complete settings of a training run, read from a TOML file.
 
-Its first line names the kind of network, such as ``kind = "notes"``; without, it is a transcriber of single windows.
-The kinds are those of :mod:`audiocx.kinds`.
+The key ``kind`` of the file names the kind of network, one of :mod:`audiocx.kinds`, such as ``kind = "notes"``; the
+default is "transcriber", a transcriber of single windows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Experiment:
-    """One training run of a transcriber of single windows: network, variations, schedule."""
+    """Training run of a transcriber of single windows: network, augmentation, training settings."""
 
     model: TranscriberConfig = field(default_factory=TranscriberConfig)
     augmentation: AugmentConfig = field(default_factory=AugmentConfig)
@@ -38,7 +38,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class PredictorExperiment:
-    """One training run of a predictor: network, schedule."""
+    """Training run of a predictor: network, training settings."""
 
     model: PredictorConfig
     train: PredictorTraining
@@ -47,7 +47,7 @@ class PredictorExperiment:
 
 @dataclass(frozen=True)
 class NoteExperiment:
-    """One training run of a note network: network, variations, schedule."""
+    """Training run of a note network: network, augmentation, training settings."""
 
     train: NoteTraining
     model: NoteConfig = field(default_factory=NoteConfig)
@@ -55,7 +55,7 @@ class NoteExperiment:
     kind: Literal["notes"] = "notes"
 
     def __post_init__(self) -> None:
-        """Check that both fit together."""
+        """Check that the network and the training settings fit together."""
         if self.train.segment_frames % self.model.time_stride:
             raise ValueError(f"segment_frames must be a multiple of time_stride={self.model.time_stride}")
         if self.model.level_dbfs is not None:
@@ -71,7 +71,7 @@ def experiment_of(values: dict[str, Any], where: str, warn: bool = False) -> Any
     """Build an experiment from plain values.
 
     Args:
-        values: The settings; ``kind`` names the kind, without it is "transcriber".
+        values: Settings; ``kind`` names the kind, by default "transcriber".
         where: The source's name in error messages.
         warn: Issue a FutureWarning for each old name or value among them.
 

@@ -65,7 +65,7 @@ validation pieces, so that their figures flatter a little.
 
 @dataclass(frozen=True)
 class CorpusFacts:
-    """What a model card says about the corpora.
+    """Facts of a model card about the corpora.
 
     Attributes:
         corpora: Their names, for the description: "trained on ...".
@@ -144,7 +144,7 @@ def export_transcriber(
         run: Folder of the run.
         checkpoint: Folder to write, whose last part is the checkpoint's name; a checkpoint there is replaced.
         validation: Pieces on which the decoding is tuned and scored, by the name of their scores.
-        facts: What the model card says about the corpora.
+        facts: Facts about the corpora for the model card.
         degraded: Tune and score on the same pieces with :data:`audiocx.music.evaluation.DEGRADATION` too.
         machine: Machine of the training, for the card.
         config: Name of the configuration, for the card; None for the network's usual one.
@@ -158,28 +158,17 @@ def export_transcriber(
     check_replaceable(checkpoint)
     experiment = read_experiment(run, Experiment, NoteExperiment)
     network = load_network(run / "best.ckpt", experiment.model)
-    kind = kind_of(experiment)
-    about: CardFacts = kind.load("card")(experiment, network)
+    about: CardFacts = kind_of(experiment).load("card")(experiment, network)
     settings, outputs = _tune(network, validation, degraded)
-    scores = {
-        f"{name}, hop {hop}": evaluate(scorable(one, settings) for one in part).overall
-        for hop, parts in outputs.items()
-        for name, part in parts.items()
-    }
-    description = f"Notes by {about.about}, trained on {facts.corpora}."
+    scores = _score(outputs, settings)
     rows = [f"| {name} | {' | '.join(f'{overall[key]:.3f}' for key in SCORES)} |" for name, overall in scores.items()]
-    names = {"run": run.name, "name": checkpoint.name, "config": config or about.config_name}
     card: dict[str, Any] = {
         **vars(facts),
         **about._asdict(),
-        "commands": facts.commands.format(**names),
+        "commands": facts.commands.format(run=run.name, name=checkpoint.name, config=config or about.config_name),
         "name": checkpoint.name,
-        "description": description,
-        "unit": kind.counts,
-        "seen": seen(run / "last.ckpt", experiment),
-        "best_seen": seen(run / "best.ckpt", experiment),
-        "seed": experiment.train.seed,
-        "start": experiment.train.start and f", from the weights of `{experiment.train.start}` on",
+        "description": f"Notes by {about.about}, trained on {facts.corpora}.",
+        **_training_facts(run, experiment),
         "machine": machine,
         "date": datetime.date.today().isoformat(),
         "hop": " or ".join(map(str, outputs)),
@@ -187,18 +176,39 @@ def export_transcriber(
     }
     figures: dict[str, Any] = {
         **scores,
-        str(kind.counts): card["seen"],
+        card["unit"]: card["seen"],
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "date": card["date"],
-        # The first corpus's, where there is room for one figure only.
+        # That of the first corpus, for places with room for one figure only.
         "ap": next(iter(scores.values()))["average_precision"],
     }
     if checkpoint.exists():
         shutil.rmtree(checkpoint)
     checkpoints.save_checkpoint(
-        network, checkpoint, decode=settings, description=description, figures=figures, card=CARD.format(**card)
+        network, checkpoint, decode=settings, description=card["description"], figures=figures, card=CARD.format(**card)
     )
     return rows
+
+
+def _score(outputs: dict[int, dict[str, list[LabelledOutputs]]], settings: Any) -> dict[str, dict[str, Any]]:
+    """Return the scores by name and hop, with these decoding settings."""
+    return {
+        f"{name}, hop {hop}": evaluate(scorable(one, settings) for one in part).overall
+        for hop, parts in outputs.items()
+        for name, part in parts.items()
+    }
+
+
+def _training_facts(run: Path, experiment: Experiment | NoteExperiment) -> dict[str, Any]:
+    """Return the facts of the model card about the training run."""
+    start = experiment.train.start
+    return {
+        "unit": kind_of(experiment).counts,
+        "seen": seen(run / "last.ckpt", experiment),
+        "best_seen": seen(run / "best.ckpt", experiment),
+        "seed": experiment.train.seed,
+        "start": start and f", from the weights of `{start}` on",
+    }
 
 
 def _tune(

@@ -59,7 +59,7 @@ class Task(LightningModule):
     """A network, its optimiser and its schedule; a subclass adds the loss and the validation score.
 
     Args:
-        experiment: What to train and how.
+        experiment: Network and training settings.
 
     Attributes:
         monitor: Name of the logged score that chooses the best weights.
@@ -91,7 +91,7 @@ class Task(LightningModule):
     def configure_optimizers(self) -> Any:
         """Return the optimiser and the learning-rate schedule."""
         optimizer = self.optimizer()
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -111,7 +111,12 @@ class Task(LightningModule):
             for weight in unitary_parameters(self.network):
                 nearest_unitary_(weight)
 
-    def _rate(self, step: int) -> float:
+    def rate_factor(self, step: int) -> float:
+        """Return the learning rate of a step, as a factor of ``learning_rate``.
+
+        Args:
+            step: Optimiser step, from 0 on.
+        """
         settings = self.settings
         warmup = min((step + 1) / max(settings.warmup_steps, 1), 1.0)
         if settings.schedule == "constant":
@@ -127,7 +132,7 @@ class Corpora(LightningDataModule):
     """Training and validation data of one process; a subclass draws the batches.
 
     Args:
-        experiment: What to train and how.
+        experiment: Network and training settings.
         train: Training stores.
         validation: Stores that choose the best weights.
     """
@@ -280,12 +285,20 @@ def run(
     task, last = kind(experiment, **options), folder / "last.ckpt"
     if experiment.train.start and not last.is_file():
         task.network.load_state_dict(_initial_network(experiment).state_dict())
-    trainer = Trainer(
-        accelerator=accelerator,
-        devices=devices,
-        num_nodes=num_nodes,
-        precision=precision,
-        max_epochs=experiment.train.epochs,
+    machine: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "num_nodes": num_nodes}
+    trainer = _trainer(task, folder, progress, clip_norm, precision=precision, **machine)
+    check_processes(trainer.num_devices, trainer.num_nodes)
+    with warnings.catch_warnings(), denormals_as_zero():
+        for message in IGNORED_WARNINGS:
+            warnings.filterwarnings("ignore", message)
+        trainer.fit(task, datamodule=corpora, ckpt_path=last if last.is_file() else None, weights_only=True)
+    return folder / "best.ckpt"
+
+
+def _trainer(task: Task, folder: Path, progress: bool, clip_norm: float, **options: Any) -> Trainer:
+    """Return Lightning's trainer, with the callbacks and the logger of a run."""
+    return Trainer(
+        max_epochs=task.settings.epochs,
         gradient_clip_val=clip_norm or None,
         callbacks=_callbacks(task, folder, progress),
         plugins=[AtomicCheckpointIO()],
@@ -295,13 +308,8 @@ def run(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         log_every_n_steps=20,
+        **options,
     )
-    _check_processes(trainer.num_devices, trainer.num_nodes)
-    with warnings.catch_warnings(), denormals_as_zero():
-        for message in IGNORED_WARNINGS:
-            warnings.filterwarnings("ignore", message)
-        trainer.fit(task, datamodule=corpora, ckpt_path=last if last.is_file() else None, weights_only=True)
-    return folder / "best.ckpt"
 
 
 def _callbacks(task: Task, folder: Path, progress: bool) -> list[Callback]:
@@ -322,8 +330,16 @@ def _callbacks(task: Task, folder: Path, progress: bool) -> list[Callback]:
     return callbacks
 
 
-def _check_processes(devices: int, num_nodes: int) -> None:
-    """Check that the launcher started one process per device: otherwise each trains alone, or waits forever."""
+def check_processes(devices: int, num_nodes: int) -> None:
+    """Check that the launcher started one process per device: otherwise each trains alone, or waits forever.
+
+    Args:
+        devices: Devices of each machine.
+        num_nodes: Number of machines.
+
+    Raises:
+        ConfigError: Another number of processes was started.
+    """
     launcher = next((kind() for kind in (TorchElasticEnvironment, SLURMEnvironment) if kind.detect()), None)
     if launcher and launcher.world_size() != devices * num_nodes:
         raise ConfigError(

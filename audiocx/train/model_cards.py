@@ -12,7 +12,7 @@ __all__ = ["CardFacts", "note_card", "window_card"]
 
 
 class CardFacts(NamedTuple):
-    """What the model card of a transcriber says about its network.
+    """Facts of a transcriber's model card about its network.
 
     Attributes:
         config_name: Usual name of the experiment's file.

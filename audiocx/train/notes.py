@@ -26,7 +26,7 @@ class NoteTask(Task):
     """Training task of a note network.
 
     Args:
-        experiment: What to train and how.
+        experiment: Network and training settings.
         compile: Whether to compile the network's layers, forward and backward, before the first step.
     """
 

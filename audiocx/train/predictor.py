@@ -27,7 +27,7 @@ class PredictorTask(Task):
     The network is not compiled: that would unroll its time steps, again for every length of utterance.
 
     Args:
-        experiment: What to train and how.
+        experiment: Network and training settings.
     """
 
     monitor, mode = "val/mse", "min"
@@ -54,7 +54,7 @@ class PredictorTask(Task):
         """Return the loss of a batch of spectra, in dB^2."""
         # Summed on the device: reading the sum at every step would wait for it.
         self._frames_of_epoch = self._frames_of_epoch.to(self.device) + batch[1].sum()
-        level, phase = self._errors(*batch)
+        level, phase = self.errors(*batch)
         self.log("train/mse", level, prog_bar=True)
         if not self.settings.phase_weight:
             return level
@@ -78,8 +78,16 @@ class PredictorTask(Task):
         self._error.reset()
         self._count.reset()
 
-    def _errors(self, spectra: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean errors of level and of phase over all predicted frames, at all distances."""
+    def errors(self, spectra: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the mean errors of level and of phase over all predicted frames, at all distances.
+
+        Args:
+            spectra: Utterances padded to the same length, complex64 [B, T, F].
+            lengths: Their numbers of frames, int64 [B].
+
+        Returns:
+            The error of level in dB^2, and that of phase, 0 without a weight for it.
+        """
         forecast, _ = self.network.forecast(spectra[:, :-1])
         valid = _valid(spectra, lengths)
         level = phase = count = spectra.new_zeros((), dtype=torch.float32)
@@ -88,7 +96,7 @@ class PredictorTask(Task):
             predicted = predicted[:, : true.shape[1]]
             level = level + _sum(_squared_db(predicted, true), mask)
             if self.settings.phase_weight:
-                phase = phase + _sum(_phase_error(predicted, true), mask)
+                phase = phase + _sum(phase_error(predicted, true), mask)
             count = count + mask.sum() * spectra.shape[-1]
         count = averaged(count)
         return level / count, phase / count
@@ -109,10 +117,17 @@ def _squared_db(predicted: Tensor, true: Tensor) -> Tensor:
     return (log_power_db(predicted) - log_power_db(true)).square()
 
 
-def _phase_error(predicted: Tensor, true: Tensor) -> Tensor:
+def phase_error(predicted: Tensor, true: Tensor) -> Tensor:
     """Return 1 - cos of the phase difference, weighted by the true magnitude over its mean.
 
     Weighted by magnitude and not by its logarithm: most bins are noise, whose phase is neither predictable nor audible.
+
+    Args:
+        predicted: Predicted spectra, complex [B, T, F].
+        true: True spectra, likewise.
+
+    Returns:
+        The error of each bin, float [B, T, F].
     """
     magnitude = true.abs()
     products = (predicted.abs() * magnitude).clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""Reading of training runs: their experiments, checkpoints and networks, beside those of shipped checkpoints."""
+"""Reading of training runs: their experiments, checkpoints and networks; and of shipped checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How networks learn: the schedule of a training run, of every kind of network."""
+"""Training settings: optimiser, schedule and batches, of every kind of network."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = [
     "TrainConfig",
 ]
 
-# Ranges of what all schedules have.
-_LEARNING = {
+# Ranges of the settings that all kinds have.
+_RANGES = {
     "learning_rate": "(0, inf)",
     "unitary_rate": "(0, inf)",
     "weight_decay": "[0, inf)",
@@ -27,27 +27,27 @@ _LEARNING = {
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train.
+    """Training settings of transcribers of single windows.
 
     Attributes:
-        windows: Windows seen in all, rounded down to whole epochs.
+        windows: Total number of windows, rounded down to whole epochs.
         epoch_windows: Windows between two validations and checkpoints, rounded down to whole batches.
-        batch_size: Windows a step, over all devices together.
-        order: How windows are drawn; see :class:`audiocx.data.windows.WindowSampler`. With "pieces" all counts of
-            windows here are of each piece: the paper has a ``batch_size`` of 1 and ``epoch_windows`` of 1000.
-        learning_rate: Of AdamW; the highest of the schedule.
-        schedule: "cosine" falls to zero over the whole run, "constant" stays, "steps" goes by ``rates``.
+        batch_size: Windows of a step, over all devices together.
+        order: Sampling of the windows; see :class:`audiocx.data.windows.WindowSampler`. With "pieces" all numbers of
+            windows here are per piece: the paper has a ``batch_size`` of 1 and ``epoch_windows`` of 1000.
+        learning_rate: Learning rate of AdamW; the highest of the schedule.
+        schedule: "cosine" decays to zero over the whole run, "constant" stays, "steps" follows ``rates``.
         rates: Pairs of an epoch, counted from 0, and the learning rate from it on, for "steps".
-        warmup_windows: Windows over which the rate rises from zero.
+        warmup_windows: Windows over which the learning rate rises from zero.
         unitary_rate: Learning rate of matrices that stay unitary, whose steps are as long as their gradients, under the
             same schedule; None for ``learning_rate``. See :mod:`audiocx.optim`.
-        weight_decay: Of AdamW, on matrices and kernels alone.
-        ema_decay: Of the average of the weights that is validated and shipped; 0 for none.
-        validation_hop_samples: Distance of the frames validated while training.
-        shares: What part of a batch each training corpus gives, where there are several; as each is long when empty.
-        start: Checkpoint, by name or path, or run whose weights are trained on; fresh weights when empty.
+        weight_decay: Weight decay of AdamW, on matrices and kernels only.
+        ema_decay: Decay of the moving average of the weights, which is validated and exported; 0 for none.
+        validation_hop_samples: Hop of the frames of a validation.
+        shares: Fraction of a batch from each of several training corpora; proportional to their lengths if empty.
+        start: Checkpoint, by name or path, or run whose weights are fine-tuned; random weights if empty.
         patience: Epochs without a better validation AP after which training stops; 0 for never.
-        seed: Of weights, windows and variations.
+        seed: Seed of the initial weights, the windows and the augmentation.
     """
 
     windows: int = 2_000_000
@@ -70,7 +70,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check_fields(self, **_LEARNING, batch_size="[1, inf)", validation_hop_samples="[1, inf)")
+        check_fields(self, **_RANGES, batch_size="[1, inf)", validation_hop_samples="[1, inf)")
         check_fields(self, warmup_windows="[0, inf)")
         if not self.batch_size <= self.epoch_windows <= self.windows:
             raise ValueError("batch_size <= epoch_windows <= windows must hold")
@@ -80,11 +80,11 @@ class TrainConfig:
             raise ValueError("rates belong to schedule = 'steps', which needs them")
         _check_shares(self.shares)
         if self.shares and self.order == "pieces":
-            raise ValueError("shares belong to order = 'time': by pieces every piece has its window")
+            raise ValueError("shares belong to order = 'time': with order = 'pieces' every piece has as many windows")
 
     @property
     def epochs(self) -> int:
-        """Epochs in all."""
+        """Total number of epochs."""
         return self.windows // self.epoch_windows
 
     @property
@@ -94,34 +94,34 @@ class TrainConfig:
 
     @property
     def warmup_steps(self) -> int:
-        """Optimiser steps over which the rate rises."""
+        """Optimiser steps over which the learning rate rises."""
         return self.warmup_windows // self.batch_size
 
     @property
     def steps(self) -> int:
-        """Optimiser steps in all."""
+        """Total number of optimiser steps."""
         return self.epochs * self.epoch_steps
 
 
 @dataclass(frozen=True)
 class StepTraining:
-    """How to train by steps: what all but the transcribers of single windows have in common.
+    """Training settings in optimiser steps, common to all kinds but the transcribers of single windows.
 
     Attributes:
-        steps: Optimiser steps in all, a whole number of epochs.
+        steps: Total number of optimiser steps, a whole number of epochs.
         epoch_steps: Steps between two validations and checkpoints.
-        batch_size: Utterances, segments or sequences a step, over all devices together.
-        learning_rate: Of the optimiser; the highest of the schedule.
-        schedule: "constant" stays, "cosine" falls to zero over the whole run.
-        warmup_steps: Steps over which the rate rises from zero.
+        batch_size: Utterances, segments or sequences of a step, over all devices together.
+        learning_rate: Learning rate of the optimiser; the highest of the schedule.
+        schedule: "constant" stays, "cosine" decays to zero over the whole run.
+        warmup_steps: Steps over which the learning rate rises from zero.
         unitary_rate: Learning rate of matrices that stay unitary, whose steps are as long as their gradients, under the
             same schedule; None for ``learning_rate``. See :mod:`audiocx.optim`.
-        weight_decay: Decoupled, on matrices and kernels alone.
-        clip_norm: Longest gradient, over all parameters together; 0 for no limit.
-        ema_decay: Of the average of the weights that is validated and shipped; 0 for none.
+        weight_decay: Decoupled weight decay, on matrices and kernels only.
+        clip_norm: Largest norm of the gradient of all parameters; 0 for no limit.
+        ema_decay: Decay of the moving average of the weights, which is validated and exported; 0 for none.
         patience: Epochs without a better validation score after which training stops; 0 for never.
-        start: Checkpoint, by name or path, or run whose weights are trained on; fresh weights when empty.
-        seed: Of weights and draws.
+        start: Checkpoint, by name or path, or run whose weights are fine-tuned; random weights if empty.
+        seed: Seed of the initial weights and the batches.
     """
 
     steps: int
@@ -140,23 +140,23 @@ class StepTraining:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check_fields(self, **_LEARNING, batch_size="[1, inf)", epoch_steps="[1, inf)", steps="[1, inf)")
+        check_fields(self, **_RANGES, batch_size="[1, inf)", epoch_steps="[1, inf)", steps="[1, inf)")
         check_fields(self, warmup_steps="[0, inf)", clip_norm="[0, inf)", seed="[0, inf)")
         if self.steps % self.epoch_steps:
             raise ValueError(f"steps={self.steps} must be a multiple of epoch_steps={self.epoch_steps}")
 
     @property
     def epochs(self) -> int:
-        """Epochs in all."""
+        """Total number of epochs."""
         return self.steps // self.epoch_steps
 
 
 @dataclass(frozen=True)
 class SegmentTraining(StepTraining):
-    """How to train on recordings or segments of them: what predictors and note networks have in common.
+    """Training settings common to predictors and note networks, which train on recordings or segments of them.
 
     Attributes:
-        segment_frames: Length of random segments; of utterances, 0 for whole ones, each once before any comes again.
+        segment_frames: Length of random segments; of predictors, 0 for whole utterances, each once per pass.
     """
 
     segment_frames: int = 0
@@ -170,11 +170,11 @@ class SegmentTraining(StepTraining):
 
 @dataclass(frozen=True)
 class PredictorTraining(SegmentTraining):
-    """How to train a predictor.
+    """Training settings of a predictor.
 
     Attributes:
-        phase_weight: How much a phase counts that is off by a quarter turn, in dB^2, where it is as loud as the mean;
-            0 for levels alone, as the score has it.
+        phase_weight: Weight of the phase error, in dB^2: the loss of a phase that is off by 90 degrees in a bin of mean
+            magnitude; 0 for the error of levels only, which is the score.
     """
 
     phase_weight: float = 0.0
@@ -187,14 +187,14 @@ class PredictorTraining(SegmentTraining):
 
 @dataclass(frozen=True)
 class NoteTraining(SegmentTraining):
-    """How to train a note network.
+    """Training settings of a note network.
 
     Attributes:
-        shares: What part of a batch each training corpus gives, where there are several; as each is long when empty.
-        onset_weight: How much the error of the onsets counts against that of the frames.
-        offset_weight: Likewise of the offsets.
-        velocity_weight: Likewise of the velocities, where notes begin.
-        validation_s: Seconds of each recording, from its beginning, that are validated while training; 0 for all.
+        shares: Fraction of a batch from each of several training corpora; proportional to their lengths if empty.
+        onset_weight: Weight of the onset loss relative to that of the frames.
+        offset_weight: Weight of the offset loss, likewise.
+        velocity_weight: Weight of the velocity loss at onsets, likewise.
+        validation_s: Seconds of each recording, from its beginning, that validation runs on; 0 for all.
     """
 
     shares: list[float] = field(default_factory=list)
@@ -207,7 +207,7 @@ class NoteTraining(SegmentTraining):
         """Check the ranges."""
         super().__post_init__()
         if self.segment_frames == 0:
-            raise ValueError("segment_frames must be set: recordings are too long to be learnt from whole")
+            raise ValueError("segment_frames must be set: whole recordings are too long to train on")
         names = ("onset_weight", "offset_weight", "velocity_weight", "validation_s")
         check_fields(self, **dict.fromkeys(names, "[0, inf)"))
         _check_shares(self.shares)
@@ -215,4 +215,4 @@ class NoteTraining(SegmentTraining):
 
 def _check_shares(shares: list[float]) -> None:
     if shares and (min(shares) < 0 or abs(sum(shares) - 1) > 1e-6):
-        raise ValueError(f"shares are parts of 1, not {shares}")
+        raise ValueError(f"shares must add up to 1, not {shares}")

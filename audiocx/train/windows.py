@@ -27,7 +27,7 @@ class TranscriberTask(Task):
     """Training task of a window network.
 
     Args:
-        experiment: What to train and how.
+        experiment: Network and training settings.
         compile: Whether to compile the network's layers, forward and backward, before the first step.
     """
 

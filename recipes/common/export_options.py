@@ -21,7 +21,7 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_tuning_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say on which recordings the decoding is tuned.
+    """Add the options that select the recordings on which the decoding is tuned.
 
     Args:
         parser: Parser of a command that exports networks of music.

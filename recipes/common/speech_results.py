@@ -1,4 +1,4 @@
-"""Evaluation of predictors of speech: options, scores.json and pictures of the recipes' evaluate.py."""
+"""Evaluation of predictors of speech: options, scores.json and figures of the recipes' evaluate.py."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from audiocx.stft import HOP_SAMPLES, SPEECH_RATE, log_power_db, stft
 from audiocx.train.runs import open_trained, read_experiment
 
 SPLITS = ("validation", "test")
-# By what the error of a set is divided: the number of its frames, or that of the frames when padded.
+# Divisor of the summed error of a set: the number of its frames, or that of its padded frames.
 PADDINGS = {"valid": "over valid frames", "wisdom": "over padded frames, as Wisdom et al. count"}
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is scored.
+    """Network or baseline that is scored.
 
     Attributes:
         name: Name of the run, checkpoint or baseline.
         forecast: Its prediction.
-        facts: What scores.json says about it.
+        facts: Facts about it for scores.json.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Subject:
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names what is scored.
+    """Add the argument that names the network or baseline.
 
     Args:
         parser: The command's.
@@ -57,7 +57,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 
 
 def add_padding(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says which error is shown.
+    """Add the option that selects the error to show.
 
     Args:
         parser: Parser of a command that shows errors.
@@ -78,7 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("-o", "--output", type=Path, help="folder of the results (default: results/<name>)")
     parser.add_argument(
-        "--split", choices=SPLITS, help="which speakers (default: validation, and test if there is one)"
+        "--split", choices=SPLITS, help="speakers to score (default: validation, and test if there is one)"
     )
     add_padding(parser)
     parser.add_argument(

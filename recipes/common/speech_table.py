@@ -1,4 +1,4 @@
-"""The table of scored predictors beside the paper's Table 4, and its Figure 4, for the recipes' table.py."""
+"""Table of scored predictors with the figures of the paper's Table 4, and learning curves as in its Figure 4."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Group:
 
     Attributes:
         label: Name of the network or baseline.
-        members: What evaluate.py wrote for each run.
+        members: Results of evaluate.py for each run.
     """
 
     label: str
@@ -96,7 +96,7 @@ def main(description: str) -> None:
 
 
 def read_results(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """Read what evaluate.py wrote.
+    """Read results of evaluate.py.
 
     Args:
         folders: Folders of results.
@@ -111,7 +111,7 @@ def read_results(folders: Sequence[Path]) -> list[dict[str, Any]]:
     for folder in folders:
         try:
             scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-            if scores.get("kind") == "concealment":  # conceal.py's, beside the others
+            if scores.get("kind") == "concealment":  # written by conceal.py
                 continue
             scores["name"], _ = folder.resolve().name, scores["splits"].items()
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -218,7 +218,7 @@ def _row(group: Group, padding: str) -> str:
 
 
 def _in_paper(group: Group) -> tuple[str, bool] | None:
-    """Return (architecture, complex) of a network that is the paper's; None for others and for baselines."""
+    """Return (architecture, complex) of a network of the paper; None for others and for baselines."""
     model = group.members[0].get("model")
     if model is None:
         return None

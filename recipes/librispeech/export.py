@@ -1,4 +1,4 @@
-"""Make a checkpoint of a run: python recipes/librispeech/export.py runs/NAME pretrained/NAME FOLDER --extra FOLDER.
+"""Export a run as a checkpoint: python recipes/librispeech/export.py runs/NAME pretrained/NAME FOLDER --extra FOLDER.
 
 Takes the weights of best.ckpt, scores them on the speakers held out, and writes weights, configuration and model card.
 The card calls what lies in the extra folders Speech Commands.
@@ -101,7 +101,7 @@ def main() -> None:
     facts = CorpusFacts(
         corpora="LibriSpeech and Speech Commands" if extra else "LibriSpeech",
         data="; ".join(amounts),
-        validation=f"{_amount('LibriSpeech', split.validation, validation)}, none of them heard in training",
+        validation=f"{_amount('LibriSpeech', split.validation, validation)}, none of them in the training data",
         licence=", ".join([LIBRISPEECH, *[SPEECH_COMMANDS] * bool(extra)]) + "; the weights are free for any use",
         commands=MADE_BY % (extra_words if extra else dict.fromkeys(extra_words, "")),
     )
@@ -122,7 +122,7 @@ def export(arguments: argparse.Namespace, utterances: Sequence[Utterance], store
         arguments: The parsed command line.
         utterances: Those held out.
         store: Their store.
-        facts: What the card says about the corpora.
+        facts: Facts about the corpora for the card.
 
     Returns:
         The scores, a row of the card's table, and their spread over seeds.

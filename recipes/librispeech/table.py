@@ -1,4 +1,4 @@
-"""Lay scored predictors beside the paper's Table 4: python recipes/librispeech/table.py results/* -o table.
+"""Compare scored predictors with the paper's Table 4: python recipes/librispeech/table.py results/* -o table.
 
 Takes folders that evaluate.py wrote. Writes table.md and, for runs with logs, learning_curves.png (figure 4), and
 prints the table. Runs that differ only in their seed share a row.

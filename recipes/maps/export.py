@@ -1,4 +1,4 @@
-"""Make a checkpoint of a run: python recipes/maps/export.py runs/deep-complex pretrained/maps-deep-complex FOLDER.
+"""Export a run as a checkpoint: python recipes/maps/export.py runs/deep-complex pretrained/maps-deep-complex FOLDER.
 
 Takes the weights of best.ckpt, tunes the decoding on the validation pieces, scores it there, and writes weights,
 configuration and model card.

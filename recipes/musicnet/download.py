@@ -14,7 +14,7 @@ from requests.exceptions import RequestException
 
 from audiocx.errors import DataError
 
-# The distribution of 2021. The MD5 sums are those that public users of the record check against.
+# The distribution of 2021, with the MD5 sums of its public record.
 RECORD = "https://zenodo.org/records/5120004/files"
 ARCHIVE = "musicnet.tar.gz"
 MD5 = {"musicnet_metadata.csv": "1caef62cee9c875235e62aac368b49d8", ARCHIVE: "844764911fa0d5b97c97da944a057590"}

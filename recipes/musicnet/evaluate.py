@@ -81,12 +81,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("network", help="folder of a run, or a checkpoint's name or folder")
     corpus_arguments(parser)
     parser.add_argument("-o", "--output", type=Path, help="folder of the results (default: results/<name of the run>)")
-    parser.add_argument("--split", default="test", choices=["test", "validation"], help="which recordings")
+    parser.add_argument("--split", default="test", choices=["test", "validation"], help="recordings to score")
     parser.add_argument(
         "--frames",
         default="paper",
         choices=list(GRIDS),
-        help="which frames: the paper's, those of Thickstun et al. 2018, or whole recordings (default: %(default)s)",
+        help="frames to score: the paper's, those of Thickstun et al. 2018, or whole recordings (default: %(default)s)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda ... (default: %(default)s)")
     return parser.parse_args()

@@ -29,7 +29,7 @@ def corpus_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def is_complete(folder: str) -> bool:
-    """Return whether all of MusicNet is there, so that nothing is downloaded twice."""
+    """Return whether the folder holds all of MusicNet, so that nothing is downloaded twice."""
     try:
         return len(musicnet.find_pieces(folder)) == len(musicnet.IDS)
     except DataError:

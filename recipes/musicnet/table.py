@@ -1,4 +1,4 @@
-"""Lay evaluated runs beside the paper's Table 3: python recipes/musicnet/table.py results/* -o table.
+"""Compare evaluated runs with the paper's Table 3: python recipes/musicnet/table.py results/* -o table.
 
 Takes folders that evaluate.py wrote. Writes table.md, precision_recall.png (figure 2, a curve for each network) and
 prediction.png (figure 3, of the best network), and prints the table.
@@ -23,11 +23,11 @@ from audiocx.plots.precision_recall import plot_precision_recall
 
 # Average precision on MusicNet in the paper's table 3, in per cent, by architecture and complex or not.
 PUBLISHED = {("shallow", False): 66.1, ("shallow", True): 66.0, ("deep", False): 69.6, ("deep", True): 72.9}
-OTHERS = "Published besides, on MusicNet: Thickstun 2016 67.8, Thickstun 2018 76.5 (its widest network 77.3)."
+OTHERS = "Also published on MusicNet: Thickstun 2016 67.8, Thickstun 2018 76.5 (its widest network 77.3)."
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
-    """Read what evaluate.py wrote, under the name of its folder: a run may have been scored more than once."""
+    """Read the results of evaluate.py by the name of their folder: a run may have been scored more than once."""
     try:
         scores: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
         scores["name"] = folder.resolve().name
@@ -56,7 +56,7 @@ def row(scores: dict[str, Any]) -> str:
 
 
 def table(networks: list[dict[str, Any]]) -> str:
-    """Return the table, Markdown that also reads as text."""
+    """Format the scores as Markdown that also reads as text."""
     best_last = sorted(networks, key=lambda scores: scores["average_precision"])
     conditions = sorted({f"{scores['corpus']}, {scores['split']}, frames: {scores['frames']}" for scores in networks})
     head = [

@@ -1,4 +1,4 @@
-"""The corpora of this recipe: renders of MusicNetEM, and MAPS beside them."""
+"""Corpora of the recipe: renders of MusicNetEM, and MAPS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audiocx.errors import DataError
 
 def corpus_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name the corpora and their cache."""
-    parser.add_argument("folder", help="the renders: what render.py wrote")
+    parser.add_argument("folder", help="the renders: the folder that render.py wrote")
     parser.add_argument("maps", help="the MAPS folder")
     add_cache(parser)
 

@@ -1,4 +1,4 @@
-"""Make a checkpoint of a run: python recipes/musicnet_em/export.py runs/NAME pretrained/NAME FOLDER MAPS.
+"""Export a run as a checkpoint: python recipes/musicnet_em/export.py runs/NAME pretrained/NAME FOLDER MAPS.
 
 Takes the weights of best.ckpt, tunes the decoding on the validation pieces of both corpora, scores it there, and writes
 weights, configuration and model card.

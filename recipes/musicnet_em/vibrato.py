@@ -24,7 +24,7 @@ def main() -> None:
     """Score the network and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a checkpoint: a name of 'audiocx models', or its folder")
-    parser.add_argument("folder", help="the renders: what render.py wrote")
+    parser.add_argument("folder", help="the renders: the folder that render.py wrote")
     about = "deepest vibratos, in cents to either side; each recording gets a random part of it (default: 0 25 50 75)"
     parser.add_argument("--cents", type=float, nargs="+", default=[0.0, 25.0, 50.0, 75.0], help=about)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda (default: %(default)s)")

@@ -1,4 +1,4 @@
-"""Measure how near the tangent kernels of complex networks are to a real one's: python recipes/ntk/measure.py.
+"""Measure the distance of complex networks' tangent kernels to a real one's: python recipes/ntk/measure.py.
 
 For each activation, width and seed, draws a multilayer network and computes its empirical tangent kernel on a few
 inputs by ordinary backpropagation. Writes kernels.json (every distance), table.md and kernels.png, and prints the

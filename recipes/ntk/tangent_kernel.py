@@ -1,4 +1,4 @@
-"""Neural tangent kernels: how much a gradient step on one input changes a network's output for another.
+"""Neural tangent kernels: the change of a network's output for one input by a gradient step on another.
 
 Source: Jacot, Gabriel and Hongler, "Neural tangent kernel", 2018; of finite networks, by products with the kernel,
 Novak, Sohl-Dickstein and Schoenholz, "Fast finite width neural tangent kernel", 2022, section 3.

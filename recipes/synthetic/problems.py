@@ -50,7 +50,7 @@ class Problem(ABC):
     @property
     @abstractmethod
     def baseline(self) -> float:
-        """Loss of the best output that does not depend on what was to be remembered."""
+        """Loss of the best output without memory of the sequence."""
 
     @abstractmethod
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -124,7 +124,7 @@ class AddingProblem(Problem):
 
     @property
     def baseline(self) -> float:
-        """The variance of the sum of two such numbers, 1/6."""
+        """Loss of the constant output 1: the variance of the sum of two uniform numbers, 1/6."""
         return 1 / 6
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

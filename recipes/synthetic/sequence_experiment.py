@@ -18,7 +18,7 @@ class SequenceTraining(StepTraining):
     """Schedule of the training on a synthetic problem.
 
     Attributes:
-        optimizer: "rmsprop" or "adamw"; unitary matrices take Cayley steps beside it, see :mod:`audiocx.optim`.
+        optimizer: "rmsprop" or "adamw"; unitary matrices take Cayley steps, see :mod:`audiocx.optim`.
         smoothing: Decay of RMSprop's running mean of squares.
         solved: Fraction of the baseline's loss below which the validation loss has to fall for the problem to count as
             solved; training then stops. 0 for never.

@@ -68,7 +68,7 @@ class SequenceConfig:
 
     @property
     def units(self) -> int:
-        """Units of the layer."""
+        """Number of units of the layer."""
         return _UNITS[self.layer] if self.hidden is None else self.hidden
 
 

@@ -1,4 +1,4 @@
-"""Segments and targets of note networks: right samples, right targets, and nothing of a neighbouring piece."""
+"""Segments and targets of note networks: samples, targets, padding between pieces."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_note_repeated_shares_the_frames_between() -> None:
     assert outputs.velocities.tolist() == [0.25, 0.25, 0.75, 0.75, 0.75, 0, 0, 0]
 
 
-def test_events_outside_the_segment_still_reach_into_it() -> None:
+def test_events_outside_a_segment_have_targets_in_it() -> None:
     outputs = one_pitch((-9.0, 3.0, 1.0), (-0.75, 30.0, 0.5), (7.5, 9.0, 0.25), (20.0, 21.0, 1.0))
     assert outputs.onsets.tolist() == pytest.approx([0.5, 0, 0, 0, 0, 0, 0, 2 / 3])
     assert outputs.velocities.tolist() == [0.5, 0, 0, 0, 0, 0, 0, 0.25]
@@ -111,7 +111,7 @@ def test_events_outside_the_segment_still_reach_into_it() -> None:
     assert outputs.offsets.tolist() == pytest.approx([0, 0, 1 / 3, 1, 1 / 3, 0, 0, 0])
 
 
-def test_every_note_has_its_row_and_its_pitch() -> None:
+def test_notes_have_targets_in_their_row_and_pitch() -> None:
     rows, pitches = torch.tensor([0, 1, 1]), torch.tensor([2, 0, 2])
     times = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
     outputs = note_targets(rows, times, times + 1, pitches, torch.ones(3), (2, 5, 3))

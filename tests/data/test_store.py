@@ -1,4 +1,4 @@
-"""The prepared store: exact contents, exact labels, made once, made anew when it must be, never half made."""
+"""Prepared stores: exact samples and labels, caching, invalidation, interrupted preparation."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_lowest_note_and_outputs_select_the_labels(pieces: list[Piece], tmp_path
 def test_an_unchanged_corpus_is_not_prepared_again(
     store: Store, pieces: list[Piece], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_join", lambda *_: pytest.fail("prepared again"))
+    monkeypatch.setattr(store_module, "join_parts", lambda *_: pytest.fail("prepared again"))
     changed_ns = store.folder.stat().st_mtime_ns
     again = prepare(pieces, tmp_path / "cache", progress=False)
     assert again.folder == store.folder and again.folder.stat().st_mtime_ns == changed_ns
@@ -216,13 +216,13 @@ def test_a_preparation_killed_just_before_its_end_resumes(
     pieces: list[Piece], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "cache"
-    join = store_module._join
+    join = store_module.join_parts
 
     def killed(*arguments: Any) -> None:
         join(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store_module, "_join", killed)
+    monkeypatch.setattr(store_module, "join_parts", killed)
     with pytest.raises(KeyboardInterrupt):
         prepare(pieces, cache, progress=False)
     assert not finished(cache)
@@ -246,9 +246,9 @@ def test_a_second_process_waits_for_the_first(
     threads = [threading.Thread(target=lambda: stores.append(prepare(pieces, cache, progress=False))) for _ in range(2)]
     for thread in threads:
         thread.start()
-    said = ""
-    while "another process is preparing this store" not in said:
-        said += capfd.readouterr().err
+    messages = ""
+    while "another process is preparing this store" not in messages:
+        messages += capfd.readouterr().err
     waits.set()
     for thread in threads:
         thread.join()

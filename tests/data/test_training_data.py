@@ -1,4 +1,4 @@
-"""Recordings to train on: corpora recognised by their layout, any folders, and what may not be mixed."""
+"""Training data: corpora recognised by their layout, other folders, and invalid combinations."""
 
 from __future__ import annotations
 

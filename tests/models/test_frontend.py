@@ -1,4 +1,4 @@
-"""The front ends are what NumPy's FFT and the theory of shifts say."""
+"""Front ends against NumPy's FFT, SciPy and the shift theorem."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_spectrum_is_the_unwindowed_fft(bins: int, size: int) -> None:
 
 @pytest.mark.parametrize("complex", [True, False])
 @pytest.mark.parametrize("size", [2, 4, N])
-def test_the_analytic_signal_is_scipys(size: int, complex: bool) -> None:
+def test_the_analytic_signal_equals_scipys(size: int, complex: bool) -> None:
     windows = np.random.default_rng(0).standard_normal((3, size)) + 0.5
     found = bins_of(FrontEnd("analytic", size, 1, complex), windows)
     np.testing.assert_allclose(found, scipy.signal.hilbert(windows), rtol=1e-5, atol=1e-5)
@@ -80,7 +80,7 @@ def test_a_steady_partial_has_one_phase_across_its_main_lobe(cycles: float, phas
 
 
 @pytest.mark.parametrize("delay", [1.0, 7.5, 30.0])
-def test_a_delay_turns_the_phase_of_a_partial(delay: float) -> None:
+def test_a_delay_rotates_the_phase_of_a_partial(delay: float) -> None:
     front_end, cycles = FrontEnd("compressed", N, N // 2, complex=True), 60.4
     lobe = [59, 60, 61, 62]
     before = bins_of(front_end, partial(cycles, 0.3))[0][lobe]
@@ -89,7 +89,7 @@ def test_a_delay_turns_the_phase_of_a_partial(delay: float) -> None:
 
 
 @pytest.mark.parametrize("delay", [1, 100, N // 2])
-def test_a_circular_shift_turns_every_bin_of_the_spectrum(delay: int) -> None:
+def test_a_circular_shift_rotates_every_bin_of_the_spectrum(delay: int) -> None:
     front_end, windows = FrontEnd("spectrum", N, N, complex=True), np.random.default_rng(0).standard_normal((2, N))
     turn = np.exp(-2j * np.pi * np.arange(N) * delay / N)
     shifted = bins_of(front_end, np.roll(windows, delay, axis=1))
@@ -138,7 +138,7 @@ def test_half_precision_windows_and_autocast_are_transformed_in_float32(name: st
     assert_close(features, expected, rtol=0, atol=0)
 
 
-def test_it_has_no_state() -> None:
+def test_the_front_end_has_no_state() -> None:
     assert not FrontEnd("compressed", N, N // 2, complex=True).state_dict()
 
 

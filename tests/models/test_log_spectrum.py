@@ -1,4 +1,4 @@
-"""The door of the note networks."""
+"""Front end of the note networks: bins of tones, phase increments, magnitudes."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def test_shape_and_finite_silence() -> None:
 
 
 @pytest.mark.parametrize("midi_note", [45, 60, 69, 88, 105])
-def test_a_tone_is_loudest_in_its_own_bin(midi_note: int) -> None:
+def test_a_tone_peaks_in_its_own_bin(midi_note: int) -> None:
     long = complex_bins(tone(midi_note))[0, 10].abs()
     assert long.argmax() == bin_of(midi_note)
     assert long[bin_of(midi_note)] > 2 * long[bin_of(midi_note) + 3]
 
 
 @pytest.mark.parametrize(("midi_note", "cents"), [(60, 0.0), (60, 15.0), (69, -12.0), (81, 10.0)])
-def test_the_phase_tells_how_far_a_tone_lies_from_its_bin(midi_note: int, cents: float) -> None:
-    """Whatever window hears it, and whenever it began."""
+def test_the_phase_increment_is_the_offset_from_the_bin(midi_note: int, cents: float) -> None:
+    """In every window length, and at any initial phase."""
     freq_hz = 440 * 2 ** ((midi_note - 69) / 12)
     expected = 2 * math.pi * freq_hz * (2 ** (cents / 1200) - 1) * HOP / RATE
     for phase in (0.0, 1.3):
-        heard = complex_bins(tone(midi_note + cents / 100, phase=phase))[:, 5:15, bin_of(midi_note)]
-        torch.testing.assert_close(heard.angle(), torch.full_like(heard.angle(), expected), atol=5e-3, rtol=0)
+        bins = complex_bins(tone(midi_note + cents / 100, phase=phase))[:, 5:15, bin_of(midi_note)]
+        torch.testing.assert_close(bins.angle(), torch.full_like(bins.angle(), expected), atol=5e-3, rtol=0)
 
 
 def test_magnitudes_are_compressed() -> None:
@@ -61,7 +61,7 @@ def test_magnitudes_are_compressed() -> None:
     assert 0.3 < loud - soft < 0.7  # a factor of ten is log(10) / 4
 
 
-def test_magnitudes_are_the_same_whatever_the_phase() -> None:
+def test_magnitudes_do_not_depend_on_the_phase_setting() -> None:
     noise = torch.randn(2, 9 * HOP + WINDOWS[0], generator=torch.Generator().manual_seed(0))
     plain = LogSpectrum(RATE, HOP, WINDOWS, LOWEST, 92, phase="none")(noise)
     assert plain.shape == (2, 2, 9, 276)
@@ -70,13 +70,13 @@ def test_magnitudes_are_the_same_whatever_the_phase() -> None:
         torch.testing.assert_close(torch.hypot(real, imag), plain, atol=1e-5, rtol=1e-4)
 
 
-def test_later_samples_are_later_frames() -> None:
+def test_a_shift_by_hops_shifts_the_frames() -> None:
     noise = torch.randn(1, 30 * HOP + WINDOWS[0], generator=torch.Generator().manual_seed(0))
     whole, later = front_end()(noise), front_end()(noise[:, 9 * HOP :])
     torch.testing.assert_close(whole[:, :, 9:], later, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("windows", "per_semitone"), [((1023,), 3), ((1024, 2048), 3), ((1024,), 2), ((), 3)])
-def test_settings_that_make_none(windows: tuple[int, ...], per_semitone: int) -> None:
+def test_invalid_settings_are_refused(windows: tuple[int, ...], per_semitone: int) -> None:
     with pytest.raises(ValueError, match="windows are even"):
         LogSpectrum(RATE, HOP, windows, LOWEST, 12, per_semitone)

@@ -1,4 +1,4 @@
-"""A note network over whole recordings: the same however they are cut."""
+"""Inference of note networks in blocks and streams: the same outputs as at once."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def assert_same(found: NoteOutputs, expected: NoteOutputs) -> None:
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == np.float32
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    ours, theirs = (decode_notes(evidence, RATE / HOP, LOOSE, 60) for evidence in (found, expected))
+    ours, theirs = (decode_notes(outputs, RATE / HOP, LOOSE, 60) for outputs in (found, expected))
     assert [note.midi_note for note in ours] == [note.midi_note for note in theirs] and len(ours) > 10
     times = [[(note.onset_s, note.offset_s) for note in notes] for notes in (ours, theirs)]
     np.testing.assert_allclose(*times, atol=1e-4)
 
 
 def in_one(network: NoteNetwork, samples: np.ndarray) -> NoteOutputs:
-    """The recording between two seconds of silence, at one go."""
+    """Run the network at once over the recording between two seconds of silence."""
     frames = -(-len(samples) // HOP)
     silence = np.zeros(2 * RATE - network.config.left_context_samples, np.float32)
     padded = np.concatenate([silence, samples, np.zeros(2 * RATE, np.float32)])
@@ -47,7 +47,7 @@ def in_one(network: NoteNetwork, samples: np.ndarray) -> NoteOutputs:
 
 @pytest.mark.parametrize(("complex", "time_stride"), [(True, 1), (True, 2), (False, 3)])
 @pytest.mark.parametrize("samples", [64 * 500, 64 * 480 + 1])
-def test_blocks_do_not_matter(complex: bool, time_stride: int, samples: int) -> None:
+def test_outputs_do_not_depend_on_the_block_size(complex: bool, time_stride: int, samples: int) -> None:
     network, sound, done = small(complex, time_stride), recording(samples), []
     expected = in_one(network, sound)
     assert len(expected.frames) == -(-samples // HOP)
@@ -58,7 +58,7 @@ def test_blocks_do_not_matter(complex: bool, time_stride: int, samples: int) -> 
 
 
 @pytest.mark.parametrize("sizes", [[1, 700, 63, 64, 65, 5000, 0, 7], [20000]])
-def test_a_stream_gives_the_whole(sizes: Sequence[int]) -> None:
+def test_streamed_outputs_equal_the_whole(sizes: Sequence[int]) -> None:
     network, sound = small(time_stride=2), recording(64 * 400 + 13)
     edges = np.cumsum(np.resize(sizes, 200))
     chunks = np.split(sound, edges[edges < len(sound)])
@@ -67,10 +67,10 @@ def test_a_stream_gives_the_whole(sizes: Sequence[int]) -> None:
     assert_same(joined(iter(blocks)), infer_notes(network, sound))
 
 
-def test_frames_come_as_soon_as_they_are_final() -> None:
+def test_frames_are_yielded_as_soon_as_they_are_final() -> None:
     network = small()
     config = network.config
-    # What frame 0 sees ends before this sample: those of the last frame in reach, half a window behind its centre.
+    # The receptive field of frame 0 ends before this sample: half a window after the centre of its last context frame.
     last = config.context_frames * HOP + config.windows[0] // 2
     sound, taken = recording(last + 64 * 3), []
 
@@ -86,7 +86,7 @@ def test_frames_come_as_soon_as_they_are_final() -> None:
         np.testing.assert_allclose(block.frames[0], whole.frames[frame], atol=1e-5)
 
 
-def test_what_is_final_does_not_hang_on_what_follows() -> None:
+def test_final_frames_do_not_depend_on_later_samples() -> None:
     network, sound = small(), recording(64 * 100)
     before = infer_notes(network, sound)
     other = sound.copy()
@@ -98,8 +98,8 @@ def test_what_is_final_does_not_hang_on_what_follows() -> None:
 
 @pytest.mark.parametrize("samples", [0, 1, 63, 64, 65])
 def test_short_recordings(samples: int) -> None:
-    evidence = infer_notes(small(time_stride=2), recording(samples))
-    assert all(part.shape == (-(-samples // HOP), 12) for part in evidence)
+    outputs = infer_notes(small(time_stride=2), recording(samples))
+    assert all(part.shape == (-(-samples // HOP), 12) for part in outputs)
 
 
 def test_probabilities_and_velocities_are_in_range() -> None:

@@ -1,4 +1,4 @@
-"""The note network: shapes, twins, what it looks at."""
+"""Note networks: shapes, gradients, folding, receptive field, parameter counts."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_every_frame_and_note_gets_its_answers(settings: dict[str, object]) -> None:
+def test_output_shapes(settings: dict[str, object]) -> None:
     logits = network(**settings)(noise(12, batch=2))
     assert all(part.shape == (2, 12, 24) and part.isfinite().all() for part in logits)
     assert logits._fields == ("onsets", "frames", "offsets", "velocities")
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_every_parameter_learns(settings: dict[str, object]) -> None:
-    learning = network(**settings)
-    sum(part.square().sum() for part in learning(noise(12, batch=2))).backward()  # type: ignore[union-attr]
-    for name, parameter in learning.named_parameters():
+def test_every_parameter_has_a_gradient(settings: dict[str, object]) -> None:
+    tested = network(**settings)
+    sum(part.square().sum() for part in tested(noise(12, batch=2))).backward()  # type: ignore[union-attr]
+    for name, parameter in tested.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_folding_leaves_the_answers_and_takes_the_normalisation(settings: dict[str, object]) -> None:
+def test_folding_keeps_the_logits_and_removes_the_normalisation(settings: dict[str, object]) -> None:
     full, samples = network(**settings).double(), noise(12, batch=2).double()
     for _ in range(3):
         full(samples)  # moves the running statistics off their start
@@ -84,22 +84,25 @@ def test_folding_leaves_the_answers_and_takes_the_normalisation(settings: dict[s
 
 
 @pytest.mark.parametrize("settings", VARIANTS)
-def test_nothing_beyond_its_reach_matters_and_all_within_does(settings: dict[str, object]) -> None:
-    listening = network(**settings).eval()
-    reach, frames = listening.config.context_frames, 60
-    spectra = listening.front_end(noise(frames))
+def test_the_receptive_field_is_context_frames(settings: dict[str, object]) -> None:
+    tested = network(**settings).eval()
+    context, frames = tested.config.context_frames, 60
+    spectra = tested.front_end(noise(frames))
     with torch.no_grad():
-        before = torch.stack(listening.infer(spectra))
+        before = torch.stack(tested.infer(spectra))
         changed = spectra.clone()
         changed[:, :, 30] += 30.0
-        differs = (torch.stack(listening.infer(changed)) - before).abs().amax((0, 1, 3)) > 1e-6
-    seen = differs.nonzero().flatten()
-    assert 30 - reach <= seen.min() and seen.max() <= 30 + reach
-    assert seen.max() - seen.min() >= 2 * (reach - listening.config.time_stride) - listening.config.time_stride
+        differs = (torch.stack(tested.infer(changed)) - before).abs().amax((0, 1, 3)) > 1e-6
+    changed_frames = differs.nonzero().flatten()
+    assert 30 - context <= changed_frames.min() and changed_frames.max() <= 30 + context
+    assert (
+        changed_frames.max() - changed_frames.min()
+        >= 2 * (context - tested.config.time_stride) - tested.config.time_stride
+    )
 
 
-def test_the_default_twins_are_of_one_size() -> None:
-    """As conf/ has them: 32 complex maps, and as many real ones as have equally many weights."""
+def test_complex_and_real_networks_have_as_many_parameters() -> None:
+    """As in conf/: 32 complex feature maps, and as many real ones as make equally many weights."""
     complex, real = (
         sum(p.numel() for p in NoteNetwork(NoteConfig(complex=kind, stem_channels=stem, channels=maps)).parameters())
         for kind, stem, maps in ((True, 16, 32), (False, 23, 45))
@@ -107,23 +110,25 @@ def test_the_default_twins_are_of_one_size() -> None:
     assert abs(complex - real) < 0.02 * complex
 
 
-def test_harmonics_lie_upon_their_note() -> None:
-    """A change in an octave's bin alone reaches the note below through the stack, first convolution apart."""
-    listening = network(bins_per_semitone=1, harmonics=[1.0, 2.0])
-    spectra = torch.zeros(1, 4, 12, listening.front_end.steady.numel())
+def test_harmonics_are_aligned_with_their_note() -> None:
+    tested = network(bins_per_semitone=1, harmonics=[1.0, 2.0])
+    spectra = torch.zeros(1, 4, 12, tested.front_end.steady.numel())
     spectra[:, :, :, 12 + 5] = 1.0
-    stacked = listening._stacked(spectra)
+    inputs: list[Tensor] = []
+    tested.body.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    tested.infer(spectra)
+    (stacked,) = inputs
     assert stacked.shape == (1, 8, 12, 24)
     # Real parts of both windows, each with its harmonics, and then the imaginary ones.
     sounding = stacked[0, :, 0].nonzero()
     assert sounding.tolist() == [[channel, 17 if channel % 2 == 0 else 5] for channel in range(8)]
 
 
-def test_first_guesses_are_rare() -> None:
-    quiet = network().eval()
-    last = [layer for layer in quiet.modules() if isinstance(layer, nn.Conv2d)][-1]
+def test_initial_probabilities_are_low() -> None:
+    tested = network().eval()
+    last = [layer for layer in tested.modules() if isinstance(layer, nn.Conv2d)][-1]
     nn.init.zeros_(last.weight)
-    logits = quiet(noise(12))
+    logits = tested(noise(12))
     assert logits.onsets.sigmoid().max() < 0.01 and logits.frames.sigmoid().max() < 0.1
 
 
@@ -140,6 +145,6 @@ def test_first_guesses_are_rare() -> None:
         ({"phase": "wrapped"}, "phase is one of"),
     ],
 )
-def test_settings_that_make_no_network(settings: dict[str, object], sentence: str) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         network(**settings)

@@ -1,4 +1,4 @@
-"""ONNX files of the transcribers give what the networks give."""
+"""ONNX export of transcribers: the same outputs as the networks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def session(path: Path) -> Any:
 
 
 @needs_onnx
-def test_windows_give_the_same_probabilities(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_window_networks_have_the_same_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = build(TranscriberConfig(window_samples=256, outputs=4, lowest_note=60)).eval()
     with torch.no_grad():
         list(network.modules())[-1].bias.zero_()  # in doubt, so that differences show
@@ -47,11 +47,11 @@ def test_windows_give_the_same_probabilities(tmp_path: Path, capsys: pytest.Capt
     ran = session(path)
     for batch in (1, 5):
         windows = torch.randn(batch, 256)
-        (heard,) = ran.run(["probabilities"], {"windows": windows.numpy()})
+        (outputs,) = ran.run(["probabilities"], {"windows": windows.numpy()})
         with torch.inference_mode():
             expected = network(windows).sigmoid().numpy()
         assert expected.std() > 1e-3
-        np.testing.assert_allclose(heard, expected, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-4)
     about = ran.get_modelmeta().custom_metadata_map
     assert (about["name"], about["kind"], about["window_samples"]) == ("small", "transcriber", "256")
     assert (about["sample_rate"], about["hop_samples"], about["lowest_note"]) == ("11025", "64", "60")
@@ -59,14 +59,14 @@ def test_windows_give_the_same_probabilities(tmp_path: Path, capsys: pytest.Capt
 
 
 @needs_onnx
-def test_recordings_of_any_length_give_the_same_evidence(tmp_path: Path, tiny_notes: Path) -> None:
+def test_note_networks_have_the_same_outputs_at_any_length(tmp_path: Path, tiny_notes: Path) -> None:
     ran = session(onnx_export.export_onnx(checkpoints.load_checkpoint(tiny_notes), tmp_path / "notes.onnx"))
     network = checkpoints.load_checkpoint(tiny_notes).network
     for length in (HOP - 1, 20 * HOP, 37 * HOP + 1):
         samples = recording(length)
-        heard = ran.run(None, {"samples": samples[None]})
+        outputs = ran.run(None, {"samples": samples[None]})
         for name, part, expected in zip(
-            [output.name for output in ran.get_outputs()], heard, infer_notes(network, samples), strict=True
+            [output.name for output in ran.get_outputs()], outputs, infer_notes(network, samples), strict=True
         ):
             np.testing.assert_allclose(part[0], expected, rtol=0, atol=1e-4, err_msg=f"{name}, {length} samples")
     about = ran.get_modelmeta().custom_metadata_map
@@ -78,7 +78,7 @@ def test_recordings_of_any_length_give_the_same_evidence(tmp_path: Path, tiny_no
     np.testing.assert_allclose(uncut[10 + overlap_frames :], cut[overlap_frames:], rtol=0, atol=1e-4)
 
 
-def test_what_cannot_be_exported(
+def test_unsupported_networks_and_missing_packages_are_refused(
     tmp_path: Path, tiny_checkpoint: Path, tiny_predictor: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "it.onnx"
@@ -93,7 +93,7 @@ def test_what_cannot_be_exported(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_exists_is_kept(tmp_path: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_file_is_kept(tmp_path: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "it.onnx"
     path.write_bytes(b"mine")
     assert main(["export", str(tiny_checkpoint), "-o", str(path)]) == 1

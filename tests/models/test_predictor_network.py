@@ -1,3 +1,5 @@
+"""Predictors: parameter counts, streaming, causality, compression of magnitudes, phase increments."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -8,7 +10,7 @@ from torch import Tensor
 
 from audiocx.kinds import build
 from audiocx.models import PredictorConfig, PredictorNetwork
-from audiocx.models.predictor_network import _compressed, _expanded
+from audiocx.models.predictor_network import compress, expand
 from audiocx.stft import BINS, log_power_db, stft
 
 SMALL = [
@@ -50,12 +52,12 @@ def network(config: PredictorConfig) -> PredictorNetwork:
         (PredictorConfig("cgrnn"), 87_794),
     ],
 )
-def test_the_papers_sizes(config: PredictorConfig, parameters: int) -> None:
+def test_parameter_counts(config: PredictorConfig, parameters: int) -> None:
     assert sum(parameter.numel() for parameter in network(config).parameters()) == parameters
 
 
 @pytest.mark.parametrize("config", SMALL)
-def test_step_by_step_is_the_whole(config: PredictorConfig) -> None:
+def test_single_steps_equal_the_whole_sequence(config: PredictorConfig) -> None:
     predictor, x = network(config), spectra(2, 7)
     with torch.no_grad():
         whole, last = predictor(x)
@@ -68,8 +70,8 @@ def test_step_by_step_is_the_whole(config: PredictorConfig) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["urnn", "cgrnn"])
-def test_a_complex_recurrent_network_takes_spectra_as_complex_numbers(architecture: Any) -> None:
-    """Real and imaginary part of its state lead to real and imaginary part of every bin."""
+def test_complex_recurrent_networks_process_complex_spectra(architecture: Any) -> None:
+    """The readout maps real and imaginary part of the state to those of every bin."""
     predictor, x = network(PredictorConfig(architecture, hidden=4)), spectra(2, 5)
     core: Any = predictor.core
     state = core.layers[0](x)[0]
@@ -79,7 +81,7 @@ def test_a_complex_recurrent_network_takes_spectra_as_complex_numbers(architectu
 
 
 @pytest.mark.parametrize("config", SMALL)
-def test_the_future_does_not_matter(config: PredictorConfig) -> None:
+def test_predictions_are_causal(config: PredictorConfig) -> None:
     predictor, x = network(config), spectra(1, 6)
     other = x.clone()
     other[:, 4:] = 0
@@ -89,7 +91,7 @@ def test_the_future_does_not_matter(config: PredictorConfig) -> None:
 
 
 @pytest.mark.parametrize("config", SMALL)
-def test_every_parameter_learns(config: PredictorConfig) -> None:
+def test_every_parameter_has_a_gradient(config: PredictorConfig) -> None:
     predictor, x = network(config), spectra(2, 5)
     loss = (log_power_db(predictor(x)[0][:, :-1]) - log_power_db(x[:, 1:])).square().mean()
     loss.backward()
@@ -98,7 +100,7 @@ def test_every_parameter_learns(config: PredictorConfig) -> None:
 
 
 @pytest.mark.parametrize("config", SMALL)
-def test_silence_gives_finite_numbers_both_ways(config: PredictorConfig) -> None:
+def test_silence_has_finite_outputs_and_gradients(config: PredictorConfig) -> None:
     predictor = network(config)
     prediction = log_power_db(predictor(torch.zeros(1, 4, BINS, dtype=torch.complex64))[0])
     prediction.square().mean().backward()
@@ -106,19 +108,19 @@ def test_silence_gives_finite_numbers_both_ways(config: PredictorConfig) -> None
     assert all(p.grad is None or p.grad.isfinite().all() for p in predictor.parameters())
 
 
-def test_compressing_and_back() -> None:
+def test_expand_inverts_compress() -> None:
     x = spectra(20) * torch.logspace(-4, 2, 20).unsqueeze(1)
     pairs = torch.view_as_real(x)
-    torch.testing.assert_close(_expanded(_compressed(pairs)), pairs, rtol=1e-3, atol=1e-6)
-    packed = torch.view_as_complex(_compressed(pairs))
-    # The phase stays; magnitudes from silence to the loudest come to lie in 0 to about 2.
+    torch.testing.assert_close(expand(compress(pairs)), pairs, rtol=1e-3, atol=1e-6)
+    packed = torch.view_as_complex(compress(pairs))
+    # The phase is kept; magnitudes from silence to the loudest are between 0 and about 2.
     torch.testing.assert_close(packed.angle(), x.angle(), rtol=0, atol=1e-4)
     assert float(packed.abs().max()) < 2.5
 
 
-def test_compressed_extremes_are_finite() -> None:
-    assert _expanded(torch.full((3, 2), 1e6)).isfinite().all()
-    assert _compressed(torch.zeros(3, 2)).eq(0).all()
+def testcompressed_extremes_are_finite() -> None:
+    assert expand(torch.full((3, 2), 1e6)).isfinite().all()
+    assert compress(torch.zeros(3, 2)).eq(0).all()
 
 
 @pytest.mark.parametrize("frequency_hz", [500.0, 1012.3, 3000.0])
@@ -139,7 +141,7 @@ def test_repeating_the_phase_increment_predicts_a_tone(frequency_hz: float) -> N
         assert (predicted - true).abs().max() < 1e-2 * true.abs().max()
 
 
-def test_the_first_of_the_frames_ahead_is_the_next() -> None:
+def test_forward_returns_the_first_forecast_frame() -> None:
     several = network(PredictorConfig(hidden=3, ahead=3))
     x = spectra(2, 6)
     forecast, _ = several.forecast(x)
@@ -161,6 +163,6 @@ def test_the_first_of_the_frames_ahead_is_the_next() -> None:
         ({"position": -1}, "position must be a number in"),
     ],
 )
-def test_settings_that_make_no_network(settings: dict[str, object], sentence: str) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         PredictorConfig(**settings)  # type: ignore[arg-type]

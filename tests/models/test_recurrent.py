@@ -1,4 +1,4 @@
-"""The recurrent transcriber: it hears every frame, answers for the centre, and runs wherever the others do."""
+"""Recurrent transcribers: parameter counts, states of both directions, frames of a window, checkpoints."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ from audiocx.optim import unitary_parameters
 # Seven frames.
 SMALL = {"window_samples": 1024, "frame_samples": 256, "frame_hop_samples": 128, "hidden": 5, "outputs": 4}
 EVERY = [
-    pytest.param({"bidirectional": both, "front_end": door}, id=f"{door}, {'both ways' if both else 'one way'}")
+    pytest.param(
+        {"bidirectional": both, "front_end": name}, id=f"{name}, {'bidirectional' if both else 'one direction'}"
+    )
     for both in (False, True)
-    for door in ("compressed", "analytic")
+    for name in ("compressed", "analytic")
 ]
 every_network = pytest.mark.parametrize("settings", EVERY)
 
@@ -50,7 +52,7 @@ def small(**settings: Any) -> TranscriberNetwork:
         ({"bins": 100}, 100, 1_969_666 + 84),
     ],
 )
-def test_sizes(settings: dict[str, Any], length: int, parameters: int) -> None:
+def test_parameter_counts(settings: dict[str, Any], length: int, parameters: int) -> None:
     """Of each direction: three matrices for the inputs and three for the state, complex, biases, gates, the readout."""
     with torch.device("meta"):
         network = build(TranscriberConfig("cgrnn", outputs=84, window_samples=16384, **settings))
@@ -61,13 +63,13 @@ def test_sizes(settings: dict[str, Any], length: int, parameters: int) -> None:
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_every_frame_is_heard(both: bool) -> None:
+def test_the_state_depends_on_every_frame(both: bool) -> None:
     x = torch.randn(2, 2, 7, 6, requires_grad=True)
     FrameStates(6, 5, both)(x).square().sum().backward()
     assert x.grad is not None and x.grad.abs().amin((0, 1, 3)).gt(0).all()
 
 
-def test_backwards_is_forwards_with_the_layers_changed_about() -> None:
+def test_time_reversal_swaps_the_directions() -> None:
     states = FrameStates(6, 5, bidirectional=True)
     mirrored = copy.deepcopy(states)
     mirrored.forwards, mirrored.backwards = mirrored.backwards, mirrored.forwards  # type: ignore[assignment]
@@ -78,8 +80,8 @@ def test_backwards_is_forwards_with_the_layers_changed_about() -> None:
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_the_states_are_those_of_single_steps(both: bool) -> None:
-    """One way to the end of the window; both ways as far as its centre."""
+def test_states_equal_those_of_single_steps(both: bool) -> None:
+    """One direction runs to the end of the window, both directions to its centre."""
     states, x = FrameStates(6, 5, both), torch.randn(3, 2, 7, 6)
     frames = torch.complex(*x.unbind(1))
 
@@ -97,22 +99,22 @@ def test_the_states_are_those_of_single_steps(both: bool) -> None:
     assert_close(states(x), expected)
 
 
-def test_its_frames_are_windowed_spectra_and_one_lies_at_the_centre() -> None:
+def test_frames_are_windowed_spectra_and_one_is_at_the_centre() -> None:
     network, seen = small(), []
     network.body.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     click = torch.zeros(1, 1024)
     click[0, 512] = 0.1
     network(click)
-    heard = to_complex(seen[0]).squeeze(1)[0].detach().numpy()
+    spectra = to_complex(seen[0]).squeeze(1)[0].detach().numpy()
     hann = scipy.signal.get_window("hann", 256)
     expected = [0.1 * hann[512 - start] if 0 <= 512 - start < 256 else 0.0 for start in range(0, 769, 128)]
-    np.testing.assert_allclose(np.abs(heard), np.log1p(expected)[:, None].repeat(128, 1), atol=1e-5)
+    np.testing.assert_allclose(np.abs(spectra), np.log1p(expected)[:, None].repeat(128, 1), atol=1e-5)
     assert np.argmax(expected) == 3
     # Referred to its centre, where the click is, the frame has no phase.
-    np.testing.assert_allclose(heard[3].imag, 0, atol=1e-5)
+    np.testing.assert_allclose(spectra[3].imag, 0, atol=1e-5)
 
 
-def test_its_analytic_frames_are_scipys() -> None:
+def test_analytic_frames_equal_scipys() -> None:
     network, seen = small(front_end="analytic"), []
     network.body.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     windows = torch.randn(2, 1024)
@@ -122,7 +124,7 @@ def test_its_analytic_frames_are_scipys() -> None:
 
 
 @every_network
-def test_silence_has_no_notes_and_gradients_flow(settings: dict[str, Any]) -> None:
+def test_silence_has_no_notes_and_every_parameter_has_a_gradient(settings: dict[str, Any]) -> None:
     network = small(**settings)
     assert_close(network(torch.zeros(1, 1024)), torch.full((1, 4), -5.0))
     F.binary_cross_entropy_with_logits(network(0.1 * torch.randn(4, 1024)), torch.eye(4)).backward()
@@ -132,7 +134,7 @@ def test_silence_has_no_notes_and_gradients_flow(settings: dict[str, Any]) -> No
 
 
 @every_network
-def test_a_window_is_heard_alone_and_folded_or_not(settings: dict[str, Any]) -> None:
+def test_logits_do_not_depend_on_the_batch_or_on_folding(settings: dict[str, Any]) -> None:
     network, windows = small(**settings).eval(), 0.1 * torch.randn(6, 1024)
     logits = network(windows)
     assert logits.shape == (6, 4) and logits.std(0).min() > 1e-3
@@ -140,7 +142,7 @@ def test_a_window_is_heard_alone_and_folded_or_not(settings: dict[str, Any]) -> 
     assert_close(folded(network)(windows), logits, rtol=0, atol=0)
 
 
-def test_a_checkpoint_of_it_runs_over_a_recording(tmp_path: Path) -> None:
+def test_a_checkpoint_runs_over_a_recording(tmp_path: Path) -> None:
     network = small(bidirectional=True).eval()
     folder = checkpoints.save_checkpoint(network, tmp_path / "it", hop_samples=300)
     opened = checkpoints.load_checkpoint(folder)
@@ -170,7 +172,7 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: st
 
 
 @pytest.mark.slow
-def test_it_compiles_to_one_graph() -> None:
+def test_the_layers_compile_to_one_graph() -> None:
     network, windows = small(bidirectional=True).eval().requires_grad_(False), 0.1 * torch.randn(4, 1024)
     features = network.front_end(windows.unfold(1, 256, 128).flatten(0, 1)).unflatten(0, (4, 7)).transpose(1, 2)
     compiled = torch.compile(network.body, fullgraph=True, backend="aot_eager")

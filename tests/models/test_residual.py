@@ -1,4 +1,4 @@
-"""The residual networks have the paper's sizes, are complex where they say so, and listen to spectrograms."""
+"""Residual networks: parameter counts, blocks and projections by hand, and as transcribers."""
 
 from __future__ import annotations
 
@@ -81,9 +81,7 @@ def small(name: str) -> TranscriberNetwork:
         (False, "IB", 1_752_282),
     ],
 )
-def test_the_papers_networks_have_about_a_million_and_seven_hundred_thousand_parameters(
-    complex: bool, width: Width, count: int
-) -> None:
+def test_parameter_counts_of_the_papers_networks(complex: bool, width: Width, count: int) -> None:
     network = residual_network(complex, 3, 10, width)
     assert network(torch.randn(2, 3, 8, 8)).shape == (2, 10)
     assert size_of(network) == count
@@ -98,7 +96,7 @@ def test_the_papers_networks_have_about_a_million_and_seven_hundred_thousand_par
     assert count == imaginary + opening + stages + projections + dense
 
 
-def test_maps_are_halved_and_doubled_from_stage_to_stage() -> None:
+def test_stages_halve_the_size_and_double_the_channels() -> None:
     shapes, x = [], torch.randn(1, 2, 9, 6)
     for layer in residual_layers(complex=False, channels=2, filters=3, blocks=2):
         x = layer(x)
@@ -111,17 +109,17 @@ def test_maps_are_halved_and_doubled_from_stage_to_stage() -> None:
 
 
 def test_the_imaginary_part_of_a_real_input_is_learnt() -> None:
-    door, x = ImaginaryInput(2), torch.randn(4, 2, 5, 6)
-    y = door(x)
+    layer, x = ImaginaryInput(2), torch.randn(4, 2, 5, 6)
+    y = layer(x)
     assert torch.equal(y[:, :2], x) and y.shape == (4, 4, 5, 6)
-    kinds = [type(layer) for layer in door.body]
+    kinds = [type(layer) for layer in layer.body]
     assert kinds == [nn.BatchNorm2d, nn.ReLU, nn.Conv2d] * 2
     y[:, 2:].square().sum().backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in door.parameters())
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in layer.parameters())
 
 
 @pytest.mark.parametrize("complex", [True, False])
-def test_a_block_is_two_convolutions_behind_norm_and_activation_beside_what_goes_in(complex: bool) -> None:
+def test_a_block_is_the_input_plus_two_norm_activation_convolution_units(complex: bool) -> None:
     block, x = ResidualBlock(complex, 3).eval(), torch.randn(2, 6 if complex else 3, 5, 4)
     first, _, conv, second, _, last = block.body
     assert isinstance(first, ComplexBatchNorm if complex else nn.BatchNorm2d)
@@ -130,7 +128,7 @@ def test_a_block_is_two_convolutions_behind_norm_and_activation_beside_what_goes
     assert ResidualBlock(complex, 3, norm_name="none").body[2].bias is not None
 
 
-def test_a_projection_worked_by_hand() -> None:
+def test_stage_projection_by_hand() -> None:
     project = StageProjection(complex=True, channels=1)
     (conv,) = project.body
     assert isinstance(conv, ComplexConv2d)
@@ -147,7 +145,7 @@ def test_a_projection_worked_by_hand() -> None:
     assert_close(real(torch.tensor([[[[1.0, 9.0, 2.0]]]])), torch.tensor([[[[1.0, 2.0]], [[3.0, 6.0]]]]))
 
 
-def test_the_complex_network_commutes_with_a_turn_of_phase_where_its_parts_do() -> None:
+def test_modrelu_layers_without_norm_are_phase_equivariant() -> None:
     # Without norm and with modReLU every layer multiplies by complex numbers or scales them.
     layers = residual_layers(True, 2, 3, 1, activation_name="modrelu", norm_name="none")
     z, turn = torch.randn(2, 2, 8, 8, dtype=torch.complex64), torch.polar(torch.ones(()), torch.tensor(0.7))
@@ -165,7 +163,7 @@ def test_the_complex_network_commutes_with_a_turn_of_phase_where_its_parts_do() 
 
 
 @every_network
-def test_a_window_is_heard_alone(name: str) -> None:
+def test_logits_do_not_depend_on_the_batch(name: str) -> None:
     windows = torch.randn(6, 256)
     logits = small(name)(windows)
     assert logits.shape == (6, 5) and logits.std(0).min() > 1e-4
@@ -173,14 +171,14 @@ def test_a_window_is_heard_alone(name: str) -> None:
 
 
 @every_network
-def test_folding_changes_no_logits(name: str) -> None:
+def test_folding_keeps_the_logits(name: str) -> None:
     network, windows = small(name), torch.randn(4, 256)
     light = folded(network)
     norms = [
         sum(isinstance(layer, (ComplexBatchNorm, nn.BatchNorm2d)) for layer in net.modules())
         for net in (network, light)
     ]
-    # That behind the first convolution and one in each of three blocks; one more where the imaginary part is learnt.
+    # One after the first convolution and one in each of three blocks; one more where the imaginary part is learnt.
     learnt = name == "complex magnitudes"
     assert norms == [7 + 2 * learnt, 3 + learnt]
     assert not any(isinstance(layer, ComplexConv2d) for layer in light.modules())
@@ -188,7 +186,7 @@ def test_folding_changes_no_logits(name: str) -> None:
 
 
 @every_network
-def test_every_weight_learns(name: str) -> None:
+def test_every_parameter_has_a_gradient(name: str) -> None:
     network = build(TranscriberConfig(**FRAMES, **SMALL[name]))
     loss = F.binary_cross_entropy_with_logits(network(torch.randn(4, 256)), torch.eye(4, 5))
     loss.backward()
@@ -196,8 +194,8 @@ def test_every_weight_learns(name: str) -> None:
         assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), key
 
 
-def test_pitch_is_not_averaged_away() -> None:
-    """A tone an octave higher is another; one turned upside down is the same, to magnitudes."""
+def test_averaging_keeps_the_pitch() -> None:
+    """A tone an octave higher has other logits; an inverted one the same, since magnitudes are."""
     time = torch.arange(256) / 256
     low, high = (torch.sin(2 * torch.pi * cycles * time)[None] for cycles in (32, 64))
     network = small("real magnitudes")
@@ -207,7 +205,7 @@ def test_pitch_is_not_averaged_away() -> None:
 
 @pytest.mark.slow
 @every_network
-def test_its_layers_compile_to_one_graph(name: str) -> None:
+def test_the_layers_compile_to_one_graph(name: str) -> None:
     network, windows = small(name), torch.randn(4, 256)
     compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
     assert_close(compiled(windows), network(windows), rtol=1e-4, atol=1e-4)
@@ -226,16 +224,14 @@ def test_the_other_networks_learn_the_imaginary_part_of_magnitudes_too() -> None
     assert folded(network.eval())(torch.randn(2, 256)).shape == (2, 3)
 
 
-def test_the_twin_is_of_about_the_same_size_at_the_papers_depth() -> None:
+def test_complex_and_real_networks_of_the_papers_depth_are_of_similar_size() -> None:
     settings: dict[str, Any] = {**FRAMES, "blocks": None, "front_end": "magnitudes"}
     sizes = [size_of(build(TranscriberConfig(**settings, complex=complex))) for complex in (True, False)]
     assert 0.95 < sizes[0] / sizes[1] < 1.05
 
 
 @pytest.mark.parametrize(("name", "count"), [("complex", 2_297_762), ("real", 2_129_074)])
-def test_the_recipes_networks_are_the_wide_and_shallow_ones_with_a_weight_for_each_place_and_note(
-    name: str, count: int
-) -> None:
+def test_the_recipes_networks_are_wide_and_shallow(name: str, count: int) -> None:
     experiment = read_experiment_toml(RECIPES / "musicnet" / "conf" / f"residual-{name}.toml")
     assert isinstance(experiment, Experiment)
     network = build(experiment.model)
@@ -244,6 +240,6 @@ def test_the_recipes_networks_are_the_wide_and_shallow_ones_with_a_weight_for_ea
     assert frames.shape == (7, 1, 256)
 
 
-def test_no_blocks_are_refused() -> None:
+def test_zero_blocks_are_refused() -> None:
     with pytest.raises(ValueError, match=r"blocks must be a number in \[1, inf\), not 0"):
         TranscriberConfig("residual", blocks=0)

@@ -1,4 +1,4 @@
-"""Frames of a whole recording: the same as window by window, with zeros beyond the ends."""
+"""Inference of window networks over recordings: the same as window by window, with zeros beyond the ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WINDOW = 64
 
 
 class Linear(nn.Module):
-    """The smallest network there can be."""
+    """A linear network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ def one_by_one(samples: np.ndarray, hop: int) -> np.ndarray:
 @pytest.mark.parametrize("length", [1, 2, 31, 32, 33, 63, 64, 65, 500])
 @pytest.mark.parametrize("hop", [1, 16, 50, 64, 100])
 @pytest.mark.parametrize("batch", [1, 3, 256])
-def test_frames_are_the_windows_one_by_one(length: int, hop: int, batch: int) -> None:
+def test_batched_frames_equal_single_windows(length: int, hop: int, batch: int) -> None:
     samples = np.random.default_rng(length).uniform(-1, 1, length).astype(np.float32)
     expected = one_by_one(samples, hop)
     cut = list(frame_windows(torch.from_numpy(samples), WINDOW, hop, batch))
@@ -49,14 +49,14 @@ def test_frames_are_the_windows_one_by_one(length: int, hop: int, batch: int) ->
     np.testing.assert_allclose(probabilities, singly.numpy(), atol=1e-5)
 
 
-def test_no_samples_are_no_frames() -> None:
+def test_empty_input_has_no_frames() -> None:
     assert frame_probabilities(Linear(), np.zeros(0, np.float32), 16).shape == (0, 3)
 
 
 @pytest.mark.parametrize("length", [1, 32, 65, 500])
 @pytest.mark.parametrize("hop", [1, 50, 64])
 @pytest.mark.parametrize("batch", [1, 3, 256])
-def test_chosen_moments_on_a_grid_are_its_frames(length: int, hop: int, batch: int) -> None:
+def test_positions_on_a_grid_equal_its_frames(length: int, hop: int, batch: int) -> None:
     samples = np.random.default_rng(length).uniform(-1, 1, length).astype(np.float32)
     network, done = Linear().eval(), []
     chosen = probabilities_at(network, samples, np.arange(0, length, hop), batch, done.append)
@@ -64,7 +64,7 @@ def test_chosen_moments_on_a_grid_are_its_frames(length: int, hop: int, batch: i
     np.testing.assert_allclose(chosen, frame_probabilities(network, samples, hop), atol=1e-6)
 
 
-def test_chosen_moments_may_come_in_any_order_and_twice() -> None:
+def test_positions_may_be_unsorted_and_repeated() -> None:
     samples = np.random.default_rng(0).uniform(-1, 1, 500).astype(np.float32)
     network = Linear().eval()
     every = frame_probabilities(network, samples, 1)
@@ -73,7 +73,7 @@ def test_chosen_moments_may_come_in_any_order_and_twice() -> None:
     assert probabilities_at(network, samples, centres[:0]).shape == (0, 3)
 
 
-def test_a_real_network_agrees_with_itself() -> None:
+def test_frames_equal_the_network_on_each_window() -> None:
     from audiocx.kinds import build
     from audiocx.models import TranscriberConfig
 

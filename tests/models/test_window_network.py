@@ -1,4 +1,4 @@
-"""The transcribers have the sizes of the paper, start where they should, and are complex where they say so."""
+"""Window networks: the paper's parameter counts, initialisation, folding, complex layers, ablations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from audiocx.kinds import build
 from audiocx.models import TranscriberConfig, TranscriberNetwork, folded
-from audiocx.models.window_network import OUTPUT_BIAS, _MaxPool
+from audiocx.models.window_network import OUTPUT_BIAS, MaxPool
 from audiocx.nn import ComplexBatchNorm, CReLU, ModReLU, ZReLU
 from audiocx.nn.functional import to_channels, to_complex
 
@@ -25,7 +25,7 @@ def seed() -> None:
 
 
 def on_meta(**settings: Any) -> TranscriberNetwork:
-    """A full-size network without memory behind its weights: enough to count and to follow shapes."""
+    """A full-size network on the meta device, for parameter counts and shapes."""
     with torch.device("meta"):
         return build(TranscriberConfig(**settings)).to("meta")
 
@@ -42,7 +42,7 @@ every_network = pytest.mark.parametrize("name", SMALL)
 
 @cache
 def small(name: str) -> TranscriberNetwork:
-    """Built once, in evaluation mode, with running statistics of its own; never to be changed."""
+    """A cached network in evaluation mode, with running statistics; not to be modified."""
     torch.manual_seed(0)
     network = build(TranscriberConfig(window_samples=1024, outputs=5, **SMALL[name]))
     for _ in range(5):
@@ -67,7 +67,7 @@ def small(name: str) -> TranscriberNetwork:
         ({"architecture": "deep", "complex": False, "front_end": "compressed"}, 9_995_348),
     ],
 )
-def test_parameter_counts_are_the_papers(settings: dict[str, Any], count: int) -> None:
+def test_parameter_counts_equal_the_papers(settings: dict[str, Any], count: int) -> None:
     network = on_meta(outputs=84, sample_rate=11000, **settings)
     assert sum(parameter.numel() for parameter in network.parameters()) == count
     assert network(torch.empty(3, 4096, device="meta")).shape == (3, 84)
@@ -82,7 +82,7 @@ def test_parameter_counts_are_the_papers(settings: dict[str, Any], count: int) -
         ({"architecture": "shallow"}, 2 * (2048 + 1)),
     ],
 )
-def test_the_number_of_outputs_is_free(settings: dict[str, Any], each_output: int) -> None:
+def test_any_number_of_outputs(settings: dict[str, Any], each_output: int) -> None:
     counts = []
     for outputs in (84, 88):
         network = on_meta(outputs=outputs, **settings)
@@ -95,7 +95,7 @@ def test_the_number_of_outputs_is_free(settings: dict[str, Any], each_output: in
     ("settings", "bins"),
     [({}, 2048), ({"complex": False}, 4096), ({"bins": 1500}, 1500), ({"complex": False, "bins": 2048}, 2048)],
 )
-def test_bins_are_the_papers_unless_asked_for(settings: dict[str, Any], bins: int) -> None:
+def test_default_bins_are_the_papers(settings: dict[str, Any], bins: int) -> None:
     assert on_meta(**settings).front_end.length == bins
 
 
@@ -103,7 +103,7 @@ def test_bins_are_the_papers_unless_asked_for(settings: dict[str, Any], bins: in
 
 
 @every_network
-def test_at_the_start_every_note_is_improbable(name: str) -> None:
+def test_initial_probabilities_are_low(name: str) -> None:
     network = build(TranscriberConfig(window_samples=1024, outputs=5, **SMALL[name])).eval()
     probabilities = torch.sigmoid(network(torch.zeros(1, 1024)))
     assert_close(probabilities, torch.full((1, 5), 1 / (1 + math.exp(5))))
@@ -111,13 +111,13 @@ def test_at_the_start_every_note_is_improbable(name: str) -> None:
     assert 0.003 < probabilities.mean() < 0.02
 
 
-def test_only_the_real_parts_of_the_shallow_complex_outputs_start_low() -> None:
+def test_only_the_real_parts_of_complex_outputs_have_the_initial_bias() -> None:
     network = build(TranscriberConfig("shallow", window_samples=1200, outputs=3))
     assert_close(network.body[-2].bias.data, torch.tensor([OUTPUT_BIAS] * 3 + [0.0] * 3))
 
 
 @every_network
-def test_a_window_is_heard_alone(name: str) -> None:
+def test_logits_do_not_depend_on_the_batch(name: str) -> None:
     windows = 0.1 * torch.randn(6, 1024)
     logits = small(name)(windows)
     assert logits.shape == (6, 5) and logits.std(0).min() > 1e-4
@@ -125,7 +125,7 @@ def test_a_window_is_heard_alone(name: str) -> None:
 
 
 @every_network
-def test_folding_the_normalisation_changes_no_logits(name: str) -> None:
+def test_folding_keeps_the_logits(name: str) -> None:
     network, windows = small(name), 0.1 * torch.randn(4, 1024)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     light = folded(network)
@@ -136,11 +136,11 @@ def test_folding_the_normalisation_changes_no_logits(name: str) -> None:
 
 @pytest.mark.parametrize(("kernel_size", "stride"), [(2, 2), (4, 2), (3, 1), (2, 3)])
 @pytest.mark.parametrize("length", [4, 5, 6, 7, 64, 65])
-def test_maxima_of_shifted_copies_are_max_pooling(kernel_size: int, stride: int, length: int) -> None:
+def test_max_pool_equals_pytorchs(kernel_size: int, stride: int, length: int) -> None:
     x = torch.randn(2, 3, 1, length).contiguous(memory_format=torch.channels_last)
     assert len(x.unique()) == x.numel()  # where there are ties, the gradients differ
     ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
-    pooled = _MaxPool(kernel_size, stride)(ours)
+    pooled = MaxPool(kernel_size, stride)(ours)
     expected = F.max_pool1d(theirs.flatten(0, 2)[:, None], kernel_size, stride).reshape(2, 3, 1, -1)
     assert torch.equal(pooled, expected)
     weights = torch.randn_like(expected)
@@ -182,7 +182,7 @@ ABLATION += [("shallow", activation, "none") for activation in ACTIVATIONS]
 
 
 @pytest.mark.parametrize(("architecture", "activation", "norm"), ABLATION)
-def test_every_ablation_trains(architecture: str, activation: str, norm: str) -> None:
+def test_every_ablation_has_gradients(architecture: str, activation: str, norm: str) -> None:
     settings: dict[str, Any] = {"architecture": architecture, "activation": activation, "norm": norm, "outputs": 3}
     window = 256 if architecture == "deep" else 1200
     network = build(TranscriberConfig(window_samples=window, scheme="rayleigh", **settings))
@@ -196,7 +196,7 @@ def test_every_ablation_trains(architecture: str, activation: str, norm: str) ->
     F.binary_cross_entropy_with_logits(logits, torch.eye(4, 3)).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-        assert parameter.grad.any() or name.endswith(".bias"), name  # normalisation takes biases away again
+        assert parameter.grad.any() or name.endswith(".bias"), name  # normalisation cancels biases
 
 
 @pytest.mark.parametrize("norm", ["whitening", "none"])
@@ -205,7 +205,7 @@ def test_real_networks_have_batch_norm_or_none(norm: str) -> None:
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()) == (0 if norm == "none" else 5)
 
 
-def test_the_scheme_reaches_the_weights() -> None:
+def test_the_scheme_initialises_the_weights() -> None:
     for complex in (True, False):
         for scheme in ("unitary", "rayleigh"):
             network = build(TranscriberConfig(complex=complex, window_samples=1024, outputs=2, scheme=scheme))  # type: ignore[arg-type]
@@ -253,13 +253,13 @@ def test_windows_too_short_are_refused(architecture: Any, complex: bool, front_e
 
 
 @pytest.mark.parametrize("outputs", [1, 107])
-def test_the_ends_of_the_range_are_allowed(outputs: int) -> None:
+def test_limits_of_the_range_are_allowed(outputs: int) -> None:
     assert TranscriberConfig(outputs=outputs).outputs == outputs
 
 
 @pytest.mark.slow
 @every_network
-def test_a_network_compiles_to_one_graph(name: str) -> None:
+def test_the_network_compiles_to_one_graph(name: str) -> None:
     windows = 0.1 * torch.randn(4, 1024)
     compiled = torch.compile(small(name), fullgraph=True, backend="aot_eager")
     assert_close(compiled(windows), small(name)(windows), rtol=1e-4, atol=1e-4)

@@ -1,3 +1,5 @@
+"""Tuning of decoding settings, and inference before decoding."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -41,7 +43,7 @@ def test_tuning_finds_a_threshold_between_the_true_and_the_false_notes() -> None
     assert 0.08 < settings.frame_threshold <= 0.24 and scores["frame_f1"] > 0.99
 
 
-def test_several_processes_tune_alike() -> None:
+def test_tuning_does_not_depend_on_the_number_of_processes() -> None:
     recordings = [labelled(peak=0.24), labelled(peak=0.3), labelled(peak=0.5)]
     alone = tune_decoding(recordings, WindowDecodeSettings(), WINDOW_TUNING, rounds=1)
     assert tune_decoding(recordings, WindowDecodeSettings(), WINDOW_TUNING, rounds=1, workers=2) == alone

@@ -13,7 +13,7 @@ PITCHES = 10
 
 
 def roll_of(*frames: tuple[int, ...]) -> np.ndarray:
-    """What sounds: the pitches of each frame."""
+    """Piano roll of the pitches of each frame."""
     roll = np.zeros((len(frames), PITCHES), bool)
     for row, pitches in zip(roll, frames, strict=True):
         row[list(pitches)] = True
@@ -21,15 +21,15 @@ def roll_of(*frames: tuple[int, ...]) -> np.ndarray:
 
 
 def probabilities_of(*frames: dict[int, float]) -> np.ndarray:
-    """A thousandth but for the pitches named, so that these come first."""
+    """Probabilities: those given, and 0.001 for all other pitches."""
     probabilities = np.full((len(frames), PITCHES), 0.001)
     for row, named in zip(probabilities, frames, strict=True):
         row[list(named)] = list(named.values())
     return probabilities
 
 
-def heard(probabilities: np.ndarray, **rolls: np.ndarray) -> ScoredFrames:
-    """A recording of the instruments named by their programs, p40 a violin's."""
+def scored(probabilities: np.ndarray, **rolls: np.ndarray) -> ScoredFrames:
+    """A scored recording; rolls by program, such as p40, a violin."""
     together = np.logical_or.reduce(list(rolls.values()))
     return ScoredFrames("", probabilities, together, {int(name[1:]): roll for name, roll in rolls.items()})
 
@@ -39,12 +39,12 @@ def ap_of(rows: list[dict[str, Any]]) -> list[float]:
 
 
 # A violin on pitch 0 and a cello on pitch 1; 2 is a false alarm.
-DUET = heard(probabilities_of({0: 0.7, 1: 0.9, 2: 0.8}), p40=roll_of((0,)), p42=roll_of((1,)))
+DUET = scored(probabilities_of({0: 0.7, 1: 0.9, 2: 0.8}), p40=roll_of((0,)), p42=roll_of((1,)))
 # The cello alone; 4 is a false alarm.
-SOLO = heard(probabilities_of({3: 0.2, 4: 0.3}), p42=roll_of((3,)))
+SOLO = scored(probabilities_of({3: 0.2, 4: 0.3}), p42=roll_of((3,)))
 
 
-def test_an_instrument_is_held_against_silence_not_against_the_others() -> None:
+def test_notes_of_other_instruments_are_excluded_from_an_instruments_score() -> None:
     violin, cello = by_instrument([DUET])
     # The violin's note comes second, after the false alarm: the cello's, above both, is left out.
     assert violin == {"instrument": "Violin", "average_precision": 0.5, "recordings": 1, "pairs": 1}
@@ -59,24 +59,24 @@ def test_an_instrument_is_scored_over_the_recordings_it_plays_in() -> None:
 
 
 def test_a_unison_counts_for_both() -> None:
-    unison = heard(probabilities_of({0: 0.5, 1: 0.6}), p40=roll_of((0,)), p73=roll_of((0,)))
+    unison = scored(probabilities_of({0: 0.5, 1: 0.6}), p40=roll_of((0,)), p73=roll_of((0,)))
     assert ap_of(by_instrument([unison])) == [0.5, 0.5]
 
 
-def test_an_instrument_that_rests_throughout_has_no_row() -> None:
-    resting = heard(probabilities_of({0: 0.5}), p40=roll_of((0,)), p73=roll_of(()))
+def test_a_silent_instrument_has_no_row() -> None:
+    resting = scored(probabilities_of({0: 0.5}), p40=roll_of((0,)), p73=roll_of(()))
     assert [row["instrument"] for row in by_instrument([resting])] == ["Violin"]
     assert by_instrument([]) == []
 
 
-def test_polyphony_parts_the_frames_by_how_many_notes_sound() -> None:
+def test_polyphony_groups_frames_by_their_number_of_notes() -> None:
     rows = by_polyphony(
         [
-            heard(
+            scored(
                 probabilities_of({0: 0.9, 1: 0.8}, {5: 0.99}, {0: 0.4, 1: 0.6, 2: 0.5}),
                 p0=roll_of((1,), (), (0, 1)),
             ),
-            heard(probabilities_of({3: 0.7}), p0=roll_of((3,))),
+            scored(probabilities_of({3: 0.7}), p0=roll_of((3,))),
         ]
     )
     assert [(row["notes"], row["frames"]) for row in rows] == [("1", 2), ("2", 1)]
@@ -85,13 +85,13 @@ def test_polyphony_parts_the_frames_by_how_many_notes_sound() -> None:
     assert ap_of(rows) == pytest.approx([(1 / 2 + 2 / 3) / 2, (1 + 2 / 3) / 2])
 
 
-def test_seven_notes_and_more_go_together() -> None:
-    full = heard(np.tile(np.linspace(0.9, 0.1, PITCHES), (3, 1)), p0=roll_of(range(6), range(7), range(9)))  # type: ignore[arg-type]
+def test_seven_and_more_notes_form_one_group() -> None:
+    full = scored(np.tile(np.linspace(0.9, 0.1, PITCHES), (3, 1)), p0=roll_of(range(6), range(7), range(9)))  # type: ignore[arg-type]
     rows = by_polyphony([full])
     assert [(row["notes"], row["frames"]) for row in rows] == [("6", 1), ("7+", 2)]
 
 
-def test_the_table_is_markdown_with_per_cent() -> None:
+def test_the_table_is_markdown_in_percent() -> None:
     text = format_groups([{"instrument": "Viola", "average_precision": 0.12345, "recordings": 2, "pairs": 77}])
     assert text.splitlines() == [
         "| instrument | AP | recordings | pairs |",

@@ -63,7 +63,7 @@ def test_pooled_precision_at_the_ends():
         pooled.add(np.array([[np.nan]]), np.array([[True]]))
 
 
-def test_average_precision_ranks_only():
+def test_average_precision_depends_on_the_ranking_only():
     probabilities, roll = pair()
     value = metrics.average_precision(probabilities, roll)
     assert metrics.average_precision(probabilities**3, roll) == pytest.approx(value)

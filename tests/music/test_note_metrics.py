@@ -1,4 +1,4 @@
-"""Note scores are mir_eval's, to the last bit, and fast."""
+"""Note scores: equal to mir_eval's, to the last bit, and fast."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_note_scores_by_hand() -> None:
     assert note_scores(reference, estimated, onset_tolerance_s=0.06).recall == 1.0
 
 
-def test_pairs_are_places_in_the_two_lists() -> None:
+def test_pairs_are_indices_into_the_two_lists() -> None:
     reference = [Note(5.0, 64, 5.0), Note(2.0, 64, 3.0), Note(0.0, 60, 2.0), Note(0.04, 60, 1.0)]
     estimated = [Note(-0.03, 60, 0.5), Note(0.02, 60, 1.0), Note(5.0, 64, 6.0), Note(2.04, 64, 2.5)]
     # The first of MIDI 60 is near one played note alone: it is given that one, the other the other.
@@ -39,7 +39,7 @@ def test_pairs_are_places_in_the_two_lists() -> None:
     assert sorted(match_notes(reference, estimated, onset_tolerance_s=0.03)) == [(2, 0), (3, 1)]
 
 
-def test_without_mir_eval_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_mir_eval_the_error_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mir_eval", None)
     with pytest.raises(ConfigError, match=r"mir_eval.*audiocx\[train\]"):
         match_notes([], [])
@@ -94,7 +94,7 @@ def by_mir_eval(reference: list[Note], estimated: list[Note], *tolerances: float
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("tolerances", [(0.05, 0.2, 0.05), (0.03, 0.5, 0.0), (0.1, 0.05, 0.02)])
-def test_scores_are_mir_evals(seed: int, tolerances: tuple[float, float, float]) -> None:
+def test_scores_equal_mir_evals(seed: int, tolerances: tuple[float, float, float]) -> None:
     rng = np.random.default_rng(seed)
     reference = played(rng, 300, pitches=int(rng.integers(1, 12)))
     estimated = moved(rng, reference)

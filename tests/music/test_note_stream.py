@@ -1,4 +1,4 @@
-"""Notes decoded while a recording is heard: those of the whole, from little of it."""
+"""Note decoding of streams: the same notes as at once, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from audiocx.notes import Note
 RATE = 86.1328125
 
 
-def some_evidence(seed: int, frames: int = 3000, pitches: int = 12) -> NoteOutputs:
-    """Peaks, stretches and gaps of all heights, close to one another and far apart."""
+def random_outputs(seed: int, frames: int = 3000, pitches: int = 12) -> NoteOutputs:
+    """Random peaks, plateaus and gaps of all heights and distances."""
     rng = np.random.default_rng(seed)
     onsets, sounding, offsets = (np.zeros((frames, pitches), np.float32) for _ in range(3))
     for pitch in range(pitches):
@@ -36,9 +36,9 @@ def some_evidence(seed: int, frames: int = 3000, pitches: int = 12) -> NoteOutpu
     )  # type: ignore[arg-type]
 
 
-def blocks(evidence: NoteOutputs, sizes: list[int]) -> list[NoteOutputs]:
+def blocks(outputs: NoteOutputs, sizes: list[int]) -> list[NoteOutputs]:
     edges = np.cumsum([0, *sizes])
-    return [NoteOutputs(*(part[a:b] for part in evidence)) for a, b in zip(edges, edges[1:], strict=False)]
+    return [NoteOutputs(*(part[a:b] for part in outputs)) for a, b in zip(edges, edges[1:], strict=False)]
 
 
 def assert_same(found: list[Note], expected: list[Note]) -> None:
@@ -59,38 +59,38 @@ def assert_same(found: list[Note], expected: list[Note]) -> None:
         NoteDecodeSettings(min_note_s=1.0),
     ],
 )
-def test_the_notes_are_those_of_the_whole(seed: int, settings: NoteDecodeSettings) -> None:
-    evidence = some_evidence(seed)
-    expected = decode_notes(evidence, RATE, settings)
+def test_streamed_notes_equal_those_of_the_whole(seed: int, settings: NoteDecodeSettings) -> None:
+    outputs = random_outputs(seed)
+    expected = decode_notes(outputs, RATE, settings)
     sizes = np.random.default_rng(seed).integers(1, 300, 40).tolist()
-    sizes = [*sizes, max(0, len(evidence.frames) - sum(sizes))]
+    sizes = [*sizes, max(0, len(outputs.frames) - sum(sizes))]
     for gathered in (1, 256):
-        assert_same(list(decode_stream(blocks(evidence, sizes), RATE, settings, block_frames=gathered)), expected)
+        assert_same(list(decode_stream(blocks(outputs, sizes), RATE, settings, block_frames=gathered)), expected)
 
 
-def test_a_note_that_never_ends_is_held() -> None:
-    evidence = some_evidence(9)
-    evidence.onsets[500:503, 3], evidence.frames[500:, 3] = [0.3, 0.9, 0.3], 0.9
-    evidence.onsets[510:, 3] = evidence.offsets[:, 3] = 0
-    expected = decode_notes(evidence, RATE)
+def test_a_note_without_an_end_is_kept_open() -> None:
+    outputs = random_outputs(9)
+    outputs.onsets[500:503, 3], outputs.frames[500:, 3] = [0.3, 0.9, 0.3], 0.9
+    outputs.onsets[510:, 3] = outputs.offsets[:, 3] = 0
+    expected = decode_notes(outputs, RATE)
     assert max(note.offset_s for note in expected if note.midi_note == 24) == pytest.approx(3000 / RATE, abs=0.1)
-    assert_same(list(decode_stream(blocks(evidence, [200] * 15), RATE, block_frames=100)), expected)
+    assert_same(list(decode_stream(blocks(outputs, [200] * 15), RATE, block_frames=100)), expected)
 
 
-def test_notes_come_as_soon_as_they_are_sure_and_little_is_held() -> None:
-    evidence = some_evidence(5, frames=20000)
-    heard = 0
+def test_notes_are_yielded_with_a_bounded_lag() -> None:
+    outputs = random_outputs(5, frames=20000)
+    frames_read = 0
 
-    def heard_so_far():
-        nonlocal heard
-        for block in blocks(evidence, [100] * 200):
-            heard += 100
+    def stream():
+        nonlocal frames_read
+        for block in blocks(outputs, [100] * 200):
+            frames_read += 100
             yield block
 
-    lags = [heard / RATE - note.offset_s for note in decode_stream(heard_so_far(), RATE, block_frames=100)]
+    lags = [frames_read / RATE - note.offset_s for note in decode_stream(stream(), RATE, block_frames=100)]
     assert len(lags) > 500 and min(lags) >= 0 and np.median(lags) < 30
 
 
-def test_nothing_heard_is_no_note() -> None:
+def test_empty_input_has_no_notes() -> None:
     assert list(decode_stream([], RATE)) == []
-    assert list(decode_stream(blocks(some_evidence(0), [0, 0]), RATE)) == []
+    assert list(decode_stream(blocks(random_outputs(0), [0, 0]), RATE)) == []

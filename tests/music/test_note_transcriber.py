@@ -1,4 +1,4 @@
-"""Note networks behind the public functions and the command line."""
+"""Note networks through the public functions and the command line."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def assert_alike(found: list[Note], expected: list[Note]) -> None:
         )
 
 
-def test_what_the_network_gives_is_decoded(transcriber: NoteTranscriber) -> None:
+def test_the_networks_outputs_are_decoded(transcriber: NoteTranscriber) -> None:
     found = transcriber.transcribe(recording(LENGTH), RATE)
-    heard = note_blocks.infer_notes(transcriber.network, recording(LENGTH))
-    assert found.notes == decode_notes(heard, RATE / HOP, LOOSE, lowest_note=60) and len(found.notes) > 10
-    np.testing.assert_array_equal(found.probabilities, heard.frames)
-    np.testing.assert_array_equal(found.onsets, heard.onsets)
+    outputs = note_blocks.infer_notes(transcriber.network, recording(LENGTH))
+    assert found.notes == decode_notes(outputs, RATE / HOP, LOOSE, lowest_note=60) and len(found.notes) > 10
+    np.testing.assert_array_equal(found.probabilities, outputs.frames)
+    np.testing.assert_array_equal(found.onsets, outputs.onsets)
     assert (found.frame_rate, found.lowest_note, found.source) == (RATE / HOP, 60, "samples")
     assert found.duration_s == LENGTH / RATE
     assert {0 <= note.confidence <= 1 for note in found.notes} == {True} and len(
@@ -56,7 +56,7 @@ def test_what_the_network_gives_is_decoded(transcriber: NoteTranscriber) -> None
 
 
 @pytest.mark.parametrize("block_frames", [10, 64])
-def test_cutting_a_recording_into_blocks_does_not_change_its_notes(
+def test_notes_do_not_depend_on_the_block_size(
     transcriber: NoteTranscriber, block_frames: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = transcriber.transcribe(recording(LENGTH), RATE)
@@ -71,11 +71,11 @@ def test_cutting_a_recording_into_blocks_does_not_change_its_notes(
 
 
 @pytest.mark.parametrize("tuning", [0.0, 45.0])
-def test_a_long_file_is_heard_from_the_disk_as_a_short_one(
+def test_a_long_file_is_read_from_disk_with_the_same_result(
     transcriber: NoteTranscriber, song: Path, tuning: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = transcriber.transcribe(song, tuning=tuning)
-    monkeypatch.setattr("audiocx.models.running._LONG_S", 0.1)
+    monkeypatch.setattr("audiocx.models.running.MAX_MEMORY_S", 0.1)
     long = transcriber.transcribe(song, tuning=tuning)
     assert isinstance(transcriber.samples(song)[0], np.memmap)
     assert_alike(long.notes, short.notes)
@@ -86,7 +86,7 @@ def test_a_long_file_is_heard_from_the_disk_as_a_short_one(
         np.testing.assert_array_equal(archive["probabilities"], long.probabilities)
 
 
-def test_the_threshold_is_that_of_the_onsets(transcriber: NoteTranscriber) -> None:
+def test_the_threshold_applies_to_onsets(transcriber: NoteTranscriber) -> None:
     samples = recording(LENGTH)
     usual = transcriber.transcribe(samples, RATE).notes
     strict = transcriber.transcribe(samples, RATE, threshold=0.8).notes
@@ -94,7 +94,7 @@ def test_the_threshold_is_that_of_the_onsets(transcriber: NoteTranscriber) -> No
     assert all(note.duration_s >= 0.1 for note in transcriber.transcribe(samples, RATE, min_note_s=0.1).notes)
 
 
-def test_times_are_the_recordings_whatever_its_tuning(transcriber: NoteTranscriber) -> None:
+def test_times_do_not_depend_on_the_tuning(transcriber: NoteTranscriber) -> None:
     tuned = transcriber.transcribe(recording(LENGTH), RATE, tuning=45.0)
     samples, _, stretch = retuned(recording(LENGTH), RATE, 45.0)
     longer = transcriber.transcribe(samples, RATE, tuning=0.0)
@@ -106,7 +106,7 @@ def test_times_are_the_recordings_whatever_its_tuning(transcriber: NoteTranscrib
     )
 
 
-def test_there_is_one_hop(transcriber: NoteTranscriber) -> None:
+def test_other_hops_are_refused(transcriber: NoteTranscriber) -> None:
     samples = recording(LENGTH)
     with pytest.raises(ConfigError, match="tiny-notes has a frame every 64 samples, not 32; leave out the hop"):
         transcriber.transcribe(samples, RATE, hop_samples=32)
@@ -119,7 +119,7 @@ def test_an_option_out_of_range_is_refused(transcriber: NoteTranscriber, options
         transcriber.transcribe(np.zeros(800), RATE, **options)  # type: ignore[arg-type]
 
 
-def test_samples_of_any_sort_stay_as_they_are(transcriber: NoteTranscriber) -> None:
+def test_samples_are_not_modified(transcriber: NoteTranscriber) -> None:
     samples = recording(LENGTH)
     expected = transcriber.transcribe(samples, RATE).notes
     samples.setflags(write=False)
@@ -129,13 +129,11 @@ def test_samples_of_any_sort_stay_as_they_are(transcriber: NoteTranscriber) -> N
         assert len(transcriber.transcribe(samples[:few], RATE).probabilities) == -(-few // HOP)
 
 
-def test_what_is_loaded_is_folded_and_says_what_the_full_network_says(
-    transcriber: NoteTranscriber, tiny_notes: Path
-) -> None:
+def test_the_loaded_network_is_folded_with_the_same_outputs(transcriber: NoteTranscriber, tiny_notes: Path) -> None:
     full = audiocx.checkpoints.load_network(tiny_notes).eval()
     assert len(list(transcriber.network.modules())) < len(list(full.modules()))
-    heard, expected = (note_blocks.infer_notes(one, recording(LENGTH)) for one in (transcriber.network, full))
-    for ours, theirs in zip(heard, expected, strict=True):
+    outputs, expected = (note_blocks.infer_notes(one, recording(LENGTH)) for one in (transcriber.network, full))
+    for ours, theirs in zip(outputs, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
@@ -148,7 +146,7 @@ def test_no_progress_is_shown_where_stderr_is_no_terminal(
 
 @pytest.fixture
 def song(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recording in a folder of its own, which is the current one."""
+    """A recording in a new current folder."""
     monkeypatch.chdir(tmp_path)
     soundfile.write("song.wav", recording(LENGTH), RATE, subtype="FLOAT")
     return Path("song.wav")
@@ -165,7 +163,7 @@ def test_the_command_writes_the_same_notes(transcriber: NoteTranscriber, tiny_no
         np.testing.assert_array_equal(archive["onsets"], expected.onsets)
 
 
-def test_the_command_scores_and_lists_it(
+def test_the_commands_evaluate_and_models(
     transcriber: NoteTranscriber, tiny_notes: Path, song: Path,
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""Attacks and levels of synthetic piano tones are found where they were put."""
+"""Onset strength and levels of synthetic piano tones."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def peaks_s(strength, least_db):
 
 
 @pytest.mark.parametrize("midi_note", [43, 48, 60, 72, 84, 96])
-def test_a_string_struck_while_it_sounds_rises_at_each_stroke(midi_note):
+def test_strength_peaks_at_each_stroke_of_a_sounding_string(midi_note):
     onsets_s = [0.5, 1.4, 2.3]
     strength = onset_strength_db(tone(3.5, midi_note, onsets_s), RATE, HOP)
     found = peaks_s(strength[:, midi_note - 21], 3.0)
@@ -41,21 +41,21 @@ def test_a_string_struck_while_it_sounds_rises_at_each_stroke(midi_note):
 
 
 @pytest.mark.parametrize("midi_note", [48, 60, 72, 84])
-def test_a_string_damped_and_struck_again_rises_too(midi_note):
+def test_strength_peaks_after_damping_too(midi_note):
     sound = tone(3, midi_note, [0.5], stop_s=1.5) + tone(3, midi_note, [1.8])
     strength = onset_strength_db(sound, RATE, HOP)[:, midi_note - 21]
     assert peaks_s(strength, 15.0) == pytest.approx([0.5, 1.8], abs=0.03)
 
 
 @pytest.mark.parametrize("other", [61, 67, 72, 76, 79])
-def test_another_strings_stroke_is_not_this_ones(other):
+def test_strength_does_not_peak_at_strokes_of_other_strings(other):
     sound = tone(3, 60, [0.5], decay_s=3.0) + tone(3, other, [1.5])
     strength = onset_strength_db(sound, RATE, HOP)
     near = slice(int(1.4 * RATE / HOP), int(1.6 * RATE / HOP))
     assert strength[near, other - 21].max() > 5.0 and strength[near, 60 - 21].max() < 2.0
 
 
-def test_steady_and_decaying_sound_and_silence_do_not_rise():
+def test_steady_and_decaying_sound_and_silence_have_no_strength():
     steady = tone(3, 60, [0.0], decay_s=1e9)[RATE:]
     inner = slice(20, -20)
     assert onset_strength_db(steady, RATE, HOP)[inner, 39].max() < 0.5
@@ -100,7 +100,7 @@ def test_very_short_sounds(measure, count):
 
 
 @pytest.mark.parametrize("measure", [onset_strength_db, loudness_db])
-def test_blocks_leave_no_seams(measure, monkeypatch):
+def test_strength_does_not_depend_on_the_block_size(measure, monkeypatch):
     sound = tone(2, 64, [0.2, 0.9, 1.3])
     whole = measure(sound, RATE, HOP)
     monkeypatch.setattr("audiocx.music.onset_strength.TRANSFORMED_FRAMES", 17)

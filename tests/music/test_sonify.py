@@ -1,3 +1,5 @@
+"""Synthesis of notes as sound."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -13,7 +15,7 @@ def spectrum_peak_hz(samples: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("midi_note", [21, 45, 69, 108])
-def test_a_note_sounds_at_its_pitch_and_only_in_its_time(midi_note: int) -> None:
+def test_a_note_sounds_at_its_pitch_and_only_while_it_lasts(midi_note: int) -> None:
     samples = synthesize([Note(0.5, midi_note, 1.5)], duration_s=2.0)
     first, after = round(0.5 * SAMPLE_RATE), round((1.5 + RELEASE_S) * SAMPLE_RATE)
     assert not samples[:first].any() and not samples[after + 1 :].any()
@@ -34,7 +36,7 @@ def test_velocity_scales_and_the_peak_is_bounded() -> None:
     assert np.abs(chord).max() == pytest.approx(PEAK)
 
 
-def test_nothing_to_play_is_silence() -> None:
+def test_no_notes_are_silence() -> None:
     samples = synthesize([], duration_s=0.25)
     assert len(samples) >= 0.25 * SAMPLE_RATE and not samples.any()
 

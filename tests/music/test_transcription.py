@@ -1,4 +1,4 @@
-"""Transcription: how it shows itself."""
+"""Transcription: its repr and its HTML in notebooks."""
 
 import base64
 import io

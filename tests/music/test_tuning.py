@@ -1,3 +1,5 @@
+"""Tuning estimation on synthetic tones, and against librosa."""
+
 from __future__ import annotations
 
 import tracemalloc
@@ -40,7 +42,7 @@ def test_the_tuning_of_a_single_steady_tone(cents: float) -> None:
 
 
 @pytest.mark.parametrize("cents", [-40.0, 20.0])
-def test_vibrato_leaves_the_tuning(cents: float) -> None:
+def test_vibrato_does_not_change_the_tuning(cents: float) -> None:
     assert estimate_tuning(music(cents, vibrato_cents=25, notes=40), RATE) == pytest.approx(cents, abs=3)
 
 
@@ -52,7 +54,7 @@ def test_tuning_does_not_depend_on_excerpt_or_level() -> None:
 
 
 @pytest.mark.parametrize("cents", [50.0, 75.0, -60.0])
-def test_beyond_half_a_semitone_it_is_the_next_semitone_out_of_tune(cents: float) -> None:
+def test_tuning_wraps_at_half_a_semitone(cents: float) -> None:
     off = estimate_tuning(music(cents), RATE)
     assert -50 < off <= 50 and (off - cents + 50) % 100 - 50 == pytest.approx(0, abs=2)
 

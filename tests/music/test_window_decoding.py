@@ -53,7 +53,7 @@ def test_roll_to_notes_to_roll_is_the_identity():
     assert notes == sorted(notes)
 
 
-def test_notes_survive_a_smooth_curve_within_half_a_frame():
+def test_notes_of_a_smooth_curve_are_accurate_to_half_a_frame():
     rng = np.random.default_rng(1)
     notes = [Note(on, 21 + int(p), on + 0.3) for p, on in zip(range(0, 88, 3), rng.uniform(0.2, 3.0, 30), strict=True)]
     times = np.arange(400) / RATE
@@ -77,7 +77,7 @@ def test_onset_and_offset_are_interpolated_by_hand():
     assert note.offset_s == pytest.approx(0.4 + 0.1 / 3)  # .3 lies a third of the way from frame 4 (.4) to frame 5 (.1)
 
 
-def test_hysteresis_starts_high_and_goes_on_low():
+def test_hysteresis_by_hand():
     settings = dataclasses.replace(PLAIN, threshold=0.5, sustain_ratio=0.6)
     assert decode_probabilities(curve(0, 0.4, 0.45, 0.4, 0), RATE, settings) == []
     (note,) = decode_probabilities(curve(0, 0.4, 0.6, 0.4, 0.35, 0.6, 0.1), 1.0, settings)
@@ -129,7 +129,7 @@ def test_every_deep_dip_splits():
         assert before.onset_s < before.offset_s <= after.onset_s
 
 
-def test_rises_split_what_the_probability_shows_as_one_note():
+def test_a_rise_splits_a_note():
     probabilities = struck(200, (20, 180, 0.95))
     rises = np.zeros_like(probabilities)
     rises[[18, 60, 64, 120, 178], 0] = [30.0, 8.0, 9.0, 4.0, 20.0]
@@ -146,7 +146,7 @@ def test_rises_split_what_the_probability_shows_as_one_note():
     )
 
 
-def test_a_rise_and_a_dip_of_one_stroke_split_once_at_the_rise():
+def test_a_rise_and_a_dip_close_together_split_once():
     values = np.interp(np.arange(100), [0, 5, 10, 40, 46, 52, 90, 95, 99], [0, 0, 0.9, 0.9, 0.3, 0.9, 0.9, 0, 0])
     rises = np.zeros((100, 1), np.float32)
     rises[[7, 47]] = 10.0
@@ -242,7 +242,7 @@ def test_even_playing_is_not_stretched_over_all_velocities():
 
 
 @pytest.mark.parametrize("shape", [(0, 88), (5, 0)])
-def test_nothing_in_nothing_out(shape):
+def test_empty_input_has_no_notes(shape):
     assert decode_probabilities(np.zeros(shape, np.float32), RATE) == []
 
 
@@ -275,7 +275,7 @@ def test_settings_out_of_range_are_config_errors(values):
         WindowDecodeSettings(**values)
 
 
-def test_settings_survive_json():
+def test_settings_round_trip_through_json():
     settings = WindowDecodeSettings(threshold=0.3)
     assert WindowDecodeSettings(**json.loads(json.dumps(dataclasses.asdict(settings)))) == settings
 

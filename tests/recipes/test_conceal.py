@@ -1,4 +1,4 @@
-"""The recipe that scores how lost packets are concealed, on a corpus in the likeness of LibriSpeech."""
+"""The recipe that scores packet loss concealment, on a synthetic corpus in the layout of LibriSpeech."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_scores_are_written_and_shown(corpus: Path, tiny_predictor: Path, tm
         figures = [f"{found[ms]['pesq']:.2f}" for ms in found] + [f"{found[ms]['mse']:.1f}" for ms in found]
         assert row == f"| {name} | {' | '.join(figures)} |"
     by_ms = {name: [own["mse"] for own in found.values()] for name, found in scores["methods"].items()}
-    # Even noise is better told by what it was than by nothing.
+    # Even noise is closer to its last frame than to silence.
     assert all(
         of_frame < of_nothing
         for of_frame, of_nothing in zip(by_ms["the last frame again"], by_ms["silence"], strict=True)
@@ -51,7 +51,7 @@ def test_the_scores_are_written_and_shown(corpus: Path, tiny_predictor: Path, tm
     assert [other["name"] for other in read_results([tmp_path / "conceal", tmp_path / "other"])] == ["other"]
 
 
-def test_what_cannot_be_scored_is_said(corpus: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_errors_are_one_sentence(corpus: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     where = (corpus, "--cache", corpus.parent / "cache", "-o", tmp_path / "conceal")
     assert 'name one of kind "predictor"' in refusal("librispeech/conceal", *where, tiny_checkpoint)
     assert "There is no checkpoint" in refusal("librispeech/conceal", *where, "nothing")

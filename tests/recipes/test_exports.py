@@ -1,4 +1,4 @@
-"""Checkpoints made of runs by the recipes' export commands, the second one started from the first."""
+"""The recipes' export commands: checkpoints from runs, the second run started from the first."""
 
 from __future__ import annotations
 

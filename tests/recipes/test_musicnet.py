@@ -1,4 +1,4 @@
-"""The MusicNet recipe from corpus to table, on a corpus in its likeness."""
+"""The MusicNet recipe from corpus to table, on a synthetic corpus in its layout."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_training_counts_a_window_of_each_recording_a_step(run: Path) -> None:
     assert trained.network.config.front_end == "spectrum" and trained.network.config.window_samples == WINDOW
 
 
-def test_evaluation_gives_the_papers_average_precision(evaluated: tuple[Path, str], run: Path, corpus: Path) -> None:
+def test_evaluation_computes_the_papers_average_precision(evaluated: tuple[Path, str], run: Path, corpus: Path) -> None:
     results, printed = evaluated
     assert {path.name for path in results.iterdir()} == {
         "scores.json",
@@ -159,7 +159,7 @@ def test_evaluation_gives_the_papers_average_precision(evaluated: tuple[Path, st
         assert curve["precision"].shape == curve["recall"].shape and curve["recall"][-1] == 1
 
 
-def test_evaluation_tells_instruments_and_polyphony_apart(evaluated: tuple[Path, str]) -> None:
+def test_evaluation_by_instrument_and_polyphony(evaluated: tuple[Path, str]) -> None:
     results, printed = evaluated
     scores, centres = scores_of(results), centres_of(11000)
     pairs: dict[str, int] = {}
@@ -177,7 +177,7 @@ def test_evaluation_tells_instruments_and_polyphony_apart(evaluated: tuple[Path,
     assert all(0 <= row["average_precision"] <= 1 for row in scores["instruments"] + scores["polyphony"])
 
 
-def test_the_recurrent_network_goes_the_same_way(corpus: Path, tmp_path: Path) -> None:
+def test_the_recurrent_network_trains_and_is_scored(corpus: Path, tmp_path: Path) -> None:
     config = RECIPES / "musicnet" / "conf" / "cgrnn.toml"
     frames = {"model__frame_samples": 128, "model__frame_hop_samples": 32, "model__hidden": 4}
     tiny = settings(train__windows=STEPS, train__epoch_windows=STEPS, **frames)
@@ -191,7 +191,7 @@ def test_the_recurrent_network_goes_the_same_way(corpus: Path, tmp_path: Path) -
     assert f"| results | cgrnn complex, compressed | 11025 | {seen} | {ours} |  |" in printed
 
 
-def test_the_table_lays_results_beside_the_papers(
+def test_the_table_has_results_and_published_figures(
     evaluated: tuple[Path, str], run: Path, corpus: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     first = evaluated[0]
@@ -219,7 +219,7 @@ def test_the_table_lays_results_beside_the_papers(
     assert (tmp_path / "table" / "prediction.png").read_bytes() == (best / "prediction.png").read_bytes()
 
 
-def test_what_cannot_be_scored_is_said_in_a_sentence(run: Path, corpus: Path, tmp_path: Path) -> None:
+def test_errors_are_one_sentence(run: Path, corpus: Path, tmp_path: Path) -> None:
     def evaluate(folder: Path, *words: object, network: object = run) -> str:
         return refusal("musicnet/evaluate", network, folder, *cache_of(folder), "-o", tmp_path / "results", *words)
 

@@ -44,7 +44,7 @@ steps = 4
 epoch_steps = 2
 batch_size = 2
 segment_frames = 16
-learning_rate = 1e-6  # nothing is found yet: few notes are tuned and scored quickly
+learning_rate = 1e-6  # hardly trained: few notes are tuned and scored quickly
 """
 
 
@@ -62,7 +62,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 
 
 def assert_whole(run: Path, folder: Path, printed: str, names: list[str]) -> str:
-    """Sees that a checkpoint is its run's and scored under the names given; gives its model card."""
+    """Check that a checkpoint is its run's and has scores of these names; return its model card."""
     opened, experiment = checkpoints.load_checkpoint(folder), read_experiment(run)
     assert opened.kind.name == "notes" and opened.network.config == experiment.model
     theirs, ours = load_network(run / "best.ckpt", experiment.model), checkpoints.load_network(folder)
@@ -86,7 +86,7 @@ def test_a_run_on_maps_becomes_a_checkpoint(made: SimpleNamespace) -> None:
     assert "windows of 512 (46 ms) and 128 (12 ms) samples every 64 (5.8 ms)" in card
 
 
-def test_it_is_exported_with_the_scores_on_renders(made: SimpleNamespace, tmp_path: Path) -> None:
+def test_export_with_scores_on_renders(made: SimpleNamespace, tmp_path: Path) -> None:
     renders = write_folder(tmp_path / "renders", (1727, 1728, 2131))
     words = (made.run, tmp_path / "tiny", renders, made.corpus, "--config", "more-notes-complex")
     printed = run_script("musicnet_em/export", *words)
@@ -95,7 +95,7 @@ def test_it_is_exported_with_the_scores_on_renders(made: SimpleNamespace, tmp_pa
     assert "recipes/musicnet_em/conf/more-notes-complex.toml FOLDER MAPS -o runs/run" in card
 
 
-def test_it_is_scored_with_a_vibrato(made: SimpleNamespace, tmp_path: Path) -> None:
+def test_scoring_with_vibrato(made: SimpleNamespace, tmp_path: Path) -> None:
     renders = write_folder(tmp_path / "renders", (1727, 2131))
     printed = run_script("musicnet_em/vibrato", made.folder, renders, "--cents", 0, 60, "--device", "cpu").splitlines()
     assert printed[0] == "| vibrato up to, cents | AP | frame F1 | note F1 | with offset |"
@@ -114,7 +114,7 @@ def test_the_checkpoint_is_scored_on_maps(made: SimpleNamespace, tmp_path: Path)
     assert "every 64 samples, not 128" in refusal("maps/evaluate", *words, tmp_path, "--hop", 128)
 
 
-def test_recordings_made_elsewhere_are_tuned_and_scored_beside(made: SimpleNamespace, tmp_path: Path) -> None:
+def test_degraded_recordings_are_tuned_and_scored_too(made: SimpleNamespace, tmp_path: Path) -> None:
     printed = run_script("maps/export", made.run, tmp_path / "tiny", made.corpus, "--disturbed")
     assert_whole(made.run, tmp_path / "tiny", printed, ["MAPS validation, hop 64", "MAPS validation disturbed, hop 64"])
     run_script("maps/evaluate", tmp_path / "tiny", made.corpus, "--device", "cpu", "--disturbed", "-o", tmp_path)
@@ -122,7 +122,7 @@ def test_recordings_made_elsewhere_are_tuned_and_scored_beside(made: SimpleNames
     figures = checkpoints.read_config(tmp_path / "tiny")["figures"]
     assert overall == pytest.approx(figures["MAPS validation disturbed, hop 64"], abs=1e-6)
     assert figures["MAPS validation, hop 64"]["average_precision"] != overall["average_precision"]
-    # Written to files they are the same to any program.
+    # The same scores from the degraded files.
     assert run_script("maps/disturb", made.corpus, tmp_path / "files") == f"1 pieces in {tmp_path / 'files'}\n"
     transcriber = load_transcriber(tmp_path / "tiny", "cpu")
     labels = tmp_path / "files" / "MAPS_MUS-etude_AkPnBcht.tsv"
@@ -130,7 +130,7 @@ def test_recordings_made_elsewhere_are_tuned_and_scored_beside(made: SimpleNames
     assert evaluate(pieces).overall == pytest.approx(overall, abs=1e-6)
 
 
-def test_other_experiments_are_refused_as_before(made: SimpleNamespace, tmp_path: Path) -> None:
+def test_other_experiments_are_refused(made: SimpleNamespace, tmp_path: Path) -> None:
     sentence = refusal("timit/train", made.config, tmp_path)
     assert 'notes-complex.toml is of kind "notes"; name one of kind "predictor"' in sentence
     sentence = refusal("maps/variations", made.corpus, made.run, "--cache", tmp_path)
@@ -148,7 +148,7 @@ def chamber_music(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple
 
 @pytest.mark.parametrize("frames", ["paper", "whole"])
 @pytest.mark.parametrize("what", ["run", "folder"])
-def test_it_is_scored_frame_by_frame_on_musicnet(
+def test_frame_by_frame_scoring_on_musicnet(
     made: SimpleNamespace, chamber_music: tuple[Path, tuple[str, Path]], frames: str, what: str, tmp_path: Path
 ) -> None:
     corpus, cache = chamber_music
@@ -156,7 +156,7 @@ def test_it_is_scored_frame_by_frame_on_musicnet(
     scores: dict[str, Any] = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     transcriber = load_transcriber(made.folder)
     store = prepare(musicnet.split(musicnet.find_pieces(corpus)).test, cache[1], progress=False)
-    heard, sounding = [], []
+    probabilities, sounding = [], []
     for piece, length in enumerate(store.lengths.tolist()):
         # The first of the paper's frames is at sample 11000 + 512 / 2, 8 short of whole hops.
         silence = 0 if frames == "whole" else 8
@@ -164,9 +164,9 @@ def test_it_is_scored_frame_by_frame_on_musicnet(
         centres = np.arange(0, length, 64) if frames == "whole" else paper_frames(length, 512, 11025)
         rows = (centres + silence) // 64
         assert not ((centres + silence) % 64).any()
-        heard.append(transcriber.infer(samples).probabilities[rows, :84])
+        probabilities.append(transcriber.infer(samples).probabilities[rows, :84])
         sounding.append(store.sounding(piece, centres)[:, :84])
-    expected = average_precision(np.concatenate(heard), np.concatenate(sounding))
+    expected = average_precision(np.concatenate(probabilities), np.concatenate(sounding))
     assert scores["average_precision"] == pytest.approx(expected, abs=2e-3 if what == "run" else 1e-6)
     assert scores["windows"] is None and scores["frames_seen"] == 128 and scores["frames"] == frames
     assert set(scores["recordings"]) == {"1819", "2303", "2382"} and scores["instruments"] and scores["polyphony"]
@@ -175,7 +175,7 @@ def test_it_is_scored_frame_by_frame_on_musicnet(
     assert " | note network, complex | 11025 | " in row and row.endswith(f" | ? | {100 * expected:.1f} |  |")
 
 
-def test_chosen_frames_are_those_of_the_whole_where_they_coincide() -> None:
+def test_shifted_frames_equal_those_of_the_whole() -> None:
     config = NoteConfig(stem_channels=2, channels=2, dilations=[1], octave=3, hop_samples=64, windows=[512])
     network, samples = build(config).eval(), 0.1 * np.random.default_rng(0).normal(size=64 * 40).astype(np.float32)
     whole = infer_notes(network, samples).frames
@@ -183,7 +183,7 @@ def test_chosen_frames_are_those_of_the_whole_where_they_coincide() -> None:
     assert probabilities_at(network, samples, np.zeros(0, np.int64)).shape == (0, 88)
     done: list[int] = []
     moved = probabilities_at(network, samples[24:], 64 * np.arange(2, 40, 3) - 24, done.append)
-    np.testing.assert_allclose(moved[5:], whole[17::3], atol=1e-6)  # but for the samples that are gone
+    np.testing.assert_allclose(moved[5:], whole[17::3], atol=1e-6)  # but for the samples that were cut off
     assert sum(done) == len(moved)
     with pytest.raises(ValueError, match="multiples of 64"):
         probabilities_at(network, samples, np.array([3, 68]))

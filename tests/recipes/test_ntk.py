@@ -1,4 +1,4 @@
-"""The measurement of tangent kernels, from command to picture."""
+"""The measurement of tangent kernels, from command to figure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NETWORKS = ["CReLU", "zReLU", "modReLU", "split tanh", "real ReLU", "real tanh"]
 SPLIT = ["CReLU", "split tanh", "real ReLU", "real tanh"]
 
 
-def test_kernels_of_split_activations_come_near_the_real_ones(tmp_path: Path) -> None:
+def test_kernels_of_split_activations_approach_the_real_ones(tmp_path: Path) -> None:
     words = ("--seeds", 2, "--hidden-layers", 1, "--device", "cpu", "-o", tmp_path)
     printed = run_script("ntk/measure", "--widths", 128, 4, *words)
     assert printed == (tmp_path / "table.md").read_text(encoding="utf-8") + "\n"
@@ -27,7 +27,7 @@ def test_kernels_of_split_activations_come_near_the_real_ones(tmp_path: Path) ->
     assert (tmp_path / "kernels.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_cannot_be_measured_is_refused() -> None:
+def test_unsupported_networks_are_refused() -> None:
     assert "seeds two or more" in refusal("ntk/measure", "--seeds", 1)
     assert "Widths" in refusal("ntk/measure", "--widths", 64, 0)
     assert "not available" in refusal("ntk/measure", "--device", "abacus")

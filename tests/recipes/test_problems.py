@@ -1,4 +1,4 @@
-"""Synthetic problems: what is asked, what the trivial answers cost, and that draws come again."""
+"""Synthetic problems: inputs and targets, losses of the baselines, reproducible batches."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def test_memory_is_a_copy_after_the_delimiter(length: int) -> None:
     assert shown[:, 10 : length + 9].eq(8).all() and shown[:, length + 9].eq(9).all() and shown[:, -10:].eq(8).all()
 
 
-def test_who_has_forgotten_the_symbols_has_the_baseline() -> None:
+def test_uniform_guesses_have_the_baseline_loss() -> None:
     problem = MemoryProblem(7)
     _, targets = drawn(problem)
-    answers = torch.full((*targets.shape, 9), -1e4)
-    answers[:, :-10, 8] = answers[:, -10:, :8] = 0.0
-    assert float(problem.loss(answers, targets)) == pytest.approx(problem.baseline, rel=1e-5)
+    outputs = torch.full((*targets.shape, 9), -1e4)
+    outputs[:, :-10, 8] = outputs[:, -10:, :8] = 0.0
+    assert float(problem.loss(outputs, targets)) == pytest.approx(problem.baseline, rel=1e-5)
     assert problem.baseline == pytest.approx(10 * math.log(8) / 27)
-    answers = torch.nn.functional.one_hot(targets, 9) * 1e4
-    assert float(problem.loss(answers, targets)) == 0
+    outputs = torch.nn.functional.one_hot(targets, 9) * 1e4
+    assert float(problem.loss(outputs, targets)) == 0
 
 
 @pytest.mark.parametrize("length", [2, 9])
@@ -53,19 +53,19 @@ def test_one_number_in_either_half_is_marked(length: int) -> None:
     )
 
 
-def test_who_always_says_one_has_the_baseline() -> None:
+def test_a_constant_output_of_one_has_the_baseline_loss() -> None:
     problem = AddingProblem(9)
     _, targets = drawn(problem, 100_000)
-    answers = torch.ones(100_000, 9, 1)
+    outputs = torch.ones(100_000, 9, 1)
     assert problem.baseline == pytest.approx(0.167, abs=5e-4)
-    assert float(problem.loss(answers, targets)) == pytest.approx(problem.baseline, rel=0.02)
-    answers[:, :-1] = 7.0  # what is said before the end does not count
-    answers[:, -1, 0] = targets
-    assert float(problem.loss(answers, targets)) == 0
+    assert float(problem.loss(outputs, targets)) == pytest.approx(problem.baseline, rel=0.02)
+    outputs[:, :-1] = 7.0  # only the last output counts
+    outputs[:, -1, 0] = targets
+    assert float(problem.loss(outputs, targets)) == 0
 
 
 @EVERY
-def test_batches_come_again_and_differ(problem: Problem) -> None:
+def test_batches_are_reproducible_and_differ(problem: Problem) -> None:
     sampler, again = (ProblemSampler(problem, 4, seed=3) for _ in range(2))
     for batch in (5, 0):
         for one, other in zip(sampler(batch), again(batch), strict=True):
@@ -75,7 +75,7 @@ def test_batches_come_again_and_differ(problem: Problem) -> None:
 
 
 @EVERY
-def test_processes_share_what_one_alone_would_draw(problem: Problem) -> None:
+def test_ranks_share_the_batch_of_one_process(problem: Problem) -> None:
     whole = ProblemSampler(problem, 6, seed=1)(2)
     for rank in range(3):
         for part, full in zip(ProblemSampler(problem, 2, 1, rank, 3)(2), whole, strict=True):

@@ -44,7 +44,7 @@ def run_recipe(*arguments: Any, **keywords: Any) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.slow
-def test_the_recipe_trains_and_goes_on_after_a_kill(tmp_path: Path) -> None:
+def test_the_recipe_trains_and_resumes_after_a_kill(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus")
     whole = run_recipe(corpus, tmp_path / "whole", "--devices", "1")
     assert whole.returncode == 0, whole.stderr
@@ -78,7 +78,7 @@ def test_the_recipe_trains_on_two_devices(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_recipe_names_mistakes_in_a_sentence(tmp_path: Path) -> None:
+def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus")
     for arguments, keywords, message in [
         ((tmp_path / "missing", tmp_path / "run"), {}, "is not a folder"),

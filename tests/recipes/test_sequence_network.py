@@ -1,4 +1,4 @@
-"""Recurrent networks for synthetic problems: what they are made of, and that they see no step ahead."""
+"""Recurrent networks for synthetic problems: layers, readout, causality."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERY = pytest.mark.parametrize("layer", ["cgrnn", "urnn", "gru"])
 
 
 @EVERY
-def test_an_answer_depends_on_what_was_and_not_on_what_comes(layer: Any) -> None:
+def test_outputs_are_causal(layer: Any) -> None:
     torch.manual_seed(0)
     network = SequenceNetwork(SequenceConfig(layer, 3, 2, hidden=4))
     x = torch.randn(2, 6, 3)
@@ -26,7 +26,7 @@ def test_an_answer_depends_on_what_was_and_not_on_what_comes(layer: Any) -> None
     assert (before[:, 3:] - after[:, 3:]).abs().amax((1, 2)).gt(1e-4).all()
 
 
-def test_complex_layers_take_real_parts_and_give_both() -> None:
+def test_complex_layers_read_out_real_and_imaginary_parts() -> None:
     torch.manual_seed(0)
     network = SequenceNetwork(SequenceConfig("urnn", 3, 2, hidden=4))
     x = torch.randn(2, 6, 3)
@@ -56,6 +56,6 @@ def test_settings_reach_the_layer() -> None:
         ({"layer": "urnn", "unitary": False}, "unitary does not belong to layer = 'urnn'"),
     ],
 )
-def test_settings_that_fit_no_layer_are_refused(settings: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         SequenceConfig(**{"inputs": 3, "outputs": 2, **settings})

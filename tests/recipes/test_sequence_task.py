@@ -1,4 +1,4 @@
-"""Training on synthetic problems: it learns, stops when they are solved, and goes on as if nothing had happened."""
+"""Training on synthetic problems: losses, early stopping when solved, resuming, divergence."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_leaves_what_it_promises(whole_run: Path) -> None:
+def test_the_files_and_losses_of_a_run(whole_run: Path) -> None:
     assert {path.name for path in whole_run.iterdir()} == {"best.ckpt", "last.ckpt", "experiment.json", "log"}
     assert read_experiment(whole_run, SequenceExperiment) == EXPERIMENT
     losses = logged(whole_run, "val/loss")
@@ -59,7 +59,7 @@ def test_a_run_leaves_what_it_promises(whole_run: Path) -> None:
     assert steps.tolist() == [EPOCH_STEPS, 2 * EPOCH_STEPS, 3 * EPOCH_STEPS] and values.tolist() == losses
 
 
-def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: Path) -> None:
+def test_the_loaded_network_has_the_best_score(whole_run: Path) -> None:
     problem, network = AddingProblem(6), load_network(whole_run / "best.ckpt", EXPERIMENT.model)
     batches = [validation_sampler(problem)(index) for index in range(VALIDATION_BATCHES)]
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_the_network_loaded_has_the_score_it_was_chosen_for(whole_run: Path) -> 
     torch.testing.assert_close(w.mH @ w, torch.eye(4, dtype=w.dtype), atol=1e-5, rtol=0)
 
 
-def test_numbers_too_small_to_matter_are_zero_while_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_denormals_are_zero_during_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small, seen = torch.tensor(1e-38), []
     monkeypatch.setattr(SequenceTask, "on_train_batch_end", lambda *_: seen.append((small * 0.01).item()))
     if torch.set_flush_denormal(False):  # else this processor cannot
@@ -80,7 +80,7 @@ def test_numbers_too_small_to_matter_are_zero_while_it_trains(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("calls", [2, 8])
-def test_a_killed_run_goes_on_as_if_it_had_not_been(
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
     calls: int, whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with killed_at(SequenceTask, "training_step", calls, monkeypatch):
@@ -93,7 +93,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
             assert_same(one[part], other[part])
 
 
-def test_it_stops_once_the_problem_is_solved_and_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_stops_once_the_problem_is_solved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([0.2, 0.05, 0.049, 0.1])
     monkeypatch.setattr(
         SequenceTask,
@@ -108,7 +108,7 @@ def test_it_stops_once_the_problem_is_solved_and_stays_so(tmp_path: Path, monkey
     assert checkpoint(tmp_path / "last.ckpt")["global_step"] == 3
 
 
-def test_a_training_that_diverges_ends_and_keeps_what_was_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_diverged_training_stops_and_keeps_the_best_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def spoil(task: SequenceTask, *_: Any) -> None:
         if task.global_step == 2 * EPOCH_STEPS - 1:
             torch.nn.init.constant_(task.network.readout.bias, float("nan"))
@@ -143,7 +143,7 @@ def test_optimisers() -> None:
         ("train", {"weight_decay": 0.1}, "weight_decay belongs to optimizer = 'adamw'"),
     ],
 )
-def test_experiments_that_do_not_fit_are_refused(table: str, changes: dict[str, Any], message: str) -> None:
+def test_invalid_experiments_are_refused(table: str, changes: dict[str, Any], message: str) -> None:
     values = to_dict(EXPERIMENT)
     assert experiment_of(values, "here") == EXPERIMENT
     values[table].update(changes)

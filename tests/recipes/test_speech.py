@@ -1,4 +1,4 @@
-"""The speech recipes from corpus to table, on corpora in the likeness of LibriSpeech and TIMIT."""
+"""The speech recipes from corpus to table, on synthetic corpora in the layouts of LibriSpeech and TIMIT."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def squares(true: Tensor, predicted_db: Tensor) -> Tensor:
     return (log_power_db(true[1:]) - predicted_db[:-1]).square().double()
 
 
-def test_scores_are_those_of_frames_predicted_one_by_one(corpus: Path, runs: list[Path], tmp_path: Path) -> None:
+def test_scores_equal_those_of_single_steps(corpus: Path, runs: list[Path], tmp_path: Path) -> None:
     printed = evaluate(corpus, runs[0], tmp_path / "results")
     scores = scores_of(tmp_path / "results")
     found = scores["splits"]["validation"]
@@ -115,8 +115,8 @@ def test_scores_are_those_of_frames_predicted_one_by_one(corpus: Path, runs: lis
                 ahead, state = network.step(frame[None], state)
                 predicted.append(ahead[0])
         errors.append(squares(true, log_power_db(torch.stack(predicted))))
-        heard = resynthesize(torch.stack(predicted), true, len(samples)).numpy()
-        sounds.append(segmental_snr_db(samples, heard, 8000))
+        sound = resynthesize(torch.stack(predicted), true, len(samples)).numpy()
+        sounds.append(segmental_snr_db(samples, sound, 8000))
     together, longest = torch.cat(errors), max(map(len, errors))
     assert found["mse"]["valid"] == pytest.approx(together.mean().item(), rel=1e-4)
     assert found["mse"]["wisdom"] == pytest.approx(together.sum().item() / (len(errors) * longest * BINS), rel=1e-4)
@@ -135,12 +135,12 @@ def test_scores_are_those_of_frames_predicted_one_by_one(corpus: Path, runs: lis
     assert (tmp_path / "results" / "prediction.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_baselines_are_fitted_to_what_is_trained_on(spheres: Path, repeated: tuple[Path, str], tmp_path: Path) -> None:
+def test_baselines_are_fitted_to_the_training_data(spheres: Path, repeated: tuple[Path, str], tmp_path: Path) -> None:
     parts = timit.split(timit.find_utterances(spheres))
     learnt = torch.cat([log_power_db(spectra_of(utterance)[1][1:]) for utterance in parts.train]).mean(0)
     mean = tmp_path / "mean"
-    told = evaluate(spheres, "mean", mean, "--padding", "wisdom", "--no-resynthesis")
-    for (folder, printed), parameters in ((repeated, 0), ((mean, told), BINS)):
+    printed_mean = evaluate(spheres, "mean", mean, "--padding", "wisdom", "--no-resynthesis")
+    for (folder, printed), parameters in ((repeated, 0), ((mean, printed_mean), BINS)):
         scores = scores_of(folder)
         assert scores["kind"] == "baseline" and scores["parameters"] == parameters
         assert list(scores["splits"]) == ["validation", "test"]
@@ -151,7 +151,7 @@ def test_baselines_are_fitted_to_what_is_trained_on(spheres: Path, repeated: tup
             assert found["mse"]["valid"] == pytest.approx(expected, rel=1e-4)
             assert f"{split}: MSE {found['mse']['wisdom']:.2f} dB^2 over padded frames" in printed
             assert len(found["by_speaker"]) == 2 and found["mse"]["wisdom"] < found["mse"]["valid"]
-    assert "PESQ" in repeated[1] and "PESQ" not in told
+    assert "PESQ" in repeated[1] and "PESQ" not in printed_mean
     linear = evaluate(spheres, "linear-prediction", tmp_path / "linear", "--split", "test", "--no-resynthesis")
     assert "validation" not in linear and list(scores_of(tmp_path / "linear")["splits"]) == ["test"]
 
@@ -160,21 +160,21 @@ def test_utterances_that_cannot_be_scored_are_left_out_and_counted(repeated: tup
     """Some last less than the 0.4 s that STOI needs."""
     splits = scores_of(repeated[0])["splits"].values()
     for found in splits:
-        heard = [row["stoi"] for row in found["by_utterance"] if row["stoi"] is not None]
-        assert found["stoi"]["utterances"] == len(heard) and found["utterances"] == 4
-        assert found["stoi"]["mean"] == (pytest.approx(np.mean(heard)) if heard else None)
+        scored_stoi = [row["stoi"] for row in found["by_utterance"] if row["stoi"] is not None]
+        assert found["stoi"]["utterances"] == len(scored_stoi) and found["utterances"] == 4
+        assert found["stoi"]["mean"] == (pytest.approx(np.mean(scored_stoi)) if scored_stoi else None)
     assert 0 < sum(found["stoi"]["utterances"] for found in splits) < 8
 
 
-def test_the_table_gives_mean_and_spread_of_seeds_beside_the_published(results: list[Path], tmp_path: Path) -> None:
+def test_the_table_has_mean_and_spread_of_seeds_and_published_figures(results: list[Path], tmp_path: Path) -> None:
     printed = run_script("librispeech/table", *results, "-o", tmp_path / "table")
     assert printed.strip() == (tmp_path / "table" / "table.md").read_text(encoding="utf-8").strip()
     first, second, repeat = (scores_of(folder)["splits"]["validation"]["mse"]["valid"] for folder in results)
     rows = {line.split(" | ")[0].removeprefix("| "): line for line in printed.splitlines() if line.startswith("|")}
     parameters = f"{scores_of(results[0])['parameters']:,}"
-    told = f"{(first + second) / 2:.2f} ± {abs(first - second) / 2**0.5:.2f}"
+    mean_and_spread = f"{(first + second) / 2:.2f} ± {abs(first - second) / 2**0.5:.2f}"
     assert rows["complex ConvLSTM, hidden 2"].startswith(
-        f"| complex ConvLSTM, hidden 2 | 2 | {parameters} | {told} |  |  |  |"
+        f"| complex ConvLSTM, hidden 2 | 2 | {parameters} | {mean_and_spread} |  |  |  |"
     )
     assert rows["repeat"].startswith(f"| repeat | 1 | 0 | {repeat:.2f} |  |  |  |")
     assert "| 14.56 | 14.66 |" in rows["full-capacity uRNN"] and "| 16.59 | 16.98 |" in rows["LSTM"]
@@ -188,7 +188,7 @@ def test_the_table_gives_mean_and_spread_of_seeds_beside_the_published(results: 
     assert "over padded frames" in padded and f" {repeat:.2f} " not in padded
 
 
-def test_a_network_of_the_papers_table_has_its_figures_beside_it_and_others_none() -> None:
+def test_only_networks_of_the_paper_have_published_figures() -> None:
     models = [PredictorConfig("urnn"), PredictorConfig("urnn", hidden=2), PredictorConfig("cgrnn")]
     scored = [
         {
@@ -218,7 +218,7 @@ def test_the_table_of_timit_is_compared_with_the_published(repeated: tuple[Path,
     assert f"| {found['mse']['valid']:.2f} |" in row and f"| {found['segmental_snr_db']['mean']:.2f} |" in row
 
 
-def test_runs_that_were_trained_in_other_ways_do_not_share_a_row(results: list[Path], tmp_path: Path) -> None:
+def test_runs_with_other_settings_do_not_share_a_row(results: list[Path], tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     scores = scores_of(results[0])
@@ -229,7 +229,7 @@ def test_runs_that_were_trained_in_other_ways_do_not_share_a_row(results: list[P
     assert sorted(labels) == ["complex ConvLSTM, hidden 2 (other)", "complex ConvLSTM, hidden 2 (seed-0)"]
 
 
-def test_what_cannot_be_scored_or_compared_is_said_in_a_sentence(
+def test_errors_are_one_sentence(
     corpus: Path,
     runs: list[Path],
     results: list[Path],

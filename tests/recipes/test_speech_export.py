@@ -1,4 +1,4 @@
-"""A predictor's checkpoint made of a run by LibriSpeech's export command, on a folder made here."""
+"""LibriSpeech's export command: a predictor's checkpoint from a run, on a synthetic corpus."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_run_becomes_a_checkpoint(made: SimpleNamespace) -> None:
     assert list(figures["mse_by_seed"]) == ["0", "1", "2"] and figures["mse_by_seed"]["0"] == figures["mse"]
 
 
-def test_the_error_is_that_of_the_speakers_held_out(made: SimpleNamespace) -> None:
+def test_the_error_is_that_of_the_held_out_speakers(made: SimpleNamespace) -> None:
     from audiocx.data.corpora import librispeech
 
     held_out = librispeech.split(librispeech.find_utterances(made.words[0])).validation
@@ -68,15 +68,15 @@ def test_the_error_is_that_of_the_speakers_held_out(made: SimpleNamespace) -> No
     assert checkpoints.read_config(made.folder)["figures"]["mse"] == pytest.approx(mse, rel=1e-2)
 
 
-def test_the_card_tells_all(made: SimpleNamespace) -> None:
+def test_the_model_card(made: SimpleNamespace) -> None:
     card = (made.folder / "README.md").read_text(encoding="utf-8")
     figures = checkpoints.read_config(made.folder)["figures"]
     each = ", ".join(f"{mse:.2f}" for mse in figures["mse_by_seed"].values())
-    for said in (
+    for part in (
         "# speech-tiny\n",
         f"complex ConvLSTM, {figures['parameters']:,} parameters; other than in the paper: hidden 2 |",
         "LibriSpeech (train-clean-100): 9 recordings by 9 speakers, 0.00 h; Speech Commands: 2 recordings, 0.00 h |",
-        "LibriSpeech: 1 recordings by 1 speakers, 0.00 h, none of them heard in training |",
+        "LibriSpeech: 1 recordings by 1 speakers, 0.00 h, none of them in the training data |",
         "CC BY 4.0 (LibriSpeech",
         "Apache-2.0 (Speech Commands",
         f"{figures['frames']:,} frames, seed 0; these weights: after ",
@@ -86,12 +86,12 @@ def test_the_card_tells_all(made: SimpleNamespace) -> None:
         "conf/complex-convlstm.toml FOLDER --extra COMMANDS \\\n    --run runs/run-0 --set train.seed=0\n",
         "export.py runs/run-0 pretrained/speech-tiny FOLDER --extra COMMANDS\n",
     ):
-        assert said in card, said
+        assert part in card, part
     assert "{" not in card and "}" not in card and "%(" not in card
     assert f"{figures['mse']:.2f}" in made.printed and "mean" in made.printed
 
 
-def test_a_checkpoint_is_replaced_and_one_seed_tells_no_spread(made: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_checkpoint_is_replaced_and_one_seed_has_no_spread(made: SimpleNamespace, tmp_path: Path) -> None:
     place = tmp_path / "again"
     shutil.copytree(made.folder, place)
     printed = run_script("librispeech/export", made.runs[0], place, made.words[0], *made.words[3:])
@@ -101,7 +101,7 @@ def test_a_checkpoint_is_replaced_and_one_seed_tells_no_spread(made: SimpleNames
     assert f"# {place.name}\n" in card
 
 
-def test_what_cannot_be_exported_is_refused(made: SimpleNamespace, tmp_path: Path) -> None:
+def test_invalid_exports_are_refused(made: SimpleNamespace, tmp_path: Path) -> None:
     run, words = made.runs[0], made.words
     (tmp_path / "thesis.txt").write_text("all of it")
     assert "exists and is no checkpoint" in refusal("librispeech/export", run, tmp_path, *words)

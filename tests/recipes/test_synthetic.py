@@ -1,4 +1,4 @@
-"""The recipe of the synthetic problems: what its configurations say, and its commands from end to end."""
+"""The recipe of the synthetic problems: its configurations, and its commands end to end."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_every_network_on_every_problem_over_every_length() -> None:
     assert seen == {*itertools.product(WEIGHTS, WEIGHTS["memory"], (100, 250, 500))}
 
 
-def test_the_grid_is_the_gated_network_but_for_what_its_name_says() -> None:
+def test_grid_configs_differ_from_the_gated_network_as_named() -> None:
     seen = set()
     for path in (CONF / "grid").glob("*.toml"):
         experiment = read(path)
@@ -116,7 +116,7 @@ def test_steps_to_solve_are_counted_to_the_first_validation_below_a_tenth_of_the
     assert rows[2] == "| adding | 250 | c | 1,234 | 1 | – | 0.3 | 1.800 | 200 | 1.0e-06 |"
 
 
-def test_the_picture_has_a_field_for_each_problem_with_its_baseline() -> None:
+def test_the_figure_has_a_panel_for_each_problem_with_its_baseline() -> None:
     figure = picture(
         [group("memory-gru", "b", [0.07]), group("adding-cgrnn-100", "a", [0.2]), group("adding-gru", "b", [1.0])]
     )

@@ -1,4 +1,4 @@
-"""The tangent kernel is that of the Jacobian, and wide networks come near its limit."""
+"""Tangent kernels against the Jacobian, and wide networks against the infinite-width limit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_it_is_the_jacobians(name: str) -> None:
+def test_the_kernel_is_the_jacobians(name: str) -> None:
     network, x = nn.Sequential(*NETWORKS[name]).double(), torch.randn(4, 6, dtype=torch.float64)
     expected = jacobian(network, x)
     kernel = tangent_kernel(network, x)
@@ -54,7 +54,7 @@ def test_frozen_parameters_do_not_count() -> None:
     assert_close(tangent_kernel(network, x), torch.tensor([[4.0, 6.0], [6.0, 9.0]]))
 
 
-def test_a_distance_worked_by_hand() -> None:
+def test_a_distance_by_hand() -> None:
     one, other = torch.diag(torch.tensor([3.0, 0.0])), torch.diag(torch.tensor([0.0, 0.5]))
     assert distance(one, 7 * one) == 0
     assert distance(one, other) == pytest.approx(math.sqrt(2))
@@ -64,7 +64,7 @@ def test_a_distance_worked_by_hand() -> None:
 # The limit
 
 
-def test_moments_of_relu_worked_by_hand() -> None:
+def test_moments_of_relu_by_hand() -> None:
     values, slopes = relu_moments(torch.tensor([[4.0, 0.0], [0.0, 1.0]]))
     assert_close(values, torch.tensor([[2.0, 2 / (2 * math.pi)], [2 / (2 * math.pi), 0.5]]))
     assert_close(slopes, torch.tensor([[0.5, 0.25], [0.25, 0.5]]))
@@ -85,7 +85,7 @@ def test_moments_of_tanh_are_integrals() -> None:
     assert_close(values[0, 2], -values[0, 0]), assert_close(slopes[0, 2], slopes[0, 0])
 
 
-def test_the_limit_worked_by_hand() -> None:
+def test_the_limit_by_hand() -> None:
     x = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     # Covariances 2 * (x x' / 2): 1 and 0. One hidden layer: 2 (values + kernel * slopes).
     expected = torch.tensor([[2 * (0.5 + 0.5), 2 / (2 * math.pi)], [2 / (2 * math.pi), 2.0]], dtype=torch.float64)
@@ -110,7 +110,7 @@ class Scaled(nn.Module):
 
 
 @pytest.mark.parametrize(("activation", "moments"), [(nn.ReLU(), relu_moments), (nn.Tanh(), tanh_moments)])
-def test_wide_networks_come_near_the_limit(activation: nn.Module, moments: object) -> None:
+def test_wide_networks_approach_the_limit(activation: nn.Module, moments: object) -> None:
     x = torch.randn(5, 6)
     limit = limit_kernel(x, moments, 2, math.sqrt(2))  # type: ignore[arg-type]
     near, far = (tangent_kernel(Scaled(activation, width), x).double() for width in (1024, 16))

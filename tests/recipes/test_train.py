@@ -23,7 +23,7 @@ def sets(**changes: object) -> list[str]:
     return [word for key, value in changes.items() for word in ("--set", f"{key.replace('__', '.')}={value}")]
 
 
-def test_the_papers_experiment_on_timit_trains_and_goes_on(tmp_path: Path) -> None:
+def test_the_papers_experiment_on_timit_trains_and_resumes(tmp_path: Path) -> None:
     corpus = write_timit(tmp_path / "timit", sentences=["si648", "sx37"])
     words = [TIMIT / "lstm.toml", corpus, "--cache", tmp_path / "cache", "-o", tmp_path / "run", *QUICK]
     tiny = sets(model__hidden=2, train__batch_size=3, train__epoch_steps=1, train__steps=2)

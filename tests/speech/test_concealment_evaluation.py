@@ -58,9 +58,9 @@ def test_what_is_lost_is_scored_alone() -> None:
     true = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
     gaps, tally = [(0.48, 0.512), (0.8, 0.832)], ConcealmentScore()
     ((first, after), (second, behind)) = frame_ranges(gaps, 8000)
-    elsewhere = true.copy()
-    elsewhere[: (first - 2) * 128] = elsewhere[after * 128 : (second - 2) * 128] = 0
-    tally.add(true, elsewhere, gaps)
+    outside = true.copy()
+    outside[: (first - 2) * 128] = outside[after * 128 : (second - 2) * 128] = 0
+    tally.add(true, outside, gaps)
     assert tally.error.frames == behind - second + after - first == 6 and tally.error.mse == 0
     there = true.copy()
     there[(first - 2) * 128 : after * 128] = there[(second - 2) * 128 : behind * 128] = 0

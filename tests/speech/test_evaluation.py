@@ -12,7 +12,7 @@ from audiocx.stft import BINS, log_power_db
 
 
 def test_utterances_side_by_side_and_in_blocks_are_predicted_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "BLOCK_FRAMES", 7)
+    monkeypatch.setattr(evaluation, "FRAMES_PER_CALL", 7)
     network = build(PredictorConfig(hidden=2)).eval()
     spectra = [torch.randn(frames, BINS, dtype=torch.complex64) for frames in (5, 7, 30)]
     together = evaluation.network_forecast(network, "cpu")(spectra)

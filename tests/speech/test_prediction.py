@@ -76,7 +76,7 @@ def test_every_second_has_an_error(length: int) -> None:
 def test_the_resynthesis_has_predicted_magnitudes_and_true_phases(
     some: Prediction, block_frames: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prediction, "BLOCK_FRAMES", block_frames)
+    monkeypatch.setattr(prediction, "OUTPUT_BLOCK_FRAMES", block_frames)
     made = some.resynthesis()
     assert made.dtype == np.float32
     # Twice the magnitudes are twice the samples.
@@ -88,7 +88,7 @@ def test_resynthesis_by_blocks_equals_that_of_the_whole(monkeypatch: pytest.Monk
     result = predicted(samples, stft(torch.from_numpy(other)).numpy())
     magnitude, phase = torch.from_numpy(result.spectra).abs(), stft(torch.from_numpy(samples)).angle()
     whole = istft(torch.polar(magnitude, phase), len(samples))
-    monkeypatch.setattr(prediction, "BLOCK_FRAMES", 3)
+    monkeypatch.setattr(prediction, "OUTPUT_BLOCK_FRAMES", 3)
     np.testing.assert_allclose(result.resynthesis(), whole, atol=1e-5)
 
 
@@ -141,7 +141,7 @@ def test_the_picture_of_a_long_recording_averages_frames(monkeypatch: pytest.Mon
     result = predicted(samples, np.zeros((frame_count(8000), BINS), np.complex64))
     whole = result.plot().axes[0].images[0]
     monkeypatch.setattr(spectrograms, "MAX_COLUMNS", 20)
-    monkeypatch.setattr(prediction, "BLOCK_FRAMES", 10)
+    monkeypatch.setattr(prediction, "OUTPUT_BLOCK_FRAMES", 10)
     drawn = result.plot().axes[0].images[0]
     # 65 frames: 16 columns of 4, one of 1.
     assert drawn.get_array().shape == (BINS, 17)
@@ -151,8 +151,8 @@ def test_the_picture_of_a_long_recording_averages_frames(monkeypatch: pytest.Mon
 
 
 def test_repr_is_one_line(some: Prediction) -> None:
-    said = repr(some)
-    assert "speech.wav" in said and "some-network" in said and f"MSE {some.mse:.2f} dB^2" in said and len(said) < 150
+    text = repr(some)
+    assert "speech.wav" in text and "some-network" in text and f"MSE {some.mse:.2f} dB^2" in text and len(text) < 150
 
 
 @pytest.mark.parametrize("form", ["json", "npz", "wav", "png"])

@@ -73,7 +73,7 @@ def test_blocks_of_any_length_predict_what_the_whole_does(
     samples = speech(1.3)
     with torch.inference_mode():
         whole, _ = tiny.network(stft(torch.from_numpy(samples))[None])
-    monkeypatch.setattr(predictor, "BLOCK_FRAMES", block_frames)
+    monkeypatch.setattr(predictor, "FRAMES_PER_CALL", block_frames)
     np.testing.assert_allclose(tiny.predict(samples, SPEECH_RATE).spectra[1:], whole[0, :-1], atol=1e-5)
 
 

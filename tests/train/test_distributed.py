@@ -86,12 +86,12 @@ def test_processes_share_the_segments_of_speech(speech: Stores, size: int, ranks
 
 
 def test_devices_must_match_the_processes_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop._check_processes(1, 1)
+    loop.check_processes(1, 1)
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    loop._check_processes(2, 2)
+    loop.check_processes(2, 2)
     with pytest.raises(ConfigError, match="4 processes were started for 1 devices on each of 2 machines; give"):
-        loop._check_processes(1, 2)
+        loop.check_processes(1, 2)
 
 
 def test_machines_that_see_different_files_are_refused(music: Stores, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,14 +28,14 @@ from training_runs import (
     write_stores,
 )
 
-from audiocx.config import from_dict, read_toml, to_dict
+from audiocx.config import from_dict, to_dict
 from audiocx.data.datasets import StoreFrames
 from audiocx.data.windows import WindowSampler
 from audiocx.errors import CheckpointError, ConfigError
 from audiocx.models.window_blocks import BATCH_FRAMES
 from audiocx.music.metrics import PooledPrecision, average_precision
 from audiocx.train import windows as transcriber
-from audiocx.train.experiments import Experiment
+from audiocx.train.experiments import Experiment, read_experiment_toml
 from audiocx.train.machine import keep_memory
 from audiocx.train.runs import load_network, seen
 from audiocx.train.windows import TranscriberTask
@@ -240,10 +240,10 @@ def test_the_rate_steps_down_where_its_epochs_begin(batch_size: int) -> None:
 
 def test_the_papers_rates() -> None:
     path = Path(__file__).parents[2] / "recipes" / "musicnet" / "conf" / "paper-deep-complex.toml"
-    task: Any = SimpleNamespace(settings=read_toml(Experiment, path).train)
+    task: Any = SimpleNamespace(settings=read_experiment_toml(path).train)
 
     def rate(epoch: int) -> list[float]:
-        return [1e-3 * TranscriberTask._rate(task, step) for step in (1000 * epoch, 1000 * epoch + 999)]
+        return [1e-3 * TranscriberTask.rate_factor(task, step) for step in (1000 * epoch, 1000 * epoch + 999)]
 
     decades = {0: 1e-3, 9: 1e-3, 10: 1e-4, 99: 1e-4, 100: 1e-5, 119: 1e-5, 120: 1e-6, 149: 1e-6, 150: 1e-7, 199: 1e-7}
     for epoch, expected in decades.items():

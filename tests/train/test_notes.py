@@ -70,12 +70,12 @@ def test_the_validation_score_improves(whole_run: SimpleNamespace, stores: Store
 def test_the_loaded_network_has_the_best_score(whole_run: SimpleNamespace, stores: Stores) -> None:
     network = load_network(whole_run.best, NOTE_MODEL)
     assert isinstance(network, NoteNetwork) and not network.training
-    heard, sounding = [], []
+    probabilities, sounding = [], []
     for samples, targets in StoreRecordings(stores[1], NOTE_MODEL):
-        heard.append(infer_notes(network, samples).frames)
+        probabilities.append(infer_notes(network, samples).frames)
         sounding.append(targets.frames.numpy() > 0.5)
     frame_ap, ap = (logged(whole_run.folder, f"val/{name}") for name in ("frame_ap", "ap"))
-    score = average_precision(np.concatenate(heard), np.concatenate(sounding))
+    score = average_precision(np.concatenate(probabilities), np.concatenate(sounding))
     assert score == pytest.approx(frame_ap[int(np.argmax(ap))], abs=1e-4)
 
 

@@ -36,7 +36,7 @@ from audiocx.speech.metrics import SpectralError
 from audiocx.stft import log_power_db, stft
 from audiocx.train import runs
 from audiocx.train.experiments import Experiment, PredictorExperiment
-from audiocx.train.predictor import PredictorTask, _phase_error
+from audiocx.train.predictor import PredictorTask, phase_error
 from audiocx.train.runs import load_network, open_trained, read_experiment
 
 MODEL = PREDICTOR_EXPERIMENT.model
@@ -110,7 +110,7 @@ def test_phase_errors_of_a_quarter_and_half_a_turn() -> None:
     true = tones()[0][:, 3:9]
     for turn, expected in ((0.0, 0.0), (0.25, 1.0), (0.5, 2.0)):
         turned = 0.1 * true * torch.exp(torch.tensor(2j * torch.pi * turn))
-        assert _phase_error(turned, true).mean() == pytest.approx(expected, abs=1e-3)
+        assert phase_error(turned, true).mean() == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_phase_error_has_a_gradient_where_magnitudes_are_large() -> None:
@@ -118,7 +118,7 @@ def test_the_phase_error_has_a_gradient_where_magnitudes_are_large() -> None:
     task, batch, errors = task_of(model, phase_weight=50.0, learning_rate=1e-2), tones(), []
     optimizer = torch.optim.Adam(task.network.parameters(), 1e-2)
     for _ in range(40):
-        _, phase = task._errors(*batch)
+        _, phase = task.errors(*batch)
         errors.append(float(phase.detach()))
         optimizer.zero_grad()
         phase.backward()
@@ -131,15 +131,13 @@ def test_padding_is_ignored_at_all_distances(ahead: int) -> None:
     spectra, lengths = tones()
     task = task_of(PredictorConfig(hidden=4, ahead=ahead), phase_weight=1.0)
     with torch.no_grad():
-        alone = [
-            task._errors(spectra[row : row + 1, :size], lengths[row : row + 1]) for row, size in enumerate(lengths)
-        ]
+        alone = [task.errors(spectra[row : row + 1, :size], lengths[row : row + 1]) for row, size in enumerate(lengths)]
     # Mean over frames, of which the last utterance has fewer.
     counts = [sum(int(length) - 1 - step for step in range(ahead)) for length in lengths]
     level = sum(count * float(one[0]) for count, one in zip(counts, alone, strict=True)) / sum(counts)
-    assert float(task._errors(spectra, lengths)[0].detach()) == pytest.approx(level, rel=1e-4)
+    assert float(task.errors(spectra, lengths)[0].detach()) == pytest.approx(level, rel=1e-4)
     spectra[-1, lengths[-1] :] = torch.inf
-    assert float(task._errors(spectra, lengths)[0].detach()) == pytest.approx(level, rel=1e-4)
+    assert float(task.errors(spectra, lengths)[0].detach()) == pytest.approx(level, rel=1e-4)
 
 
 @pytest.mark.parametrize(

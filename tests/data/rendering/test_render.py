@@ -137,10 +137,10 @@ def test_gain_and_tuning_stay_within_their_ranges(tmp_path: Path) -> None:
 
 def test_a_rendering_depends_on_seed_and_id_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     score = read_score(write_midi(tmp_path / "1.mid", scale(0)))
-    heard = []
+    renderings = []
 
     def pretend(performed: pretty_midi.PrettyMIDI, soundfont: Path, room: dict[str, float], *_: object) -> np.ndarray:
-        heard.append((velocities(performed), soundfont, tuple(room.values())))
+        renderings.append((velocities(performed), soundfont, tuple(room.values())))
         return np.ones(1000, dtype=np.float32)
 
     monkeypatch.setattr(synthesis, "synthesise", pretend)
@@ -150,12 +150,12 @@ def test_a_rendering_depends_on_seed_and_id_alone(tmp_path: Path, monkeypatch: p
         return synthesis.perform(score, 1.0, fonts, RenderConfig(seed=seed), piece, tmp_path)
 
     first, other_piece, other_seed, again = (perform(*draw) for draw in ((0, 1), (0, 2), (1, 1), (0, 1)))
-    assert np.array_equal(first, again) and heard[0] == heard[3]
+    assert np.array_equal(first, again) and renderings[0] == renderings[3]
     assert not np.array_equal(first, other_piece) and not np.array_equal(first, other_seed)
-    assert len({str(draws) for draws in heard}) == 3
+    assert len({str(draws) for draws in renderings}) == 3
     for piece in range(8):
         perform(0, piece)
-    assert {soundfont for _, soundfont, _ in heard} == set(fonts)
+    assert {soundfont for _, soundfont, _ in renderings} == set(fonts)
 
 
 @pytest.mark.parametrize("wrong", [{"sample_rate": 48000}, {"soundfonts": ()}, {"tuning_cents": -1}, {"seed": -1}])
@@ -177,8 +177,8 @@ def test_notes_begin_at_their_labels(tmp_path: Path) -> None:
     assert starts == pytest.approx(onsets_s, abs=0.001)
     for start_s in starts:
         near = np.abs(samples[max(0, round((start_s - 0.02) * rate)) : round((start_s + 0.03) * rate)])
-        heard_s = max(0.0, start_s - 0.02) + np.argmax(near > 0.3 * near.max()) / rate
-        assert heard_s == pytest.approx(start_s, abs=0.004)
+        found_s = max(0.0, start_s - 0.02) + np.argmax(near > 0.3 * near.max()) / rate
+        assert found_s == pytest.approx(start_s, abs=0.004)
     assert len(samples) / rate == pytest.approx(1.6 + synthesis.TAIL_S, abs=0.001)
     assert np.abs(samples).max() == pytest.approx(10 ** (-1 / 20), abs=0.001)
     assert np.abs(samples[-20:]).max() < 0.001
@@ -188,17 +188,17 @@ def test_notes_begin_at_their_labels(tmp_path: Path) -> None:
 def test_the_audio_has_the_random_tuning(tmp_path: Path) -> None:
     score = read_score(write_midi(tmp_path / "1.mid", part(CLARINET, (0.0, 69, 1.5))))
     config = RenderConfig(tuning_cents=60.0)
-    heard_hz, bends = [], []
+    found_hz, bends = [], []
     for settings in (DRY, config):
         performed = perform_score(score, settings, rng())
         bends.append(performed.instruments[0].pitch_bends[0].pitch)
         samples = synthesis.synthesise(performed, render.find_soundfont(FONT), {}, 11025, tmp_path)[3000:14025]
         spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), 1 << 19))
         low, high = (round(hz / 11025 * (1 << 19)) for hz in (400, 480))
-        heard_hz.append((low + np.argmax(spectrum[low:high])) * 11025 / (1 << 19))
+        found_hz.append((low + np.argmax(spectrum[low:high])) * 11025 / (1 << 19))
     asked_cents = bends[1] / 8192 * 200
     assert abs(asked_cents) > 20
-    assert 1200 * math.log2(heard_hz[1] / heard_hz[0]) == pytest.approx(asked_cents, abs=0.5)
+    assert 1200 * math.log2(found_hz[1] / found_hz[0]) == pytest.approx(asked_cents, abs=0.5)
 
 
 @needs_fluidsynth

@@ -98,7 +98,7 @@ def test_machines_that_see_different_files_are_refused(music: Stores, monkeypatc
     monkeypatch.setattr(loop, "summed", lambda _: torch.tensor(1))
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     trainer: Any = SimpleNamespace(world_size=2, global_rank=0, strategy=strategy, ckpt_path=None)
-    corpora = transcriber._Music(EXPERIMENT, music[:1], music[1:])
+    corpora = transcriber.WindowData(EXPERIMENT, music[:1], music[1:])
     corpora.trainer = trainer
     with pytest.raises(ConfigError, match="put the run where all see it"):
         corpora.setup("fit")

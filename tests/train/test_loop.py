@@ -275,7 +275,7 @@ def test_only_matrices_and_kernels_decay() -> None:
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(stores: Stores) -> None:
-    corpora: Any = transcriber._Music(EXPERIMENT, stores[:1], stores[1:])
+    corpora: Any = transcriber.WindowData(EXPERIMENT, stores[:1], stores[1:])
     corpora.trainer = SimpleNamespace(world_size=3)
     with pytest.raises(ConfigError, match="batch_size=16 cannot be shared by 3 devices"):
         corpora.setup("fit")

@@ -39,7 +39,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	# Scripts of different recipes have the same names: one run for each folder.
-	for folder in benchmarks recipes/*/; do $(BIN)/mypy $$folder/*.py || exit 1; done
+	for folder in benchmarks recipes/*/; do MYPYPATH=$$folder $(BIN)/mypy $$folder/*.py || exit 1; done
 
 docs: $(VENV)/.installed-dev  ## build the documentation into site/; a broken link or reference fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -264,6 +264,8 @@ def _find(name_or_path: str | Path) -> Path:
     folder = Path(name_or_path)
     if (folder / CONFIG).is_file():
         return folder
+    if (folder / "best.ckpt").is_file():
+        raise CheckpointError(f"{folder} is a run, not a checkpoint; export it first: docs/recipes/index.md says how.")
     if folder.exists():
         raise CheckpointError(
             f"{folder} is no audiocx checkpoint: pass the folder that holds its {CONFIG} and {WEIGHTS}."

@@ -60,6 +60,8 @@ def _renamed(
     renamed = {}
     for key, value in dict(values).items():
         name = today.get(key, key)
+        if name in renamed:
+            raise ConfigError(f"{where}: {key} and {name} are the old and the new name of one setting; keep one.")
         old_values = fields[name].metadata.get("values_formerly", {}) if name in fields else {}
         old = isinstance(value, str) and value in old_values
         renamed[name] = old_values[value] if old else value

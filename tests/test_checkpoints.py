@@ -104,7 +104,7 @@ def test_a_note_networks_checkpoint_gives_back_the_network_it_was_made_of(tmp_pa
 def test_broken_settings_of_a_note_network_give_one_sentence(tmp_path: Path) -> None:
     good = checkpoints.save_checkpoint(build(NOTES), tmp_path / "good")
     for index, values in enumerate(
-        ({"decode": {"threshold": 0.3}}, {"decode": None}, {"decode": {"frame_only_s": 2}}, {"model": {"octave": 2}})
+        ({"decode": {"threshold": 0.3}}, {"decode": None}, {"decode": {"frame_only_s": -2}}, {"model": {"octave": 2}})
     ):
         folder = tmp_path / f"broken-{index}"
         shutil.copytree(good, folder)
@@ -251,3 +251,9 @@ def test_the_bundled_checkpoints_load_and_describe_themselves() -> None:
         assert checkpoint.card["description"]
         assert figures["mse"] > 0 if checkpoint.kind.does == "predict" else 0 < figures["ap"] < 1
         assert (checkpoint.folder / "README.md").is_file()
+
+
+def test_a_run_is_told_from_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "best.ckpt").touch()
+    with pytest.raises(CheckpointError, match="is a run, not a checkpoint; export it first"):
+        checkpoints.load_checkpoint(tmp_path)

@@ -328,6 +328,13 @@ class Renamed:
     magnitude_bias: float = field(default=0.0, metadata={"formerly": "lean"})
 
 
+def test_the_old_and_the_new_name_together_are_refused() -> None:
+    with pytest.raises(ConfigError, match="lean and magnitude_bias are the old and the new name of one setting"):
+        from_dict(Renamed, {"magnitude_bias": 0.1, "lean": 0.5})
+    with pytest.raises(ConfigError, match="old and the new name"):
+        from_dict(Renamed, {"lean": 0.5, "magnitude_bias": 0.1})
+
+
 def test_old_names_and_values_are_read_with_a_warning_from_files_of_users_alone(tmp_path: Path) -> None:
     old = {"phase": "advance", "lean": 0.5}
     assert from_dict(Renamed, old) == Renamed("increment", 0.5)

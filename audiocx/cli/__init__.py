@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from .. import __version__
 from ..errors import EXIT_INTERRUPTED, AudiocxError, report
@@ -43,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = build_parser().parse_args(argv)
     try:
-        code: int = _module(arguments.command).run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code: int = _module(arguments.command).run(arguments)
         sys.stdout.flush()
         return code
     except AudiocxError as error:
@@ -55,6 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    print(f"audiocx: warning: {message}", file=sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:

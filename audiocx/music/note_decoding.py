@@ -57,7 +57,8 @@ class NoteDecodeSettings:
         Raises:
             ConfigError: If a value is out of its range or not a number.
         """
-        check_fields(self, **{field.name: "[0, 1]" for field in fields(self)})
+        names = [field.name for field in fields(self)]
+        check_fields(self, **{name: "[0, inf)" if name.endswith("_s") else "[0, 1]" for name in names})
         if min(self.onset_threshold, self.frame_threshold, self.offset_threshold) == 0.0:
             raise ConfigError("onset_threshold, frame_threshold and offset_threshold must be greater than 0.")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.training_data import TrainingData
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, OutputError
 from ..io.atomic_write import atomic_write
 from ..kinds import kind_of
 from . import loop
@@ -51,7 +51,10 @@ def fit_recordings(
         _check_data(folder, data)
     stores = data.open(cache, None if kind_of(experiment).does == "predict" else experiment.model)
     if not begun:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot hold a run ({error.strerror}); choose another folder.") from None
         with atomic_write(folder / DATA_RECORD) as temporary:
             temporary.write_text(json.dumps(data.record()), encoding="utf-8")
     return loop.fit(experiment, *stores, folder, resume=resume, **options)

@@ -104,7 +104,7 @@ def unchanged(samples: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     return samples
 
 
-def disturbed(samples: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+def degraded_recording(samples: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     """Degrade a recording as evaluate.py --degraded does."""
     return degraded(samples, SAMPLE_RATE, DEGRADATION, name)
 
@@ -128,12 +128,12 @@ def conditions(arguments: argparse.Namespace) -> list[Condition]:
     # The names are those of the figures in checkpoints.
     return [
         Condition("MAPS validation", pianos, unchanged, seconds, True),
-        Condition("MAPS validation disturbed", pianos, disturbed, seconds, True),
+        Condition("MAPS validation degraded", pianos, degraded_recording, seconds, True),
         Condition("MusicNetEM-rendered validation", renders, unchanged, minute, True),
-        Condition("MusicNetEM-rendered validation disturbed", renders, disturbed, minute, True),
+        Condition("MusicNetEM-rendered validation degraded", renders, degraded_recording, minute, True),
         Condition("violin (Colbentson)", violin, unchanged, minute, True),
-        Condition("MAPS validation at -60 dBFS", pianos, partial(quiet, peak_dbfs=-60), 20.0, False),
-        Condition("MAPS validation at -70 dBFS", pianos, partial(quiet, peak_dbfs=-70), 20.0, False),
+        Condition("MAPS validation at a peak of -60 dBFS", pianos, partial(quiet, peak_dbfs=-60), 20.0, False),
+        Condition("MAPS validation at a peak of -70 dBFS", pianos, partial(quiet, peak_dbfs=-70), 20.0, False),
         Condition("test renders, unseen soundfont", unseen, unchanged, seconds, False),
     ]
 

@@ -44,6 +44,9 @@ def test_a_network_is_trained_on_folders_and_its_run_keeps_to_them(
     record = json.loads((run / DATA_RECORD).read_text())
     assert record["corpus"] == "MAPS" and record["validation"] == [["MAPS_MUS-etude_AkPnBcht"]]
     assert checkpoint(run / "last.ckpt")["global_step"] == 2
+    (tmp_path / "file").touch()  # where no folder can be made
+    words_elsewhere = [str(tmp_path / "file") if word == str(run) else word for word in words]
+    assert main(words_elsewhere) == 1 and "cannot hold a run" in capsys.readouterr().err
     # The same recordings elsewhere are the same; others are refused.
     corpus = corpus.rename(tmp_path / "moved")
     assert main([word.replace("corpus", "moved") if word.endswith("/corpus") else word for word in words]) == 0

@@ -257,8 +257,16 @@ def test_invalid_outputs_are_refused() -> None:
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(NoteDecodeSettings)])
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "0.5", True])
 def test_settings_out_of_range_are_refused(name: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=rf"{name} must be a number in \[0, 1\]"):
-        NoteDecodeSettings(**{name: value})  # type: ignore[arg-type]
+    limits = r"\[0, inf\)" if name.endswith("_s") else r"\[0, 1\]"
+    bad = -value if name.endswith("_s") and value == 1.1 else value  # durations have no upper limit
+    with pytest.raises(ConfigError, match=rf"{name} must be a number in {limits}"):
+        NoteDecodeSettings(**{name: bad})  # type: ignore[arg-type, operator]
+
+
+def test_notes_shorter_than_several_seconds_can_be_dropped() -> None:
+    notes = [Note(0.5, 60, 1.5, 64), Note(0.5, 64, 3.0, 64)]
+    kept = decode_notes(targets(notes, round(4 * RATE)), RATE, NoteDecodeSettings(min_note_s=2.0))
+    assert [note.midi_note for note in kept] == [64]
 
 
 @pytest.mark.parametrize("name", ["onset_threshold", "frame_threshold", "offset_threshold"])

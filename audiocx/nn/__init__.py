@@ -26,7 +26,7 @@ from .pool import (
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
 from .unitary import ComplexUnitaryRNN, ComplexUnitaryRNNCell
 
-# Names of version 0.1.
+# Former names.
 Gate = ComplexGate
 GatedCell = ComplexGatedRNNCell
 GatedRNN = ComplexGatedRNN

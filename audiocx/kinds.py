@@ -154,7 +154,7 @@ def build(config: Any) -> Any:
 register(
     Kind(
         name="transcriber",
-        config="audiocx.models.window_network:TranscriberConfig",
+        config="audiocx.models.configs:TranscriberConfig",
         network="audiocx.models.window_network:TranscriberNetwork",
         experiment="audiocx.train.experiments:Experiment",
         task="audiocx.train.windows:TranscriberTask",
@@ -175,7 +175,7 @@ register(
 register(
     Kind(
         name="predictor",
-        config="audiocx.models.predictor_network:PredictorConfig",
+        config="audiocx.models.configs:PredictorConfig",
         network="audiocx.models.predictor_network:PredictorNetwork",
         experiment="audiocx.train.experiments:PredictorExperiment",
         task="audiocx.train.predictor:PredictorTask",
@@ -188,7 +188,7 @@ register(
 register(
     Kind(
         name="notes",
-        config="audiocx.models.note_network:NoteConfig",
+        config="audiocx.models.configs:NoteConfig",
         network="audiocx.models.note_network:NoteNetwork",
         experiment="audiocx.train.experiments:NoteExperiment",
         task="audiocx.train.notes:NoteTask",

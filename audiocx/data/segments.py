@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from ..errors import DataError
-from ..models.note_network import NoteConfig
+from ..models.configs import NoteConfig
 from ..notes import HALF_WIDTH_FRAMES, NoteOutputs
 from .augment import draw_steps
 from .random_streams import RandomStreams

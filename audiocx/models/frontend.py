@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..nn.functional import magnitude
+from .configs import FrontEndName
 
-__all__ = ["FrontEnd", "FrontEndName"]
-
-FrontEndName = Literal["raw", "analytic", "spectrum", "compressed", "magnitudes"]
+__all__ = ["FrontEnd"]
 
 
 class FrontEnd(nn.Module):

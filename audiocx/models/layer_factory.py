@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,11 @@ from ..nn import (
     fold_sequence,
 )
 from ..nn.init import Scheme, init_real_
+from .configs import Activation, Norm
 
-__all__ = ["Activation", "Layers", "Norm", "activation", "conv", "folded", "in_bfloat16", "norm"]
+__all__ = ["Layers", "activation", "conv", "folded", "in_bfloat16", "norm"]
 
 M = TypeVar("M", bound=nn.Module)
-
-Activation = Literal["crelu", "zrelu", "modrelu"]
-Norm = Literal["whitening", "naive", "none"]
 
 
 def conv(

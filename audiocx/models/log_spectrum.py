@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..nn.functional import magnitude
+from .configs import Phase
+from .filtered_spectrum import FilteredSpectrum
 
-__all__ = ["LogSpectrum", "Phase"]
-
-Phase = Literal["increment", "centred", "none"]
+__all__ = ["LogSpectrum"]
 
 # Magnitudes become log1p(_GAIN * amplitude) / _SPAN: -80 dBFS is still distinct from silence, full scale about 2.
 _GAIN = 1e4
@@ -84,11 +84,10 @@ class LogSpectrum(nn.Module):
         increment = 2 * torch.pi * freq_hz * hop_samples / sample_rate
         # Buffers are not saved: they follow from the settings.
         self.register_buffer("steady", -(increment % (2 * torch.pi)).float(), persistent=False)
-        for index, size in enumerate(windows):
-            hann = torch.hann_window(size, device="cpu") * (2 / size)
-            self.register_buffer(f"hann_{index}", hann, persistent=False)
-            filters = _triangles(freq_hz, sample_rate, size, 2 ** (1 / (12 * bins_per_semitone)))
-            self.register_buffer(f"filters_{index}", filters, persistent=False)
+        ratio = 2 ** (1 / (12 * bins_per_semitone))
+        self.spectra = nn.ModuleList(
+            FilteredSpectrum(_triangles(freq_hz, sample_rate, size, ratio), hop_samples) for size in windows
+        )
 
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)
@@ -111,12 +110,9 @@ class LogSpectrum(nn.Module):
 
     def _spectrum(self, samples: Tensor, index: int) -> Tensor:
         """Return the spectrum over log frequency by one of the windows, real [B, 2, T + 1, F]."""
-        size, margin = self.windows[index], (self.windows[0] - self.windows[index]) // 2
-        inner = samples[:, margin : samples.shape[1] - margin]
-        frames = inner.unfold(1, size, self.hop_samples) * getattr(self, f"hann_{index}")
-        spectrum = torch.view_as_real(torch.fft.rfft(frames))
-        # The filters are real, so they apply to real and imaginary parts alike.
-        return (spectrum.mT @ getattr(self, f"filters_{index}")).transpose(1, 2)
+        margin = (self.windows[0] - self.windows[index]) // 2
+        spectrum: Tensor = self.spectra[index](samples[:, margin : samples.shape[1] - margin])
+        return spectrum
 
     def _phase_increments(self, z: Tensor, previous: Tensor, magnitudes: Tensor) -> Tensor:
         """Rotate z [B, W, 2, T, F] back by the previous frame's phase and the increment of a tone at the bin's centre.

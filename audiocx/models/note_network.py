@@ -10,19 +10,18 @@ cut into blocks that overlap by as much, with the same outputs as uncut.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import check_fields
 from ..notes import NoteOutputs
-from .layer_factory import Activation, Layers, activation, conv, norm
-from .log_spectrum import LogSpectrum, Phase
+from .configs import NoteConfig
+from .layer_factory import Layers, activation, conv, norm
+from .log_spectrum import LogSpectrum
 
-__all__ = ["NoteConfig", "NoteOutputs", "NoteNetwork"]
+__all__ = ["NoteNetwork"]
 
 # Initial biases of the logits (onset and offset, frame) and of the velocity. Notes begin and end in few frames: with
 # these the network need not learn it first.
@@ -32,91 +31,6 @@ _KERNEL = 3
 # activations, which would take half of a training step. Source: De & Smith, "Batch normalization biases residual blocks
 # towards the identity function in deep networks", 2020, section 4 (SkipInit; zero there).
 _RESIDUAL_SCALE = 0.1
-
-
-@dataclass(frozen=True)
-class NoteConfig:
-    """Configuration of a note network.
-
-    Attributes:
-        complex: Whether the network is complex, or its real counterpart.
-        stem_channels: Feature maps of the first convolutions; complex ones of the complex network.
-        channels: Feature maps of the later convolutions, over notes; likewise.
-        dilations: Dilation over time of each residual block, in steps of ``time_stride`` frames.
-        octave: Kernel size of the convolution across notes, in semitones, an odd number.
-        harmonics: Harmonics that are stacked as channels, as ratios to a pitch's frequency.
-        outputs: Number of notes.
-        lowest_note: MIDI number of output 0.
-        sample_rate: Hz.
-        hop_samples: Hop from frame to frame.
-        windows: Lengths of the windows in samples, the longest first.
-        bins_per_semitone: An odd number.
-        phase: Phase of the spectra: "increment", "centred" or, for the real network only, "none"; see
-            :class:`audiocx.models.log_spectrum.LogSpectrum`.
-        magnitude_bias: Weight of the magnitude in the real part; see there.
-        time_stride: Stride of the first convolution in time, in frames; each position of the last layer predicts as
-            many frames. The other convolutions take less work by this factor.
-        activation: Activation of the complex network: "crelu", "zrelu" or "modrelu". The real one has ReLU.
-        norm: "standardized" (of weights; see :mod:`audiocx.nn.standardized`), "whitening", "naive" or "none". The real
-            one has standardised weights, batch norm or "none".
-        note_dilations: Dilation over notes, in semitones, of the convolution of each residual block; empty for 1 each.
-        level_dbfs: Level to which recordings are normalised before inference, in dBFS; see
-            :mod:`audiocx.models.level`. None leaves them unchanged.
-    """
-
-    kind: ClassVar[str] = "notes"
-
-    complex: bool = True
-    stem_channels: int = 16
-    channels: int = 32
-    dilations: list[int] = field(default_factory=lambda: [1, 2, 4, 8, 16])
-    octave: int = 13
-    harmonics: list[float] = field(default_factory=lambda: [0.5, 1.0, 2.0, 3.0, 4.0, 5.0])
-    outputs: int = 88
-    lowest_note: int = 21
-    sample_rate: int = 11025
-    hop_samples: int = 128
-    windows: list[int] = field(default_factory=lambda: [4096, 1024])
-    bins_per_semitone: int = 3
-    phase: Phase = field(default="increment", metadata={"values_formerly": {"advance": "increment"}})
-    magnitude_bias: float = field(default=0.0, metadata={"formerly": "lean"})
-    time_stride: int = 2
-    activation: Activation = "crelu"
-    norm: Literal["standardized", "whitening", "naive", "none"] = "standardized"
-    note_dilations: list[int] = field(default_factory=list)
-    level_dbfs: float | None = None
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        sizes = (
-            *("stem_channels", "channels", "dilations", "note_dilations"),
-            *("windows", "hop_samples", "time_stride", "sample_rate"),
-        )
-        check_fields(self, **dict.fromkeys(sizes, "[1, inf)"), harmonics="(0, inf)", magnitude_bias="[0, inf)")
-        check_fields(self, level_dbfs="[-80, 0]")
-        if self.note_dilations and len(self.note_dilations) != len(self.dilations):
-            raise ValueError("note_dilations must be empty or as long as dilations")
-        if self.octave % 2 == 0 or not self.harmonics:
-            raise ValueError("octave must be odd and harmonics not empty")
-        if self.complex and self.phase == "none":
-            raise ValueError("the complex network needs phases; set complex = false, or another phase")
-        if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
-            raise ValueError(f"notes {self.lowest_note} to {self.lowest_note + self.outputs - 1} leave MIDI's 0 to 127")
-
-    @property
-    def window_samples(self) -> int:
-        """Length of the longest window."""
-        return self.windows[0]
-
-    @property
-    def left_context_samples(self) -> int:
-        """Samples before a frame's centre that its spectrum and that of the previous frame need."""
-        return self.windows[0] // 2 + self.hop_samples
-
-    @property
-    def context_frames(self) -> int:
-        """Receptive field on either side of a frame, in frames."""
-        return self.time_stride * (4 + sum(self.dilations))
 
 
 class NoteNetwork(nn.Module):

@@ -5,6 +5,7 @@ Needs the extra ``onnx``. ``audiocx export --help`` shows how to use the files.
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import warnings
@@ -24,6 +25,7 @@ from ..config import to_dict
 from ..errors import ConfigError
 from ..io.atomic_write import atomic_write
 from ..notes import NoteOutputs
+from .filtered_spectrum import MatmulSpectrum
 from .note_network import NoteNetwork
 from .window_network import TranscriberNetwork
 
@@ -178,7 +180,7 @@ class _PaddedNoteNetwork(nn.Module):
 
     def __init__(self, network: NoteNetwork) -> None:
         super().__init__()
-        self.network = network
+        self.network = _exportable(network)
 
     def forward(self, samples: Tensor) -> tuple[Tensor, ...]:
         config = self.network.config
@@ -189,6 +191,14 @@ class _PaddedNoteNetwork(nn.Module):
         frames = (samples.shape[1] + hop - 1) // hop
         *logit_parts, velocities = (part[:, context : context + frames] for part in logits)
         return *(part.sigmoid() for part in logit_parts), velocities.clamp(0, 1)
+
+
+def _exportable(network: NoteNetwork) -> NoteNetwork:
+    """Return a copy whose front end transforms by matrix products."""
+    copied = copy.deepcopy(network)
+    spectra = network.front_end.spectra
+    copied.front_end.spectra = nn.ModuleList(MatmulSpectrum(each.filters, each.hop_samples) for each in spectra)
+    return copied
 
 
 def _overlap_samples(network: NoteNetwork) -> int:

@@ -11,95 +11,26 @@ cgRNN. The readout, the loss and the units of all but the ConvLSTMs are our choi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ..config import check_fields
 from ..nn import ComplexGatedRNN, ComplexLinear, ComplexUnitaryRNN, ConvLSTM
 from ..nn.functional import magnitude, split
 from ..nn.init import Scheme, init_real_
 from ..stft import BINS, FLOOR_POWER
+from .configs import PredictorConfig
 
-__all__ = ["FRAMES_PER_CALL", "PredictorConfig", "PredictorNetwork", "State", "compress", "expand"]
+__all__ = ["FRAMES_PER_CALL", "PredictorNetwork", "State", "compress", "expand"]
 
 # Frames that go through the network in one call: a second, some 30 MB. More take longer, for they leave the processor's
 # caches.
 FRAMES_PER_CALL = 64
 # Hidden and cell state of each layer; for uRNN and cgRNN, real and imaginary part of the state.
 State = tuple[tuple[Tensor, Tensor], ...]
-# Default units: those of the paper's ConvLSTMs; about 135 thousand parameters for LSTM and uRNN; as many parameters as
-# the ConvLSTMs for the cgRNN.
-_HIDDEN = {
-    ("convlstm", True): 60,
-    ("convlstm", False): 84,
-    ("lstm", False): 83,
-    ("urnn", True): 130,
-    ("cgrnn", True): 54,
-}
 # Log magnitudes above the floor reach 10; divided by this they are in a network's usual range.
 _SPAN = 5.0
-
-
-@dataclass(frozen=True)
-class PredictorConfig:
-    """Configuration of a predictor.
-
-    Attributes:
-        architecture: "convlstm", "lstm", "urnn" or "cgrnn".
-        complex: Whether the ConvLSTM is complex or real; the plain LSTM is real, uRNN and cgRNN are complex.
-        hidden: Feature maps of the ConvLSTM, or units of the others, complex ones if the network is complex; None for
-            those of the paper or, where it gives none, as many as make the networks comparable.
-        layers: Number of stacked recurrent layers.
-        kernel: Kernel size of the ConvLSTM over frequency.
-        front_end: "linear": inputs and outputs are spectra, as in the paper. "compressed": they are the logarithms of
-            their magnitudes above the floor of the score, with the phase. "increment": likewise, but with phase
-            increments, the phase difference to the previous frame less that of a tone at the bin's centre, so that a
-            steady tone is constant, whatever its frequency.
-        level: Add the magnitude as one more input channel of the ConvLSTM.
-        position: Number of learnt input channels for each bin, a position encoding for the ConvLSTM.
-        skip: Skip connection from the ConvLSTM's input to its readout.
-        forget_bias: Initial bias of the ConvLSTM's forget gates.
-        scheme: Initialisation: "unitary" (real: orthogonal) or "rayleigh" (real: normal), under Glorot's criterion; of
-            uRNN and cgRNN only the readout's.
-        ahead: Number of frames predicted at once, from the next one on.
-    """
-
-    kind: ClassVar[str] = "predictor"
-
-    architecture: Literal["convlstm", "lstm", "urnn", "cgrnn"] = "convlstm"
-    complex: bool = True
-    hidden: int | None = None
-    layers: int = 1
-    kernel: int = 3
-    front_end: Literal["linear", "compressed", "increment"] = field(
-        default="linear", metadata={"values_formerly": {"advance": "increment"}}
-    )
-    level: bool = False
-    position: int = 0
-    skip: bool = False
-    forget_bias: float = 0.0
-    scheme: Scheme = "unitary"
-    ahead: int = 1
-
-    def __post_init__(self) -> None:
-        """Check the names and the ranges."""
-        check_fields(self, **dict.fromkeys(("hidden", "layers", "kernel", "ahead"), "[1, inf)"), position="[0, inf)")
-        if self.architecture == "lstm" and self.complex:
-            raise ValueError("the plain LSTM is real; set complex = false")
-        if self.architecture in ("urnn", "cgrnn") and not self.complex:
-            raise ValueError(f"the {self.architecture} is complex; set complex = true")
-        if self.architecture != "convlstm" and (self.level or self.position or self.skip):
-            raise ValueError("level, position and skip belong to the ConvLSTM")
-        if self.kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd, not {self.kernel}")
-
-    @property
-    def units(self) -> int:
-        """Feature maps or units of each layer."""
-        return _HIDDEN[self.architecture, self.complex] if self.hidden is None else self.hidden
 
 
 class PredictorNetwork(nn.Module):

@@ -11,14 +11,13 @@ code, all but the last, and no convolution has a bias where there is a norm.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from ..nn.functional import split
 from ..nn.init import Scheme, init_real_
-from .layer_factory import Activation, Layers, Norm, activation, conv, norm
+from .configs import Activation, Norm, Width
+from .layer_factory import Layers, activation, conv, norm
 
 __all__ = [
     "REDUCTION",
@@ -27,12 +26,10 @@ __all__ = [
     "MeanOver",
     "ResidualBlock",
     "StageProjection",
-    "Width",
     "residual_layers",
     "residual_network",
 ]
 
-Width = Literal["WS", "DN", "IB"]
 
 # By width and whether the network is complex: feature maps of the first stage (complex ones of the complex networks),
 # and blocks a stage. Wide and shallow, deep and narrow, in between.

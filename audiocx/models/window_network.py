@@ -14,105 +14,25 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..config import check_fields
 from ..nn import ComplexAvgPool2d, ComplexLinear
 from ..nn.functional import split
-from ..nn.init import Scheme, init_real_
-from .frontend import FrontEnd, FrontEndName
-from .layer_factory import Activation, Layers, Norm, activation, conv, norm
+from ..nn.init import init_real_
+from .configs import TranscriberConfig
+from .frontend import FrontEnd
+from .layer_factory import Layers, activation, conv, norm
 from .recurrent import FrameStates
-from .residual import REDUCTION, WIDTHS, ImaginaryInput, MeanOver, Width, residual_layers
+from .residual import REDUCTION, WIDTHS, ImaginaryInput, MeanOver, residual_layers
 
-__all__ = ["MaxPool", "TranscriberConfig", "TranscriberNetwork"]
+__all__ = ["MaxPool", "TranscriberNetwork"]
 
 DENSE_UNITS = 2048
 # Initial bias of the logits: most notes are silent most of the time, and the network need not learn it first.
 OUTPUT_BIAS = -5.0
-# Architectures whose input is the sequence of frames of a window.
-_FRAMED = ("cgrnn", "residual")
-
-
-@dataclass(frozen=True)
-class TranscriberConfig:
-    """Configuration of a window network.
-
-    Attributes:
-        architecture: "deep" (six convolutions), "shallow" (one), "cgrnn" (a gated recurrent layer over the frames of
-            the window, complex only) or "residual" (a residual network over the frames and their bins).
-        complex: Whether the network is complex, or its real counterpart.
-        front_end: "raw", "analytic", "spectrum", "compressed" or "magnitudes", applied to each frame of the window;
-            see :class:`audiocx.models.frontend.FrontEnd`.
-        bins: Frequency bins kept; None for the paper's: half the spectrum for complex networks, all for real ones.
-        outputs: Number of notes: 88 for the piano, 84 for MusicNet.
-        lowest_note: MIDI number of output 0.
-        sample_rate: Hz.
-        window_samples: Length of the window.
-        first_kernel: Kernel size of the deep networks' first convolution (7 in the paper, 6 in its code).
-        activation: Activation of complex networks: "crelu", "zrelu" or "modrelu". Real ones have ReLU.
-        norm: Normalisation of deep networks: "whitening", "naive" or "none". Real ones have batch norm or "none".
-        scheme: Initialisation: "unitary" (real: orthogonal) or "rayleigh" (real: normal), under He's criterion.
-        frame_samples: Length of the frames that a window is cut into, for "cgrnn" and "residual".
-        frame_hop_samples: Hop of these frames; one of them lies at the window's centre.
-        hidden: Complex units of the recurrent network in each direction.
-        bidirectional: Add a recurrent layer that runs backwards; see :class:`audiocx.models.recurrent.FrameStates`.
-        width: Width of residual networks: "WS" (wide and shallow), "DN" (deep and narrow) or "IB" (in between).
-        blocks: Blocks in each stage of residual networks; None for the paper's, 14 to 23.
-    """
-
-    kind: ClassVar[str] = "transcriber"
-    hop_samples: ClassVar[None] = None  # frames are independent: it runs at any hop
-
-    architecture: Literal["deep", "shallow", "cgrnn", "residual"] = "deep"
-    complex: bool = True
-    front_end: FrontEndName = "compressed"
-    bins: int | None = None
-    outputs: int = 88
-    lowest_note: int = 21
-    sample_rate: int = 11025
-    window_samples: int = 4096
-    first_kernel: int = 7
-    activation: Activation = "crelu"
-    norm: Norm = "whitening"
-    scheme: Scheme = "unitary"
-    frame_samples: int = 2048
-    frame_hop_samples: int = 512
-    hidden: int = 512
-    bidirectional: bool = False
-    width: Width = "WS"
-    blocks: int | None = None
-
-    def __post_init__(self) -> None:
-        """Check the names and the ranges."""
-        sizes = ("sample_rate", "window_samples", "first_kernel", "frame_samples", "frame_hop_samples", "hidden")
-        check_fields(self, **dict.fromkeys((*sizes, "blocks"), "[1, inf)"))
-        if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
-            raise ValueError(f"notes {self.lowest_note} to {self.lowest_note + self.outputs - 1} leave MIDI's 0 to 127")
-        if self.window_samples % 2 or self.frame_samples % 2:
-            raise ValueError("window_samples and frame_samples must be even")
-        frame, hop = self.framing
-        if self.window_samples < frame or (self.window_samples - frame) % (2 * hop):
-            raise ValueError(
-                f"window_samples={self.window_samples} has no frame at its centre; set it to frame_samples={frame} and "
-                f"a multiple of {2 * hop}, twice frame_hop_samples"
-            )
-        if self.bins is not None and not 1 <= self.bins <= frame:
-            name = "frame_samples" if self.architecture in _FRAMED else "window_samples"
-            raise ValueError(f"bins={self.bins} lies outside 1 to {name}={frame}")
-        if self.architecture == "cgrnn" and not self.complex:
-            raise ValueError("the cgrnn is complex; set complex = true")
-
-    @property
-    def framing(self) -> tuple[int, int]:
-        """Length and hop of the frames that a window is cut into; for most architectures the window itself."""
-        if self.architecture in _FRAMED:
-            return self.frame_samples, self.frame_hop_samples
-        return self.window_samples, self.window_samples
 
 
 class _Block(NamedTuple):

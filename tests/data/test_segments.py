@@ -16,7 +16,7 @@ from audiocx.data.segments import NoteSegmentSampler, StoreRecordings, note_targ
 from audiocx.data.store import Store, prepare
 from audiocx.data.windows import MixedSampler, mixed
 from audiocx.errors import DataError
-from audiocx.models.note_network import NoteConfig
+from audiocx.models import NoteConfig
 from audiocx.notes import HALF_WIDTH_FRAMES, Note, NoteOutputs, notes_to_roll
 
 HOP = 32

@@ -19,7 +19,7 @@ from audiocx.config import from_dict
 from audiocx.data.scenes.sample_bank import BankWriter
 from audiocx.data.scenes.score_tables import note_table, save_tables
 from audiocx.kinds import build
-from audiocx.models.note_network import NoteConfig
+from audiocx.models import NoteConfig
 from audiocx.notes import Note
 
 

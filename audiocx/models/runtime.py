@@ -1,0 +1,204 @@
+"""Running networks on NumPy arrays: by onnxruntime, which is the default on processors, or by PyTorch."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "INSTALL_TORCH",
+    "OnnxNetwork",
+    "RunnableNetwork",
+    "Runtime",
+    "TorchNetwork",
+    "choose_device",
+    "choose_runtime",
+    "thread_count",
+]
+
+Runtime = Literal["auto", "onnx", "torch"]
+
+INSTALL_TORCH = "run pip install 'audiocx[torch]'"
+# The oldest version that is known to run the files that are written here.
+_OLDEST_ONNXRUNTIME = (1, 20)
+
+
+class RunnableNetwork(Protocol):
+    """A network on arrays.
+
+    Attributes:
+        config: Its configuration.
+    """
+
+    config: Any
+
+    def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
+        """Return the outputs of a batch of inputs; shapes are those of the network."""
+        ...
+
+
+class OnnxNetwork:
+    """A network in onnxruntime; in a forked process it starts anew, for threads do not survive a fork.
+
+    Args:
+        config: Its configuration.
+        model: Content of its ONNX file.
+        name: The checkpoint's name, for messages.
+
+    Raises:
+        ConfigError: onnxruntime is missing, too old, or cannot load the file.
+    """
+
+    def __init__(self, config: Any, model: bytes, name: str) -> None:
+        self.config, self.name, self._model = config, name, model
+        self._start()
+
+    def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
+        """Run the network on arrays, float32 each."""
+        if self._process != os.getpid():
+            self._start()
+        outputs: list[NDArray[np.float32]] = self._session.run(None, dict(zip(self._inputs, inputs, strict=True)))
+        return outputs
+
+    def _start(self) -> None:
+        onnxruntime = _import_onnxruntime()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = thread_count(), 3
+        # The arena would keep the largest block's memory for good.
+        options.enable_cpu_mem_arena = False
+        # The session that a forked process inherits must not be ended there: it would wait for its threads for ever.
+        self._inherited = getattr(self, "_session", None)
+        try:
+            self._session = onnxruntime.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own have no common class
+            reason = str(error).splitlines()[0]
+            raise ConfigError(
+                f"onnxruntime {onnxruntime.__version__} cannot run {self.name} ({reason}); update onnxruntime, or choose "
+                "the runtime torch."
+            ) from None
+        self._process, self._inputs = os.getpid(), [each.name for each in self._session.get_inputs()]
+
+
+class TorchNetwork:
+    """A network in PyTorch.
+
+    Args:
+        network: In evaluation mode, with a method ``probabilities`` and ``config``; moved to the device.
+        device: Where to run; None for where it is.
+    """
+
+    def __init__(self, network: Any, device: torch.device | str | None = None) -> None:
+        self.config = network.config
+        self.network = network if device is None else network.to(device)
+
+    def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
+        """Run the network on arrays, float32 each."""
+        import torch
+
+        device = next(self.network.parameters()).device
+        with torch.inference_mode():
+            outputs = self.network.probabilities(*(torch.from_numpy(each).to(device) for each in inputs))
+        return [each.cpu().numpy() for each in ([outputs] if isinstance(outputs, torch.Tensor) else outputs)]
+
+
+def thread_count() -> int:
+    """Return the number of threads of a network: ``OMP_NUM_THREADS`` if it is set, else one for each usable core."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_runtime(runtime: str, device: str, precision: str, has_onnx: bool, name: str) -> Literal["onnx", "torch"]:
+    """Choose what runs a network.
+
+    Args:
+        runtime: "auto" (PyTorch on a GPU, else onnxruntime for checkpoints that have an ONNX form), "onnx" or "torch".
+        device: "auto" or a device's name.
+        precision: "float32" or "bfloat16"; only PyTorch runs the latter.
+        has_onnx: Whether the checkpoint has an ONNX form.
+        name: The checkpoint's name, for messages.
+
+    Returns:
+        The choice; whether PyTorch is installed is checked.
+
+    Raises:
+        ConfigError: The settings contradict each other, or what they need is not installed.
+    """
+    if runtime not in get_args(Runtime):
+        raise ConfigError(f"There is no runtime {runtime!r}; choose {', '.join(get_args(Runtime))}.")
+    if runtime == "onnx":
+        if not has_onnx:
+            raise ConfigError(f"{name} has no ONNX form; add one with audiocx export --in-place, or choose torch.")
+        if device not in ("auto", "cpu") or precision != "float32":
+            raise ConfigError("onnxruntime runs on the processor in float32 only; for more choose the runtime torch.")
+        return "onnx"
+    has_torch = find_spec("torch") is not None
+    wants_torch = device not in ("auto", "cpu") or precision != "float32" or runtime == "torch"
+    if not wants_torch and has_onnx and not (has_torch and device == "auto" and _finds_gpu()):
+        return "onnx"
+    if not has_torch:
+        reason = "That" if wants_torch else f"{name} has no ONNX form and"
+        raise ConfigError(f"{reason} needs PyTorch, which is not installed; {INSTALL_TORCH}.")
+    return "torch"
+
+
+def choose_device(name: str) -> torch.device:
+    """Choose a device of PyTorch and check that it works.
+
+    Args:
+        name: "auto" (a CUDA device if there is one, else the CPU) or a name such as "cpu", "cuda:1", "mps".
+
+    Returns:
+        The device.
+
+    Raises:
+        ConfigError: The device is not available.
+    """
+    import torch
+
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises all three for absent devices
+        raise ConfigError(f"The device {name!r} is not available here; choose auto or cpu.") from error
+    return device
+
+
+def _finds_gpu() -> bool:
+    """Return whether PyTorch has a CUDA device; it is only loaded, for seconds, where there is a driver."""
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _import_onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError(
+            f"onnxruntime is missing or damaged ({error}); run pip install --force-reinstall onnxruntime, or choose the "
+            "runtime torch."
+        ) from None
+    version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
+    if version < _OLDEST_ONNXRUNTIME:
+        oldest = ".".join(map(str, _OLDEST_ONNXRUNTIME))
+        raise ConfigError(
+            f"onnxruntime {onnxruntime.__version__} is too old; run pip install --upgrade 'onnxruntime>={oldest}'."
+        )
+    return onnxruntime

@@ -21,6 +21,7 @@ from .errors import CheckpointError
 from .kinds import KINDS
 
 if TYPE_CHECKING:
+    from .models.runtime import Runtime
     from .music.transcriber import Precision, Transcriber
     from .music.transcription import Transcription
     from .speech.prediction import Prediction
@@ -34,7 +35,10 @@ _DOES = {"transcribe": "transcribes music", "predict": "predicts speech"}
 
 
 def load(
-    name_or_path: str | Path | None = None, device: str = "auto", precision: Precision = "float32"
+    name_or_path: str | Path | None = None,
+    device: str = "auto",
+    precision: Precision = "float32",
+    runtime: Runtime = "auto",
 ) -> Transcriber | Predictor:
     """Load a trained network.
 
@@ -43,6 +47,8 @@ def load(
         device: "auto" (a CUDA device if there is one, else the processor) or a name such as "cpu", "cuda:1", "mps".
         precision: Arithmetic of transcribers: "float32", or "bfloat16", which pays on GPUs and on processors with AMX.
             Predictors run in float32 only.
+        runtime: "auto" (PyTorch on a GPU, in bfloat16, and for checkpoints without an ONNX form; else onnxruntime),
+            "onnx" or "torch". Both give the same results up to rounding.
 
     Returns:
         The network, ready to transcribe music or to predict speech, depending on its checkpoint.
@@ -51,11 +57,14 @@ def load(
         CheckpointError: There is no such checkpoint, or it is damaged.
         ConfigError: The device is not there, or the network does not run in this precision.
     """
-    return _run(checkpoints.load_checkpoint(_name(name_or_path, "transcribe")), device, precision)
+    return _run(_load(name_or_path, "transcribe", device, precision, runtime), device, precision)
 
 
 def load_transcriber(
-    name_or_path: str | Path | None = None, device: str = "auto", precision: Precision = "float32"
+    name_or_path: str | Path | None = None,
+    device: str = "auto",
+    precision: Precision = "float32",
+    runtime: Runtime = "auto",
 ) -> Transcriber:
     """Load a trained transcriber.
 
@@ -63,6 +72,7 @@ def load_transcriber(
         name_or_path: A name of ``audiocx.available()`` or a checkpoint folder; None for the default transcriber.
         device: Where to run, as in :func:`load`.
         precision: Arithmetic, as in :func:`load`.
+        runtime: What runs it, as in :func:`load`.
 
     Returns:
         The network, ready to transcribe.
@@ -71,18 +81,21 @@ def load_transcriber(
         CheckpointError: There is no such checkpoint, it is damaged, or of a predictor.
         ConfigError: The device is not there, or there is no such precision.
     """
-    checkpoint = checkpoints.load_checkpoint(_name(name_or_path, "transcribe"))
+    checkpoint = _load(name_or_path, "transcribe", device, precision, runtime)
     _check_does(checkpoint, "transcribe")
     transcriber: Transcriber = _run(checkpoint, device, precision)
     return transcriber
 
 
-def load_predictor(name_or_path: str | Path | None = None, device: str = "auto") -> Predictor:
+def load_predictor(
+    name_or_path: str | Path | None = None, device: str = "auto", runtime: Runtime = "auto"
+) -> Predictor:
     """Load a trained predictor.
 
     Args:
         name_or_path: A name of ``audiocx.available()`` or a checkpoint folder; None for the default predictor.
         device: Where to run, as in :func:`load`.
+        runtime: What runs it, as in :func:`load`.
 
     Returns:
         The network, ready to predict.
@@ -91,7 +104,7 @@ def load_predictor(name_or_path: str | Path | None = None, device: str = "auto")
         CheckpointError: There is no such checkpoint, it is damaged, or of a transcriber.
         ConfigError: The device is not there.
     """
-    checkpoint = checkpoints.load_checkpoint(_name(name_or_path, "predict"))
+    checkpoint = _load(name_or_path, "predict", device, "float32", runtime)
     _check_does(checkpoint, "predict")
     predictor: Predictor = _run(checkpoint, device, "float32")
     return predictor
@@ -102,6 +115,7 @@ def transcribe(
     model: str | Path | None = None,
     device: str = "auto",
     *,
+    runtime: Runtime = "auto",
     sample_rate: int | None = None,
     threshold: float | None = None,
     min_note_s: float | None = None,
@@ -115,6 +129,7 @@ def transcribe(
         source: An audio file, or mono samples, float [N] (then with ``sample_rate``).
         model: A name of ``audiocx.available()`` or a checkpoint folder; None for the default.
         device: Where to run, as in :func:`load`.
+        runtime: What runs the network, as in :func:`load`.
         sample_rate: Rate of the samples, in Hz; only for samples.
         threshold: Least probability of a note, up to 1; None for the checkpoint's.
         min_note_s: Notes shorter than this are dropped, in seconds; None for the checkpoint's.
@@ -128,7 +143,7 @@ def transcribe(
     Raises:
         AudiocxError: The recording, the checkpoint or an option cannot be used; the message says which.
     """
-    return load_transcriber(model, device).transcribe(
+    return load_transcriber(model, device, runtime=runtime).transcribe(
         source,
         sample_rate,
         threshold=threshold,
@@ -144,6 +159,7 @@ def predict(
     model: str | Path | None = None,
     device: str = "auto",
     *,
+    runtime: Runtime = "auto",
     sample_rate: int | None = None,
 ) -> Prediction:
     """Predict every frame of one recording; for several, call :func:`load_predictor` once and use its ``predict``.
@@ -152,6 +168,7 @@ def predict(
         source: An audio file, or mono samples, float [N] (then with ``sample_rate``).
         model: A name of ``audiocx.available()`` or a checkpoint folder; None for the default predictor.
         device: Where to run, as in :func:`load`.
+        runtime: What runs the network, as in :func:`load`.
         sample_rate: Rate of the samples, in Hz; only for samples.
 
     Returns:
@@ -160,7 +177,7 @@ def predict(
     Raises:
         AudiocxError: The recording or the checkpoint cannot be used; the message says which.
     """
-    return load_predictor(model, device).predict(source, sample_rate)
+    return load_predictor(model, device, runtime).predict(source, sample_rate)
 
 
 def conceal(
@@ -169,6 +186,7 @@ def conceal(
     model: str | Path | Predictor | None = None,
     device: str = "auto",
     *,
+    runtime: Runtime = "auto",
     sample_rate: int | None = None,
     progress: bool = False,
 ) -> NDArray[np.float32]:
@@ -182,6 +200,7 @@ def conceal(
         model: A name of ``audiocx.available()``, a checkpoint folder, or a predictor that is loaded already, for many
             recordings; None for the default predictor.
         device: Where to run, as in :func:`load`.
+        runtime: What runs the network, as in :func:`load`.
         sample_rate: Rate of the samples, in Hz; only for samples.
         progress: Show a progress bar on stderr, if that is a terminal.
 
@@ -203,12 +222,15 @@ def conceal(
     spans = find_gaps(samples, rate) if gaps is None else merge_gaps(gaps, len(samples) / rate, name)
     if not spans:
         return samples
-    predictor = load_predictor(model, device) if model is None or isinstance(model, (str, Path)) else model
+    predictor = load_predictor(model, device, runtime) if model is None or isinstance(model, (str, Path)) else model
     return fill(samples, rate, spans, network_forecast(predictor.network), progress=progress)
 
 
-def _name(name_or_path: str | Path | None, does: Literal["transcribe", "predict"]) -> str | Path:
-    return _DEFAULTS[does] if name_or_path is None else name_or_path
+def _load(
+    name_or_path: str | Path | None, does: Literal["transcribe", "predict"], device: str, precision: str, runtime: str
+) -> checkpoints.Checkpoint:
+    name = _DEFAULTS[does] if name_or_path is None else name_or_path
+    return checkpoints.load_checkpoint(name, runtime=runtime, device=device, precision=precision)
 
 
 def _run(checkpoint: checkpoints.Checkpoint, device: str, precision: str) -> Any:

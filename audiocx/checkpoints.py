@@ -1,7 +1,8 @@
 """Checkpoints: find, verify, load and save.
 
-A checkpoint is a folder of three files: ``config.json`` (all that is needed to rebuild and run the network, and the
-SHA-256 of its weights), ``weights.safetensors`` and ``README.md``, its model card. Nothing in it is ever unpickled.
+A checkpoint is a folder: ``config.json`` (all that is needed to rebuild and run the network, and the SHA-256 of the
+other files), ``weights.safetensors``, ``README.md``, its model card, and ``model.onnx``, if it has an ONNX form, which
+runs without PyTorch (:func:`add_onnx`). Nothing in it is ever unpickled.
 Its ``config.json`` names its kind, a row of :data:`audiocx.kinds.KINDS`.
 
 Checkpoints are found by name in the package itself (the default ones) and in the ``pretrained`` folder of a source
@@ -15,19 +16,22 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .config import from_dict, to_dict
-from .errors import AudiocxError, CheckpointError, OutputError
+from .errors import AudiocxError, CheckpointError, ConfigError, OutputError
+from .io.atomic_write import atomic_write
 from .kinds import KINDS, Kind, build, kind_of
+from .models.runtime import Runtime, choose_runtime
 
 __all__ = [
     "CONFIG",
     "DEFAULT",
     "DEFAULT_PREDICTOR",
     "Checkpoint",
+    "add_onnx",
     "available",
     "for_inference",
     "identify",
@@ -38,7 +42,7 @@ __all__ = [
 ]
 
 FORMAT = "audiocx-checkpoint-1"
-CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+CONFIG, WEIGHTS, ONNX = "config.json", "weights.safetensors", "model.onnx"
 DEFAULT = "notes-complex"
 DEFAULT_PREDICTOR = "librispeech-tuned-complex"
 # Tensors of more values than this are stored as float16, if at all.
@@ -54,22 +58,27 @@ class Checkpoint:
         name: Its name, that of its folder.
         folder: Where it is.
         card: The whole ``config.json``.
-        network: The network, float32, on the CPU; in evaluation mode and, of kinds that fold, folded.
+        config: The network's configuration.
         decode: Decoding settings, tuned on the network's validation data; None of kinds that have none.
         hop_samples: Distance of the frames at the network's sample rate; None of predictors.
+        network: The network, float32, on the CPU; in evaluation mode and, of kinds that fold, folded. None if the
+            ONNX form was loaded instead.
+        onnx: Content of its ONNX file; None if the network was loaded.
     """
 
     name: str
     folder: Path
     card: dict[str, Any]
-    network: Any
+    config: Any
     decode: Any = None
     hop_samples: int | None = None
+    network: Any = None
+    onnx: bytes | None = None
 
     @property
     def kind(self) -> Kind:
         """Kind of the network."""
-        return kind_of(self.network)
+        return kind_of(self.config)
 
 
 def available() -> dict[str, Path]:
@@ -120,18 +129,30 @@ def identify(name_or_path: str | Path) -> dict[str, str]:
     return {"checkpoint": folder.name, "weights_sha256": weights_sha256, "config_sha256": config_sha256}
 
 
-def load_checkpoint(name_or_path: str | Path = DEFAULT, fold: bool = True) -> Checkpoint:
-    """Load a checkpoint: verify its weights and build its network.
+def load_checkpoint(
+    name_or_path: str | Path = DEFAULT,
+    fold: bool = True,
+    *,
+    runtime: Runtime = "torch",
+    device: str = "cpu",
+    precision: str = "float32",
+) -> Checkpoint:
+    """Load a checkpoint: verify its weights and build its network, or verify and read its ONNX form.
 
     Args:
         name_or_path: A name of :func:`available`, or a checkpoint's folder.
         fold: Fold normalisation into the convolutions, for kinds that do.
+        runtime: "torch" for the network, "onnx" for the ONNX form, or "auto";
+            :func:`audiocx.models.runtime.choose_runtime` tells how device and precision count.
+        device: Where it will run.
+        precision: In which precision it will run.
 
     Returns:
         The checkpoint, ready to run.
 
     Raises:
         CheckpointError: It is missing, damaged, or does not fit this version.
+        ConfigError: What the runtime needs is not installed, or the settings contradict each other.
     """
     folder = _find(name_or_path)
     card, _ = _read(folder)
@@ -142,14 +163,18 @@ def load_checkpoint(name_or_path: str | Path = DEFAULT, fold: bool = True) -> Ch
     kind = KINDS.get(name) if isinstance(name, str) else None  # whatever it is: a list, too
     if kind is None:
         raise CheckpointError(f"{folder} holds a {name}, which this version of audiocx does not know; update audiocx.")
-    network = _build(folder, kind, model, _weights(folder, sha256)).eval()
+    config = _settings(folder, kind.load("config"), model)
     try:
-        decode = _decode_settings(folder, kind, card["decode"]) if kind.decode else None
-        fixed_hop = getattr(network.config, "hop_samples", None)
-        hop_samples = int(card["hop_samples"]) if kind.hop_samples else fixed_hop
+        decode = _settings(folder, kind.load("decode"), card["decode"]) if kind.decode else None
+        hop_samples = int(card["hop_samples"]) if kind.hop_samples else getattr(config, "hop_samples", None)
+        onnx_sha256 = card["onnx"]["sha256"] if "onnx" in card else None
     except (KeyError, TypeError, ValueError):
         raise _incomplete(folder) from None
-    return Checkpoint(folder.name, folder, card, for_inference(network) if fold else network, decode, hop_samples)
+    checkpoint = Checkpoint(folder.name, folder, card, config, decode, hop_samples)
+    if choose_runtime(runtime, device, precision, onnx_sha256 is not None, folder.name) == "onnx":
+        return replace(checkpoint, onnx=_verified(folder, ONNX, onnx_sha256))
+    network = _build(folder, config, _verified(folder, WEIGHTS, sha256)).eval()
+    return replace(checkpoint, network=for_inference(network) if fold else network)
 
 
 def load_network(name_or_path: str | Path) -> Any:
@@ -241,6 +266,36 @@ def save_checkpoint(
     return folder
 
 
+def add_onnx(name_or_path: str | Path) -> Path:
+    """Add the ONNX form to a checkpoint, so that it runs without PyTorch; one that it has is replaced.
+
+    Args:
+        name_or_path: A name of :func:`available`, or a checkpoint's folder.
+
+    Returns:
+        The file, ``model.onnx``; its SHA-256 is added to ``config.json``.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, damaged, or does not fit this version.
+        ConfigError: Its kind has no ONNX form, or the extra ``onnx`` is not installed.
+        OutputError: A file cannot be written.
+    """
+    from .models.onnx_export import to_onnx
+
+    checkpoint = load_checkpoint(name_or_path)
+    make_model = checkpoint.kind.load("onnx_runtime")
+    if make_model is None:
+        raise ConfigError(f'{checkpoint.name} is of kind "{checkpoint.kind.name}", which has no ONNX form.')
+    model = to_onnx(make_model(checkpoint.network), {"weights_sha256": checkpoint.card["weights"]["sha256"]})
+    path = checkpoint.folder / ONNX
+    card = {**checkpoint.card, "onnx": {"sha256": hashlib.sha256(model).hexdigest(), "bytes": len(model)}}
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(model)
+    with atomic_write(checkpoint.folder / CONFIG) as temporary:
+        temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
 def _write(folder: Path, files: dict[str, bytes]) -> None:
     """Write a folder of files, whole or not at all."""
     try:
@@ -292,37 +347,38 @@ def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
     return card, content
 
 
-def _weights(folder: Path, sha256: str) -> bytes:
+def _verified(folder: Path, name: str, sha256: str) -> bytes:
+    """Return the content of one of a checkpoint's files."""
     try:
-        weights = (folder / WEIGHTS).read_bytes()
+        content = (folder / name).read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{folder / WEIGHTS} cannot be read ({error.strerror}); fetch it again.") from None
-    if hashlib.sha256(weights).hexdigest() != sha256:
-        raise CheckpointError(f"{folder / WEIGHTS} is damaged: its SHA-256 is not the one in {CONFIG}; fetch it again.")
-    return weights
+        raise CheckpointError(f"{folder / name} cannot be read ({error.strerror}); fetch it again.") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise CheckpointError(f"{folder / name} is damaged: its SHA-256 is not the one in {CONFIG}; fetch it again.")
+    return content
 
 
-def _build(folder: Path, kind: Kind, model: dict[str, Any], weights: bytes) -> Any:
+def _build(folder: Path, config: Any, weights: bytes) -> Any:
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        config = from_dict(kind.load("config"), model, str(folder / CONFIG))
         # On "meta" nothing is allocated or drawn at random, only to be overwritten.
         with torch.device("meta"):
             network = build(config)
         state = {name: value.float() if value.is_floating_point() else value for name, value in load(weights).items()}
         network.load_state_dict(state, assign=True)
-    except (AudiocxError, SafetensorError, RuntimeError, ValueError) as error:
+    except (SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{folder} does not fit this version of audiocx ({reason}).") from None
     return network
 
 
-def _decode_settings(folder: Path, kind: Kind, values: dict[str, Any]) -> Any:
+def _settings(folder: Path, kind: Any, values: dict[str, Any]) -> Any:
+    """Return a dataclass of values of ``config.json``."""
     try:
-        return from_dict(kind.load("decode"), values, str(folder / CONFIG))
+        return from_dict(kind, values, str(folder / CONFIG))
     except AudiocxError as error:
         raise CheckpointError(f"{folder} does not fit this version of audiocx ({error}).") from None
 

@@ -41,8 +41,10 @@ class Kind:
         tuning: The :class:`audiocx.music.evaluation.Tuning` of these settings; None likewise.
         card: Function (experiment, network) -> :class:`audiocx.train.model_cards.CardFacts`; None of kinds whose export
             has a model card of its own.
-        onnx: Function (network) -> :class:`audiocx.models.onnx_export.OnnxModel`; None of kinds that are not
-            exported to ONNX.
+        onnx: Function (network) -> :class:`audiocx.models.onnx_export.OnnxModel` of whole recordings, for other
+            programs; None of kinds that are not exported.
+        onnx_runtime: Likewise, of the blocks in which the runner calls the network; None of kinds that only PyTorch
+            runs.
         hop_samples: Distance of the frames that a new checkpoint records; None of kinds whose network fixes it.
         counts: Unit in which training progress is counted, the key of that figure in checkpoints; None of kinds that
             do not count.
@@ -64,6 +66,7 @@ class Kind:
     tuning: Any = None
     card: Any = None
     onnx: Any = None
+    onnx_runtime: Any = None
     hop_samples: int | None = None
     counts: Literal["windows", "frames"] | None = None
     has_stores: bool = True
@@ -165,6 +168,7 @@ register(
         tuning="audiocx.music.evaluation:WINDOW_TUNING",
         card="audiocx.train.model_cards:window_card",
         onnx="audiocx.models.onnx_export:window_model",
+        onnx_runtime="audiocx.models.onnx_export:window_model",
         hop_samples=256,  # 23 ms, half as many frames as in the paper's evaluation; notes lose nothing by it
         counts="windows",
         folds=True,
@@ -199,6 +203,7 @@ register(
         tuning="audiocx.music.evaluation:NOTE_TUNING",
         card="audiocx.train.model_cards:note_card",
         onnx="audiocx.models.onnx_export:note_model",
+        onnx_runtime="audiocx.models.onnx_export:note_blocks_model",
         counts="frames",
         folds=True,
         compiles=True,

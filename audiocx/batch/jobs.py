@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from ..errors import ConfigError, OutputError
 from ..io.paths import as_path, check_writable, is_glob, is_url
+from ..models.runtime import Runtime
 
 __all__ = [
     "BatchOptions",
@@ -74,12 +75,14 @@ class Task(ABC, Generic[Network]):
     Attributes:
         model: Name or folder of the checkpoint.
         device: Device to compute on, such as "auto" or "cuda".
+        runtime: What runs the network: "auto", "onnx" or "torch".
         settings: Plain values that influence the results; if they change, recordings are done again.
         command: Name of the task in the manifest.
     """
 
     model: str
     device: str
+    runtime: Runtime
     settings: dict[str, Any]
     command: ClassVar[str]
 

@@ -49,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..checkpoints import DEFAULT_PREDICTOR
 
     settings = {"gaps": arguments.gaps, "format": arguments.format}
-    task = ConcealTask(arguments.model or DEFAULT_PREDICTOR, arguments.device, settings, arguments.gaps)
+    task = ConcealTask(
+        arguments.model or DEFAULT_PREDICTOR, arguments.device, arguments.runtime, settings, arguments.gaps
+    )
     return run_batch(task, batch_options(arguments, {name: FORMATS[name] for name in arguments.format}))
 
 
@@ -105,9 +107,9 @@ class ConcealTask(Task["Predictor"]):
 
     def load(self) -> Predictor:
         """Load the predictor."""
-        from ..api import load_predictor  # here, for it imports torch
+        from ..api import load_predictor
 
-        return load_predictor(self.model, self.device)
+        return load_predictor(self.model, self.device, self.runtime)
 
     def work(self, network: Predictor, job: Job, progress: bool) -> Done:
         """Conceal the gaps of one recording and write the outputs."""

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     if output is not None:
         check_output(output, arguments.overwrite)
     pairs = find_labelled(arguments.folder)
-    transcriber = load_transcriber(arguments.model, arguments.device, arguments.precision)
+    transcriber = load_transcriber(arguments.model, arguments.device, arguments.precision, arguments.runtime)
     pieces = list(_pieces(transcriber, pairs, not arguments.quiet, arguments.debug))
     if not pieces:
         raise DataError(f"{arguments.folder}: none of its recordings could be scored; correct the errors above.")

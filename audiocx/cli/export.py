@@ -16,10 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", nargs="?", metavar="NAME|PATH", help=about)
     parser.add_argument("-o", "--output", metavar="FILE.onnx", help="file to write (default: NAME.onnx)")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    about = "add the ONNX form to the network's own folder, so that audiocx runs it without PyTorch"
+    parser.add_argument("--in-place", action="store_true", help=about)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write a transcriber as an ONNX file.
+    """Write a transcriber as an ONNX file, or add the ONNX form to a checkpoint.
 
     Args:
         arguments: Parsed arguments.
@@ -31,12 +33,17 @@ def run(arguments: argparse.Namespace) -> int:
         AudiocxError: There is no such network, it does not transcribe, the file cannot be written, or the extra
             ``onnx`` is not installed.
     """
-    from ..api import load_transcriber
-    from ..models.onnx_export import export_onnx
+    from ..checkpoints import DEFAULT, add_onnx, load_checkpoint
 
-    checkpoint = load_transcriber(arguments.model, "cpu").checkpoint
-    output = Path(arguments.output or f"{checkpoint.name}.onnx")
-    check_output(output, arguments.overwrite)
-    export_onnx(checkpoint, output)
+    name = arguments.model or DEFAULT
+    if arguments.in_place:
+        output = add_onnx(name)
+    else:
+        checkpoint = load_checkpoint(name)
+        output = Path(arguments.output or f"{checkpoint.name}.onnx")
+        check_output(output, arguments.overwrite)
+        from ..models.onnx_export import export_onnx  # once the output is known to be free: it takes seconds
+
+        export_onnx(checkpoint, output)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
     return 0

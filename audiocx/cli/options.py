@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from typing import get_args
 
 from ..batch.jobs import BatchOptions
+from ..models.runtime import Runtime
 
 __all__ = [
     "add_batch",
@@ -42,9 +44,14 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the choice of network and device, and --quiet."""
+    """Add the choice of network, device and runtime, and --quiet."""
     parser.add_argument("-m", "--model", metavar="NAME|PATH", help="network: a name of 'audiocx models', or its folder")
     parser.add_argument("--device", default="auto", metavar="DEVICE", help="auto (default), cpu, cuda, cuda:1, mps")
+    about = (
+        "what runs the network: auto (default) is PyTorch on a GPU or for networks without an ONNX form, else "
+        "onnxruntime; the results are the same up to rounding"
+    )
+    parser.add_argument("--runtime", choices=get_args(Runtime), default="auto", help=about)
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 

@@ -40,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..batch.runner import run_batch
     from ..checkpoints import DEFAULT_PREDICTOR
 
-    task = PredictTask(arguments.model or DEFAULT_PREDICTOR, arguments.device, {"format": arguments.format})
+    task = PredictTask(
+        arguments.model or DEFAULT_PREDICTOR, arguments.device, arguments.runtime, {"format": arguments.format}
+    )
     return run_batch(task, batch_options(arguments, {name: FORMATS[name] for name in arguments.format}))
 
 
@@ -52,9 +54,9 @@ class PredictTask(Task["Predictor"]):
 
     def load(self) -> Predictor:
         """Load the predictor."""
-        from ..api import load_predictor  # here, for it imports torch
+        from ..api import load_predictor
 
-        return load_predictor(self.model, self.device)
+        return load_predictor(self.model, self.device, self.runtime)
 
     def work(self, network: Predictor, job: Job, progress: bool) -> Done:
         """Predict one recording and write the outputs."""

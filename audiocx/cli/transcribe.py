@@ -76,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     task = TranscribeTask(
         model=arguments.model or DEFAULT,
         device=arguments.device,
+        runtime=arguments.runtime,
         settings={name: getattr(arguments, name) for name in SETTINGS},
         precision=arguments.precision,
         threshold=arguments.threshold,
@@ -160,9 +161,9 @@ class TranscribeTask(Task["Transcriber"]):
 
     def load(self) -> Transcriber:
         """Load the transcriber."""
-        from ..api import load_transcriber  # here, for it imports torch
+        from ..api import load_transcriber
 
-        return load_transcriber(self.model, self.device, self.precision)
+        return load_transcriber(self.model, self.device, self.precision, self.runtime)
 
     def work(self, network: Transcriber, job: Job, progress: bool) -> Done:
         """Transcribe one recording and write the outputs."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-import torch
 
 from ..notes import NoteOutputs
+from .configs import NoteConfig
 from .level import normalize_level
-from .note_network import NoteConfig, NoteNetwork
+from .runtime import RunnableNetwork
 
-__all__ = ["BLOCK_FRAMES", "NoteOutputs", "infer_notes", "probabilities_at", "infer_notes_stream"]
+__all__ = ["BLOCK_FRAMES", "infer_notes", "infer_notes_stream", "probabilities_at"]
 
 # Long compared with the overlap of the blocks; the feature maps take a few hundred megabytes.
 BLOCK_FRAMES = 512
 
 
 def infer_notes(
-    network: NoteNetwork,
+    network: RunnableNetwork,
     samples: np.ndarray,
     block_frames: int | None = None,
     report: Callable[[int], object] | None = None,
@@ -26,7 +26,7 @@ def infer_notes(
     """Run a note network over a recording; the outputs do not depend on the blocks.
 
     Args:
-        network: In evaluation mode.
+        network: A note network, such as :class:`audiocx.models.runtime.TorchNetwork`.
         samples: float32 [N], at the network's sample rate; padded with silence at both ends.
         block_frames: Frames of a block, about; blocks overlap by ``context_frames`` on either side. None for
             :data:`BLOCK_FRAMES`, or more if the context is long.
@@ -50,12 +50,12 @@ def infer_notes(
 
 
 def probabilities_at(
-    network: NoteNetwork, samples: np.ndarray, centres: np.ndarray, report: Callable[[int], object] | None = None
+    network: RunnableNetwork, samples: np.ndarray, centres: np.ndarray, report: Callable[[int], object] | None = None
 ) -> np.ndarray:
     """Run a note network on chosen frames of a recording, with its frame grid shifted to the first of them.
 
     Args:
-        network: In evaluation mode.
+        network: A note network, such as :class:`audiocx.models.runtime.TorchNetwork`.
         samples: float32 [N], at the network's sample rate.
         centres: Centres of the frames in samples, whole hops apart, int64 [T].
         report: Called with the number of frames when they are done.
@@ -78,7 +78,7 @@ def probabilities_at(
 
 
 def infer_notes_stream(
-    network: NoteNetwork, chunks: Iterable[np.ndarray], block_frames: int | None = None
+    network: RunnableNetwork, chunks: Iterable[np.ndarray], block_frames: int | None = None
 ) -> Iterator[NoteOutputs]:
     """Run a note network over a recording that arrives chunk by chunk.
 
@@ -87,7 +87,7 @@ def infer_notes_stream(
     work than chunks of a tenth.
 
     Args:
-        network: In evaluation mode.
+        network: A note network, such as :class:`audiocx.models.runtime.TorchNetwork`.
         chunks: float32 [N] each, of any lengths, at the network's sample rate.
         block_frames: Most frames of a block; None as in :func:`infer_notes`.
 
@@ -114,7 +114,7 @@ def infer_notes_stream(
             block_samples = (frames + 2 * config.context_frames) * config.hop_samples + config.windows[0]
             # The last block is rounded up to a multiple of time_stride.
             remaining = -(-length // config.hop_samples) - done
-            block = NoteOutputs(*(part[:remaining] for part in _infer_block(network, buffer[:block_samples])))
+            block = NoteOutputs(*(part[0, :remaining] for part in network(buffer[None, :block_samples])))
             if len(block.frames):
                 yield block
             buffer, done = buffer[frames * config.hop_samples :], done + frames
@@ -137,13 +137,3 @@ def _padded(chunks: Iterable[np.ndarray], config: NoteConfig) -> Iterator[np.nda
         yield chunk.astype(np.float32, copy=False)
     right_context_samples = context_samples + config.windows[0] - config.left_context_samples
     yield np.zeros(-length % (hop * config.time_stride) + right_context_samples, np.float32)
-
-
-@torch.inference_mode()
-def _infer_block(network: NoteNetwork, samples: np.ndarray) -> NoteOutputs:
-    """Return the outputs of the samples [N], without the outer ``context_frames``, whose context is incomplete."""
-    context = network.config.context_frames
-    logits = network(torch.from_numpy(samples)[None].to(next(network.parameters()).device))
-    onsets, frames, offsets, velocities = (part[0, context : part.shape[1] - context].float() for part in logits)
-    parts = (onsets.sigmoid(), frames.sigmoid(), offsets.sigmoid(), velocities.clamp(0, 1))
-    return NoteOutputs(*(part.cpu().numpy() for part in parts))

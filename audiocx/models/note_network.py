@@ -88,6 +88,21 @@ class NoteNetwork(nn.Module):
         """Return the logits; see the class for shapes."""
         return self.infer(self.front_end(samples))
 
+    def probabilities(self, samples: Tensor) -> NoteOutputs:
+        """Return probabilities and velocities of the frames whose context is complete.
+
+        Args:
+            samples: As for the class, with ``context_frames`` frames more at either end.
+
+        Returns:
+            Float32 [B, T - 2 * context_frames, P] each, in 0 to 1.
+        """
+        context = self.config.context_frames
+        onsets, frames, offsets, velocities = (
+            part[:, context : part.shape[1] - context].float() for part in self(samples)
+        )
+        return NoteOutputs(onsets.sigmoid(), frames.sigmoid(), offsets.sigmoid(), velocities.clamp(0, 1))
+
     def infer(self, spectra: Tensor) -> NoteOutputs:
         """Run the layers after the front end.
 

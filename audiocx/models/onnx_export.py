@@ -79,10 +79,7 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
             normalises levels before its network.
         OutputError: The file cannot be written.
     """
-    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
-    if missing:
-        raise ConfigError(f"Exporting needs {missing[0]}, which is not installed; run pip install 'audiocx[onnx]'.")
-    make_model, config = checkpoint.kind.load("onnx"), checkpoint.network.config
+    make_model, config = checkpoint.kind.load("onnx"), checkpoint.config
     if make_model is None:
         raise ConfigError(f"{checkpoint.name} cannot be exported to ONNX; choose a network that transcribes.")
     model: OnnxModel = make_model(checkpoint.network)
@@ -95,8 +92,28 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
         "lowest_note": config.lowest_note,
         "decode": json.dumps(to_dict(checkpoint.decode)),
         "weights_sha256": checkpoint.card["weights"]["sha256"],
-        **model.metadata,
     }
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(to_onnx(model, metadata))
+    return Path(path)
+
+
+def to_onnx(model: OnnxModel, metadata: dict[str, Any]) -> bytes:
+    """Convert a model to the content of an ONNX file.
+
+    Args:
+        model: What to export.
+        metadata: Metadata of the file, in addition to the model's own.
+
+    Returns:
+        The file's content.
+
+    Raises:
+        ConfigError: The extra ``onnx`` is not installed.
+    """
+    missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"Exporting needs {missing[0]}, which is not installed; run pip install 'audiocx[onnx]'.")
     with _exporter_silenced():
         program = torch.onnx.export(
             model.module.eval(),
@@ -108,10 +125,9 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
             verbose=False,
         )
     assert program is not None
-    program.model.metadata_props.update({name: str(value) for name, value in metadata.items()})
-    with atomic_write(path) as temporary:
-        program.save(temporary)
-    return Path(path)
+    values = {**metadata, **model.metadata}
+    program.model.metadata_props.update({name: str(value) for name, value in values.items()})
+    return program.model_proto.SerializeToString()
 
 
 def window_model(network: TranscriberNetwork) -> OnnxModel:
@@ -123,9 +139,23 @@ def window_model(network: TranscriberNetwork) -> OnnxModel:
     window_samples = network.config.window_samples
     metadata = {"window_samples": window_samples}
     dynamic = {0: Dim("batch")}
-    return OnnxModel(
-        _WindowProbabilities(network), "windows", ["probabilities"], (2, window_samples), dynamic, metadata
-    )
+    return OnnxModel(_Probabilities(network), "windows", ["probabilities"], (2, window_samples), dynamic, metadata)
+
+
+def note_blocks_model(network: NoteNetwork) -> OnnxModel:
+    """Return the ONNX model of a note network over blocks with their context, without level normalisation.
+
+    The input "samples", float32 [B, N], and the outputs are those of
+    :meth:`audiocx.models.note_network.NoteNetwork.probabilities`.
+
+    Args:
+        network: On the CPU, in evaluation mode.
+    """
+    config = network.config
+    samples = config.hop_samples * (2 * config.context_frames + 8 * config.time_stride) + config.window_samples
+    dynamic = {0: Dim("batch"), 1: Dim("samples")}
+    outputs = list(NoteOutputs._fields)
+    return OnnxModel(_Probabilities(_exportable(network)), "samples", outputs, (2, samples), dynamic, {})
 
 
 def note_model(network: NoteNetwork) -> OnnxModel:
@@ -164,15 +194,15 @@ def _exporter_silenced() -> Iterator[None]:
         logging.disable(previous_level)
 
 
-class _WindowProbabilities(nn.Module):
-    """A window network and the sigmoid of its logits."""
+class _Probabilities(nn.Module):
+    """A network's method ``probabilities``."""
 
-    def __init__(self, network: TranscriberNetwork) -> None:
+    def __init__(self, network: TranscriberNetwork | NoteNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, windows: Tensor) -> Tensor:
-        return self.network(windows).sigmoid()
+    def forward(self, x: Tensor) -> Tensor | NoteOutputs:
+        return self.network.probabilities(x)
 
 
 class _PaddedNoteNetwork(nn.Module):

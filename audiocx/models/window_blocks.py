@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from numpy.lib.stride_tricks import sliding_window_view
+
+from .runtime import RunnableNetwork
 
 __all__ = ["BATCH_FRAMES", "frame_probabilities", "frame_windows", "probabilities_at"]
 
@@ -16,8 +16,8 @@ BATCH_FRAMES = 64
 
 
 def frame_windows(
-    samples: Tensor, window_samples: int, hop_samples: int, batch_frames: int = BATCH_FRAMES
-) -> Iterator[Tensor]:
+    samples: np.ndarray, window_samples: int, hop_samples: int, batch_frames: int = BATCH_FRAMES
+) -> Iterator[np.ndarray]:
     """Cut the windows centred at every hop, with zeros beyond the ends.
 
     Args:
@@ -36,13 +36,12 @@ def frame_windows(
         begin = first * hop_samples - half
         end = begin + (count - 1) * hop_samples + window_samples
         piece = samples[max(begin, 0) : end]
-        padded = nn.functional.pad(piece, (max(-begin, 0), max(end - len(samples), 0)))
-        yield padded.unfold(0, window_samples, hop_samples)
+        padded = np.pad(piece, (max(-begin, 0), max(end - len(samples), 0)))
+        yield sliding_window_view(padded, window_samples)[::hop_samples]
 
 
-@torch.inference_mode()
 def frame_probabilities(
-    network: nn.Module,
+    network: RunnableNetwork,
     samples: np.ndarray,
     hop_samples: int,
     batch_frames: int = BATCH_FRAMES,
@@ -51,7 +50,7 @@ def frame_probabilities(
     """Run a window network over a recording.
 
     Args:
-        network: Takes [B, window_samples] to [B, P] logits; has ``config.window_samples``; in evaluation mode.
+        network: Takes windows, float32 [B, window_samples], to probabilities, [B, P].
         samples: float32 [N], at the network's sample rate.
         hop_samples: Hop from frame to frame; frame t is centred at sample t * hop_samples.
         batch_frames: Windows at a time.
@@ -60,23 +59,12 @@ def frame_probabilities(
     Returns:
         Probabilities, float32 [ceil(N / hop_samples), P].
     """
-    device = next(network.parameters()).device
-    frames = -(-len(samples) // hop_samples)
-    config: Any = network.config
-    result = np.empty((frames, config.outputs), np.float32)
-    done = 0
-    for windows in frame_windows(torch.from_numpy(samples), config.window_samples, hop_samples, batch_frames):
-        logits = network(windows.to(device))
-        result[done : done + len(windows)] = torch.sigmoid(logits.float()).cpu().numpy()
-        done += len(windows)
-        if report:
-            report(len(windows))
-    return result
+    windows = frame_windows(samples, network.config.window_samples, hop_samples, batch_frames)
+    return _infer_batches(network, windows, report)
 
 
-@torch.inference_mode()
 def probabilities_at(
-    network: nn.Module,
+    network: RunnableNetwork,
     samples: np.ndarray,
     centres: np.ndarray,
     batch_frames: int = BATCH_FRAMES,
@@ -94,13 +82,19 @@ def probabilities_at(
     Returns:
         Probabilities, float32 [T, P].
     """
-    device = next(network.parameters()).device
-    config: Any = network.config
-    half = config.window_samples // 2
-    windows = nn.functional.pad(torch.from_numpy(samples), (half, half)).unfold(0, config.window_samples, 1)
-    results = [np.empty((0, config.outputs), np.float32)]
-    for batch in torch.from_numpy(centres).split(batch_frames):
-        results.append(torch.sigmoid(network(windows[batch].to(device)).float()).cpu().numpy())
+    size = network.config.window_samples
+    windows = sliding_window_view(np.pad(samples, size // 2), size)
+    starts = range(0, len(centres), batch_frames)
+    return _infer_batches(network, (windows[centres[start : start + batch_frames]] for start in starts), report)
+
+
+def _infer_batches(
+    network: RunnableNetwork, batches: Iterator[np.ndarray], report: Callable[[int], object] | None
+) -> np.ndarray:
+    """Return the probabilities of all windows."""
+    results = [np.empty((0, network.config.outputs), np.float32)]
+    for windows in batches:
+        results += network(np.ascontiguousarray(windows, np.float32))
         if report:
-            report(len(batch))
+            report(len(windows))
     return np.concatenate(results)

@@ -200,3 +200,7 @@ class TranscriberNetwork(nn.Module):
         x = self.front_end(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
         # channels_last, which PyTorch has for 4-D tensors only, is nearly twice as fast on a CPU.
         return self.body(x.contiguous(memory_format=torch.channels_last))
+
+    def probabilities(self, windows: Tensor) -> Tensor:
+        """Return the probabilities of the notes that sound at the windows' centres."""
+        return self(windows).float().sigmoid()

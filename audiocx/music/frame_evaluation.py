@@ -11,7 +11,9 @@ from tqdm import tqdm
 from ..data.frame_grids import GRIDS, HOP_SAMPLES
 from ..data.store import Store
 from ..errors import ConfigError, DataError
-from ..models import MusicConfig, MusicNetwork, note_blocks, window_blocks
+from ..models import note_blocks, window_blocks
+from ..models.configs import MusicConfig
+from ..models.runtime import TorchNetwork
 from .group_scores import ScoredFrames, by_instrument, by_polyphony
 from .metrics import average_precision, frame_scores
 
@@ -35,7 +37,7 @@ def grid_hop_samples(config: MusicConfig, grid: str) -> int:
 
 
 def infer_store(
-    network: MusicNetwork,
+    network: Any,
     store: Store,
     grid: str = "paper",
     outputs: int | None = None,
@@ -45,7 +47,7 @@ def infer_store(
     """Run a network over the frames of a store that are scored.
 
     Args:
-        network: In evaluation mode.
+        network: A network that transcribes, in evaluation mode.
         store: At the network's sample rate and with its lowest note.
         grid: Grid of the frames; a key of :data:`audiocx.data.frame_grids.GRIDS`.
         outputs: Number of pitches scored, from the lowest; None for all of the network's.
@@ -61,12 +63,12 @@ def infer_store(
     """
     centres = _centres(network.config, store, grid)
     pitches = slice(0, outputs or network.config.outputs)
-    network = network.to(device)
+    runnable = TorchNetwork(network, device)
     blocks = note_blocks if network.config.hop_samples else window_blocks
     recordings = []
     with tqdm(total=sum(map(len, centres)), unit="frames", disable=None if progress else True) as bar:
         for index, centre_samples in enumerate(centres):
-            probabilities = blocks.probabilities_at(network, store.samples(index), centre_samples, report=bar.update)
+            probabilities = blocks.probabilities_at(runnable, store.samples(index), centre_samples, report=bar.update)
             rolls = store.sounding_by_program(index, centre_samples)
             recordings.append(
                 ScoredFrames(

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..models.running import choose_device, read_samples
+from ..models.running import read_samples
+from ..models.runtime import OnnxNetwork, RunnableNetwork, TorchNetwork, choose_device
 from ..notes import Note
 from .transcription import Transcription
 from .tuning import retuned
@@ -77,14 +78,17 @@ class Transcriber(ABC):
         if precision not in get_args(Precision):
             raise ConfigError(f"There is no precision {precision!r}; choose {' or '.join(get_args(Precision))}.")
         self.checkpoint = checkpoint
-        self.device = choose_device(device)
+        self.config: Any = checkpoint.config
+        self.network: RunnableNetwork
+        if checkpoint.onnx is not None:
+            self.network = OnnxNetwork(self.config, checkpoint.onnx, checkpoint.name)
+            return
         network = checkpoint.network
         if precision == "bfloat16":
             from ..models import in_bfloat16
 
             network = in_bfloat16(network)
-        self.network: Any = network.to(self.device)
-        self.config: Any = checkpoint.network.config
+        self.network = TorchNetwork(network, choose_device(device))
 
     @property
     def hop_samples(self) -> int:

@@ -12,6 +12,7 @@ from ..data.segments import NoteSegmentSampler, StoreRecordings
 from ..data.windows import Sampler, mixed
 from ..models import NoteNetwork
 from ..models.note_blocks import infer_notes
+from ..models.runtime import TorchNetwork
 from ..music.metrics import PooledPrecision
 from ..notes import HALF_WIDTH_FRAMES, NoteOutputs
 from .distributed import averaged, pooled_score
@@ -80,7 +81,7 @@ class NoteTask(Task):
         # A copy, which is not compiled: recordings differ in length, and each would be compiled for.
         network = NoteNetwork(self.network.config).to(self.device).eval()
         network.load_state_dict(self.network.state_dict())
-        outputs = infer_notes(network, samples.cpu().numpy())
+        outputs = infer_notes(TorchNetwork(network), samples.cpu().numpy())
         onsets, frames = (part.cpu().numpy() for part in (targets.onsets, targets.frames))
         # The frame nearest to an onset, at most half a frame away, is its true frame.
         self._onsets.add(outputs.onsets, onsets >= 1 - 0.5 / HALF_WIDTH_FRAMES)

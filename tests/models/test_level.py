@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from audiocx.errors import ConfigError
+from audiocx.models import NoteConfig, NoteNetwork
 from audiocx.models.level import normalize_level
 from audiocx.models.note_blocks import infer_notes, infer_notes_stream, probabilities_at
-from audiocx.models import NoteConfig, NoteNetwork
 from audiocx.models.onnx_export import note_model
 from audiocx.train.experiments import NoteExperiment
 from audiocx.train.settings import NoteTraining

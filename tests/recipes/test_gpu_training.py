@@ -13,11 +13,11 @@ import pytest
 import soundfile
 import torch
 from recipe_runs import RECIPES, refusal
+from scenes.sample_bank import BankWriter
+from scenes.score_tables import note_table, save_tables
 from tiny_bank import RATE, tone
 
 from audiocx.config import from_dict
-from audiocx.data.scenes.sample_bank import BankWriter
-from audiocx.data.scenes.score_tables import note_table, save_tables
 from audiocx.kinds import build
 from audiocx.models.note_network import NoteConfig
 from audiocx.notes import Note

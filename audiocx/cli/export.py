@@ -28,13 +28,13 @@ def run(arguments: argparse.Namespace) -> int:
         0.
 
     Raises:
-        AudiocxError: There is no such network, it does not transcribe, the file cannot be written, or the extra
+        AudiocxError: There is no such network, it is not one that is exported, the file cannot be written, or the extra
             ``onnx`` is not installed.
     """
-    from ..api import load_transcriber
+    from ..checkpoints import DEFAULT, load_checkpoint
     from ..models.onnx_export import export_onnx
 
-    checkpoint = load_transcriber(arguments.model, "cpu").checkpoint
+    checkpoint = load_checkpoint(arguments.model or DEFAULT)
     output = Path(arguments.output or f"{checkpoint.name}.onnx")
     check_output(output, arguments.overwrite)
     export_onnx(checkpoint, output)

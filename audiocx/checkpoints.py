@@ -17,6 +17,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -331,7 +332,9 @@ def _find(name_or_path: str | Path) -> Path:
             "take it from the folder pretrained of audiocx's sources."
         )
     names = ", ".join(by_name) or "none here"
-    raise CheckpointError(f"There is no checkpoint {name_or_path}; the names are {names}, or pass a folder.")
+    close = get_close_matches(str(name_or_path), by_name, 1)
+    remedy = f"did you mean {close[0]}? The" if close else "the"
+    raise CheckpointError(f"There is no checkpoint {name_or_path}; {remedy} names are {names}, or pass a folder.")
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], bytes]:

@@ -193,6 +193,8 @@ def test_every_changed_byte_of_the_weights_is_noticed(checkpoint: Path) -> None:
 def test_a_missing_checkpoint_names_those_there_are() -> None:
     with pytest.raises(CheckpointError, match="There is no checkpoint nothing-like-this; the names are"):
         checkpoints.load_checkpoint("nothing-like-this")
+    with pytest.raises(CheckpointError, match=f"notes-compelx; did you mean {checkpoints.DEFAULT}[?] The names are"):
+        checkpoints.load_checkpoint("notes-compelx")
 
 
 def test_a_folder_without_configuration_is_no_checkpoint(tmp_path: Path) -> None:

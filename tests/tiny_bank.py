@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
-from audiocx.data.scenes.sample_bank import BankIndex, BankWriter, read_bank
+from scenes.sample_bank import BankIndex, BankWriter, read_bank
 
 RATE = 11025
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..batch.jobs import Done, Job, Task, speed
 from . import help_text
-from .options import add_batch, add_model, add_outputs, batch_options
+from .options import add_batch, add_model, add_outputs, batch_options, make_folders, run_batch
 
 if TYPE_CHECKING:
     from ..speech.predictor import Predictor
@@ -45,7 +45,6 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
-    from ..batch.runner import run_batch
     from ..checkpoints import DEFAULT_PREDICTOR
 
     settings = {"gaps": arguments.gaps, "format": arguments.format}
@@ -125,6 +124,7 @@ class ConcealTask(Task["Predictor"]):
         duration_s = len(samples) / rate
         gaps = find_gaps(samples, rate) if self.gaps is None else merge_gaps(self.gaps, duration_s, str(job.source))
         concealed = conceal(samples, gaps, network, sample_rate=rate, progress=progress)
+        make_folders(job)
         if "wav" in job.outputs:
             subtype = audio.info(job.source).subtype
             subtype = subtype if subtype in KEPT_SUBTYPES else USUAL_SUBTYPE

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         0.
 
     Raises:
-        AudiocxError: There is no such network, it does not transcribe, the file cannot be written, or the extra
+        AudiocxError: There is no such network, it is not one that is exported, the file cannot be written, or the extra
             ``onnx`` is not installed.
     """
     from ..checkpoints import DEFAULT, add_onnx, load_checkpoint

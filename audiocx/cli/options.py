@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Mapping
-from typing import get_args
+from contextlib import suppress
+from typing import Any, get_args
 
-from ..batch.jobs import BatchOptions
+from ..batch.jobs import BatchOptions, Job, Task
+from ..io.paths import is_url
 from ..models.runtime import Runtime
 
 __all__ = [
@@ -17,8 +20,10 @@ __all__ = [
     "add_precision",
     "batch_options",
     "count",
+    "make_folders",
     "names_among",
     "number_between",
+    "run_batch",
 ]
 
 
@@ -97,6 +102,38 @@ def batch_options(arguments: argparse.Namespace, suffixes: Mapping[str, str]) ->
         arguments.quiet,
         arguments.debug,
     )
+
+
+def run_batch(task: Task[Any], options: BatchOptions) -> int:
+    """Run a task over recordings; a folder that the run makes and leaves empty is removed again.
+
+    Args:
+        task: The processing of each recording.
+        options: The recordings, where to write, and how to run.
+
+    Returns:
+        The exit code, see :func:`audiocx.batch.runner.run_batch`.
+
+    Raises:
+        AudiocxError: Nothing can be done at all.
+    """
+    from ..batch import runner
+
+    folder = options.folder
+    missing = [] if is_url(folder) else [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    try:
+        return runner.run_batch(task, options)
+    finally:
+        for path in missing:
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
+
+
+def make_folders(job: Job) -> None:
+    """Make the folders of a job's outputs again, should another run have removed them, which found them empty."""
+    for path in job.outputs.values():
+        with suppress(OSError):  # reported when the file is written
+            path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def count(text: str) -> int:

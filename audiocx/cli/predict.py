@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..batch.jobs import Done, Job, Task, speed
 from . import help_text
-from .options import add_batch, add_model, add_outputs, batch_options
+from .options import add_batch, add_model, add_outputs, batch_options, make_folders, run_batch
 
 if TYPE_CHECKING:
     from ..speech.predictor import Predictor
@@ -37,7 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
-    from ..batch.runner import run_batch
     from ..checkpoints import DEFAULT_PREDICTOR
 
     task = PredictTask(
@@ -62,6 +61,7 @@ class PredictTask(Task["Predictor"]):
         """Predict one recording and write the outputs."""
         began_s = time.perf_counter()
         prediction = network.predict(job.source, progress=progress)
+        make_folders(job)
         for name, path in job.outputs.items():
             getattr(prediction, f"to_{name}")(path)
         took_s = time.perf_counter() - began_s

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import kinds
+from ..data.corpora import CORPORA
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ __all__ = [
     "run",
     "with_changes",
 ]
-
-CORPORA = ("maps", "musicnet", "timit", "librispeech")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, ClassVar
 from ..batch.jobs import Done, Job, Task, speed
 from ..errors import ConfigError
 from . import help_text
-from .options import add_batch, add_model, add_outputs, add_precision, batch_options, number_between
+from .options import (
+    add_batch,
+    add_model,
+    add_outputs,
+    add_precision,
+    batch_options,
+    make_folders,
+    number_between,
+    run_batch,
+)
 
 if TYPE_CHECKING:
     from ..api import Transcriber
@@ -69,7 +78,6 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
-    from ..batch.runner import run_batch
     from ..checkpoints import DEFAULT
 
     formats = dict.fromkeys([*arguments.format, *(["wav"] if arguments.sonify else [])])
@@ -177,6 +185,7 @@ class TranscribeTask(Task["Transcriber"]):
             tuning=self.tuning_cents,
             progress=progress,
         )
+        make_folders(job)
         for name, path in job.outputs.items():
             if name == "midi":
                 result.to_midi(path, tempo_bpm=self.tempo_bpm, quantize=self.divisions)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import DataError
 from ..stft import SPEECH_RATE
-from .corpora import librispeech, maps, musicnet, timit
+from .corpora import CORPORA, Corpus, librispeech
 from .corpora.speech import Utterance, find_recordings
 from .corpus import Piece
 from .labels import find_labelled
 from .store import Store, prepare
 
 __all__ = [
-    "CORPORA",
-    "Corpus",
     "LabelConfig",
     "TrainingData",
     "describe_store",
@@ -84,67 +82,6 @@ class TrainingData:
         return open_stores(self.train, cache, labels), open_stores(self.validation, cache, labels)
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """A corpus that is known by its layout.
-
-    Attributes:
-        title: Its name.
-        speech: Whether it is of speech; of music else.
-        split: Returns the parts of a folder, training and validation first.
-        recognise: Whether a folder holds it.
-    """
-
-    title: str
-    speech: bool
-    split: Callable[[Path], Sequence[Recordings]]
-    recognise: Callable[[Path], bool]
-
-
-def _split_maps(folder: Path) -> Sequence[Recordings]:
-    return maps.split(maps.find_pieces(folder))
-
-
-def _split_musicnet(folder: Path) -> Sequence[Recordings]:
-    return musicnet.split(musicnet.find_pieces(folder))
-
-
-def _split_timit(folder: Path) -> Sequence[Recordings]:
-    return timit.split(timit.find_utterances(folder))
-
-
-def _split_librispeech(folder: Path) -> Sequence[Recordings]:
-    return librispeech.split(librispeech.find_utterances(folder))
-
-
-def _is_musicnet(folder: Path) -> bool:
-    names = ("train_data", "test_data", musicnet.ARCHIVE)
-    return folder.name == musicnet.ARCHIVE or any(
-        (folder / inside / name).exists() for inside in ("", "musicnet") for name in names
-    )
-
-
-def _holds(find: Callable[[Path], object]) -> Callable[[Path], bool]:
-    """Recognise a corpus by whether its recordings are found."""
-
-    def recognise(folder: Path) -> bool:
-        try:
-            find(folder)
-        except DataError:
-            return False
-        return True
-
-    return recognise
-
-
-CORPORA = {
-    "maps": Corpus("MAPS", False, _split_maps, _holds(maps.find_pieces)),
-    "musicnet": Corpus("MusicNet", False, _split_musicnet, _is_musicnet),
-    "timit": Corpus("TIMIT", True, _split_timit, _holds(timit.find_utterances)),
-    "librispeech": Corpus("LibriSpeech", True, _split_librispeech, _holds(librispeech.find_utterances)),
-}
-
-
 def find_training_data(
     folders: Sequence[str | Path],
     speech: bool,
@@ -156,8 +93,8 @@ def find_training_data(
     Args:
         folders: Corpora, or any folders of recordings, of music with label files beside them.
         speech: Whether recordings of speech are wanted; else of music, with labels.
-        corpus: A key of :data:`CORPORA` for all folders, or "folder" for none of these corpora; None to recognise each
-            by its layout. Of a known corpus, only the training part of its split is trained on.
+        corpus: A key of :data:`audiocx.data.corpora.CORPORA` for all folders, or "folder" for none of these corpora;
+            None to recognise each by its layout. Of a known corpus, only the training part of its split is trained on.
         validation: Folders of recordings to validate with; the validation parts of the corpora if empty.
 
     Returns:

@@ -84,8 +84,8 @@ class OnnxNetwork:
         except Exception as error:  # onnxruntime's own have no common class
             reason = str(error).splitlines()[0]
             raise ConfigError(
-                f"onnxruntime {onnxruntime.__version__} cannot run {self.name} ({reason}); update onnxruntime, or choose "
-                "the runtime torch."
+                f"onnxruntime {onnxruntime.__version__} cannot run {self.name} ({reason}); update onnxruntime, or "
+                "choose the runtime torch."
             ) from None
         self._process, self._inputs = os.getpid(), [each.name for each in self._session.get_inputs()]
 
@@ -192,8 +192,8 @@ def _import_onnxruntime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise ConfigError(
-            f"onnxruntime is missing or damaged ({error}); run pip install --force-reinstall onnxruntime, or choose the "
-            "runtime torch."
+            f"onnxruntime is missing or damaged ({error}); run pip install --force-reinstall onnxruntime, or choose "
+            "the runtime torch."
         ) from None
     version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
     if version < _OLDEST_ONNXRUNTIME:

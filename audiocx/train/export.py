@@ -220,8 +220,8 @@ def _tune(
         untuned = checkpoints.load_checkpoint(checkpoints.save_checkpoint(network, Path(draft) / "untuned"))
         transcriber: Transcriber = untuned.kind.load("runner")(untuned)
     own = transcriber.hop_samples
-    # The names are those of the figures in checkpoints.
-    conditions = {"": None, " disturbed": DEGRADATION} if degraded else {"": None}
+    # Older checkpoints name these figures "... disturbed"; nothing reads them by name.
+    conditions = {"": None, " degraded": DEGRADATION} if degraded else {"": None}
     outputs = {
         hop: {
             name + condition: infer_pieces(transcriber, pieces, hop, degradation)

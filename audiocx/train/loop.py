@@ -30,7 +30,7 @@ from .. import checkpoints
 from ..config import to_dict
 from ..data.datasets import EpochBatches
 from ..data.store import Store
-from ..data.windows import Sampler
+from ..data.windows import Sampler, StoreSampler, mixed
 from ..errors import ConfigError, TrainingError
 from ..io.atomic_write import atomic_write
 from ..kinds import build, kind_of
@@ -38,7 +38,7 @@ from ..optim import StiefelAdamW, nearest_unitary_, unitary_parameters
 from .distributed import RankInfo, summed
 from .experiments import experiment_of
 from .machine import check_compiler, denormals_as_zero, keep_memory
-from .runs import load_network, read_experiment
+from .runs import load_network, read_experiment, seen_by
 from .settings import StepTraining, TrainConfig
 
 __all__ = ["Corpora", "RankInfo", "Task", "fit", "run"]
@@ -60,8 +60,10 @@ class Task(LightningModule):
 
     Args:
         experiment: Network and training settings.
+        compile: Whether to compile the network's layers (its ``body``), forward and backward, before the first step.
 
     Attributes:
+        seen: How much all devices together have seen, in the unit that the kind counts; kept in checkpoints.
         monitor: Name of the logged score that chooses the best weights.
         mode: Whether the highest or the lowest score is the best.
         fused: Whether the optimiser updates all weights in one kernel, which excludes gradient clipping in float16.
@@ -73,13 +75,26 @@ class Task(LightningModule):
     settings: TrainConfig | StepTraining
     network: Any
 
-    def __init__(self, experiment: Any) -> None:
+    def __init__(self, experiment: Any, compile: bool = False) -> None:
         super().__init__()
         self.experiment, self.settings = experiment, experiment.train
+        self.seen = 0
         try:
             self.network = build(experiment.model)
         except ValueError as error:  # each setting is valid, their combination is not
             raise ConfigError(f"{error}.") from None
+        if compile:
+            # Without the front end: the compiler has no complex FFT.
+            self.network.body.compile(fullgraph=True, dynamic=False)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store how much has been seen."""
+        if unit := kind_of(self.experiment).counts:
+            checkpoint[f"{unit}_seen"] = self.seen
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore how much has been seen."""
+        self.seen = seen_by(checkpoint, self.experiment) or 0
 
     def setup(self, stage: str) -> None:
         """Accumulate metrics in float64 where the device supports it."""
@@ -171,6 +186,19 @@ class Corpora(LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         """Return the loader of the validation batches."""
         return DataLoader(self._validation_batches, batch_size=None)
+
+    def mixed(self, kind: type[StoreSampler], batch_size: int, rank_info: RankInfo, **options: Any) -> Sampler:
+        """Return a sampler of all corpora of music, augmented, with the shares and the seed of the settings.
+
+        Args:
+            kind: Class of the sampler of each corpus.
+            batch_size: Batch size of this process.
+            rank_info: This process among all.
+            options: Further arguments of these samplers.
+        """
+        settings, (rank, ranks, device) = self.experiment.train, rank_info
+        options.update(augmentation=self.experiment.augmentation, seed=settings.seed, device=device)
+        return mixed(self.train, settings.shares, batch_size, rank, ranks, kind, **options)
 
     @abstractmethod
     def sampler(self, batch_size: int, rank_info: RankInfo) -> Sampler:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..data.segments import NoteSegmentSampler, StoreRecordings
-from ..data.windows import Sampler, mixed
+from ..data.windows import Sampler
 from ..models import NoteNetwork
 from ..models.note_blocks import infer_notes
 from ..models.runtime import TorchNetwork
@@ -37,25 +36,13 @@ class NoteTask(Task):
     network: NoteNetwork
 
     def __init__(self, experiment: NoteExperiment, compile: bool = False) -> None:
-        super().__init__(experiment)
-        if compile:
-            # Without the front end: the compiler has no complex FFT.
-            self.network.body.compile(fullgraph=True, dynamic=False)
+        super().__init__(experiment, compile)
         self._onsets, self._frames = PooledPrecision(), PooledPrecision()
-        self._frames_seen = 0
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store how many frames all devices together have seen."""
-        checkpoint["frames_seen"] = self._frames_seen
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the number of frames seen."""
-        self._frames_seen = checkpoint["frames_seen"]
 
     def training_step(self, batch: tuple[Tensor, NoteOutputs], _: int) -> Tensor:
         """Return the weighted sum of the heads' errors."""
         samples, targets = batch
-        self._frames_seen += targets.frames.shape[0] * targets.frames.shape[1] * self.trainer.world_size
+        self.seen += targets.frames.shape[0] * targets.frames.shape[1] * self.trainer.world_size
         logits, settings = self.network(samples), self.settings
         errors = {
             name: F.binary_cross_entropy_with_logits(getattr(logits, name).float(), getattr(targets, name))
@@ -103,20 +90,8 @@ class NoteData(Corpora):
 
     def sampler(self, batch_size: int, rank_info: RankInfo) -> Sampler:
         """Return the sampler of training batches; see :meth:`audiocx.train.loop.Corpora.sampler`."""
-        settings = self.experiment.train
-        return mixed(
-            self.train,
-            settings.shares,
-            batch_size,
-            rank_info.rank,
-            rank_info.ranks,
-            NoteSegmentSampler,
-            config=self.experiment.model,
-            frames=settings.segment_frames,
-            augmentation=self.experiment.augmentation,
-            seed=settings.seed,
-            device=rank_info.device,
-        )
+        model, frames = self.experiment.model, self.experiment.train.segment_frames
+        return self.mixed(NoteSegmentSampler, batch_size, rank_info, config=model, frames=frames)
 
     def validated(self, rank_info: RankInfo) -> Iterator[StoreRecordings]:
         """Yield the validation data; see :meth:`audiocx.train.loop.Corpora.validated`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,17 +37,8 @@ class PredictorTask(Task):
 
     def __init__(self, experiment: PredictorExperiment) -> None:
         super().__init__(experiment)
-        self._error, self._count = SumMetric(), SumMetric()
-        self._frames_seen = 0
+        self.summed_error, self.summed_count = SumMetric(), SumMetric()
         self._frames_of_epoch = torch.zeros((), dtype=torch.int64)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store how many frames all devices together have seen."""
-        checkpoint["frames_seen"] = self._frames_seen
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the number of frames seen."""
-        self._frames_seen = checkpoint["frames_seen"]
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Return the loss of a batch of spectra, in dB^2."""
@@ -63,20 +53,20 @@ class PredictorTask(Task):
 
     def on_train_epoch_end(self) -> None:
         """Add up the frames of all devices, whose utterances differ in length."""
-        self._frames_seen += int(summed(self._frames_of_epoch))
+        self.seen += int(summed(self._frames_of_epoch))
         self._frames_of_epoch = torch.zeros_like(self._frames_of_epoch)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         """Accumulate the squared error of a batch of utterances."""
         total, count = self._squared_error(*batch)
-        self._error.update(total)
-        self._count.update(count)
+        self.summed_error.update(total)
+        self.summed_count.update(count)
 
     def on_validation_epoch_end(self) -> None:
         """Log the error of the utterances of all devices together."""
-        self.log("val/mse", self._error.compute() / self._count.compute(), prog_bar=True, sync_dist=True)
-        self._error.reset()
-        self._count.reset()
+        self.log("val/mse", self.summed_error.compute() / self.summed_count.compute(), prog_bar=True, sync_dist=True)
+        self.summed_error.reset()
+        self.summed_count.reset()
 
     def errors(self, spectra: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the mean errors of level and of phase over all predicted frames, at all distances.

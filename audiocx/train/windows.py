@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import SumMetric
 
 from ..data.datasets import StoreFrames
-from ..data.windows import Sampler, mixed
+from ..data.windows import Sampler, WindowSampler
 from ..models import TranscriberNetwork
 from ..models.window_blocks import BATCH_FRAMES
 from ..music.metrics import PooledPrecision
 from .distributed import pooled_score
 from .experiments import Experiment
 from .loop import Corpora, RankInfo, Task
-from .runs import seen_by
 from .settings import TrainConfig
 
 __all__ = ["TranscriberTask", "WindowData"]
@@ -36,25 +34,13 @@ class TranscriberTask(Task):
     network: TranscriberNetwork
 
     def __init__(self, experiment: Experiment, compile: bool = False) -> None:
-        super().__init__(experiment)
-        if compile:
-            # Without the front end: the compiler has no complex FFT.
-            self.network.body.compile(fullgraph=True, dynamic=False)
+        super().__init__(experiment, compile)
         self._precision, self._error, self._count = PooledPrecision(), SumMetric(), SumMetric()
-        self._windows_seen = 0
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store how many windows all devices together have seen."""
-        checkpoint["windows_seen"] = self._windows_seen
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the number of windows seen."""
-        self._windows_seen = seen_by(checkpoint, self.experiment) or 0
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Return the binary cross-entropy of a batch of windows."""
         windows, labels = batch
-        self._windows_seen += len(windows) * self.trainer.world_size
+        self.seen += len(windows) * self.trainer.world_size
         loss = F.binary_cross_entropy_with_logits(self.network(windows).float(), labels)
         self.log("train/loss", loss, prog_bar=True)
         return loss
@@ -84,19 +70,8 @@ class WindowData(Corpora):
 
     def sampler(self, batch_size: int, rank_info: RankInfo) -> Sampler:
         """Return the sampler of training batches; see :meth:`audiocx.train.loop.Corpora.sampler`."""
-        settings = self.experiment.train
-        return mixed(
-            self.train,
-            settings.shares,
-            batch_size,
-            rank_info.rank,
-            rank_info.ranks,
-            window_samples=self.experiment.model.window_samples,
-            order=settings.order,
-            augmentation=self.experiment.augmentation,
-            seed=settings.seed,
-            device=rank_info.device,
-        )
+        model, order = self.experiment.model, self.experiment.train.order
+        return self.mixed(WindowSampler, batch_size, rank_info, window_samples=model.window_samples, order=order)
 
     def validated(self, rank_info: RankInfo) -> Iterator[StoreFrames]:
         """Yield the validation data; see :meth:`audiocx.train.loop.Corpora.validated`."""

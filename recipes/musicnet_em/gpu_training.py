@@ -14,13 +14,13 @@ import soundfile
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scenes.degradation import DegradationConfig, degrade
+from scenes.rendering import Clips, Sounds, read_clips, render
+from scenes.sample_bank import OVERSAMPLING, BankIndex, read_bank, upsampled
+from scenes.sampler import Labels, Recording, SceneBatch, SceneConfig, SceneSampler
+from scenes.score_tables import load_tables
 from torch import Tensor
 
-from audiocx.data.scenes.degradation import DegradationConfig, degrade
-from audiocx.data.scenes.rendering import Clips, Sounds, read_clips, render
-from audiocx.data.scenes.sample_bank import OVERSAMPLING, BankIndex, read_bank, upsampled
-from audiocx.data.scenes.scenes import Labels, Recording, SceneBatch, SceneConfig, SceneSampler
-from audiocx.data.scenes.score_tables import load_tables
 from audiocx.data.segments import note_targets
 from audiocx.errors import DataError
 from audiocx.kinds import build

@@ -16,14 +16,14 @@ import numpy as np
 import soundfile
 from gpu_training import LARGE, LEVEL_DBFS
 from numpy.typing import NDArray
+from scenes.sample_bank import BankWriter
+from scenes.score_tables import note_table, save_tables
 
 from audiocx.checkpoints import load_checkpoint
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.data.augment import degraded
 from audiocx.data.corpora import maps, musicnet
 from audiocx.data.labels import read_labels
-from audiocx.data.scenes.sample_bank import BankWriter
-from audiocx.data.scenes.score_tables import note_table, save_tables
 from audiocx.io.audio import read
 from audiocx.io.midi import read_midi
 from audiocx.models.level import normalize_level

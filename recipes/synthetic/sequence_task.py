@@ -35,7 +35,7 @@ class SequenceTask(Task):
     def __init__(self, experiment: SequenceExperiment) -> None:
         super().__init__(experiment)
         self._problem = experiment.problem.build()
-        self._losses: list[Tensor] = []
+        self.losses: list[Tensor] = []
         self._solved = False
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -67,12 +67,12 @@ class SequenceTask(Task):
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         """Collect the loss of a batch of sequences."""
         sequences, targets = batch
-        self._losses.append(self._problem.loss(self.network(sequences), targets))
+        self.losses.append(self._problem.loss(self.network(sequences), targets))
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean loss of all batches, which are of one size, and stop if the problem is solved."""
-        loss = averaged(torch.stack(self._losses).mean())  # so that all processes stop together
-        self._losses.clear()
+        loss = averaged(torch.stack(self.losses).mean())  # so that all processes stop together
+        self.losses.clear()
         self.log("val/loss", loss, prog_bar=True, sync_dist=True)
         # Lightning plots against it, and its own count is one step behind.
         self.log("step", float(self.global_step), sync_dist=True)

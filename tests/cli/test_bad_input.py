@@ -96,7 +96,7 @@ def test_a_bad_recording_is_named_and_leaves_nothing(
     out, err = capfd.readouterr()
     sentences = [line for line in err.splitlines() if line.startswith("audiocx: error: ")]
     assert code == 1 and len(sentences) == 1 and str(path) in sentences[0] and "; " in sentences[0]
-    assert "Traceback" not in err and out == "" and list(output.iterdir()) == []
+    assert "Traceback" not in err and out == "" and not output.exists()
 
 
 GOOD = [

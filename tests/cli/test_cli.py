@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 import audiocx
+from audiocx.api import load_transcriber
 from audiocx.cli import main
 from audiocx.cli.transcribe import FORMATS
 from audiocx.errors import AudioError
@@ -136,6 +137,29 @@ def test_existing_outputs_stay_unless_asked_and_no_network_is_loaded_for_that(
     assert names() == ["song.mid"] and Path("song.mid").read_text() == "mine"
     assert main(["transcribe", str(path), "-m", str(tiny_checkpoint), "-f", "csv,midi", "--overwrite"]) == 0
     assert len(midi.read_midi("song.mid")) == 1
+
+
+def test_only_empty_folders_that_the_run_made_are_removed(sine_file: SineFile, tiny_checkpoint: Path) -> None:
+    Path("mine").mkdir()
+    for folder in ("mine/new/inner", "mine"):
+        assert main(["transcribe", "missing.wav", "-m", str(tiny_checkpoint), "-o", folder]) == 1
+        assert names() == ["mine"] and not list(Path("mine").iterdir())
+    assert (
+        main(["transcribe", str(sine_file()), "missing.wav", "-m", str(tiny_checkpoint), "-o", "mine/new/inner"]) == 1
+    )
+    assert [path.suffix for path in Path("mine/new/inner").iterdir()] == [".mid"]
+
+
+def test_a_folder_that_another_run_removed_is_made_again(
+    sine_file: SineFile, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove_and_load(*_: object) -> Any:
+        Path("new").rmdir()
+        return load_transcriber(tiny_checkpoint, "cpu")
+
+    monkeypatch.setattr("audiocx.api.load_transcriber", remove_and_load)
+    assert main(["transcribe", str(sine_file()), "-o", "new"]) == 0
+    assert [path.suffix for path in Path("new").iterdir()] == [".mid"]
 
 
 def test_two_recordings_of_one_name_do_not_overwrite_one_another(

@@ -128,7 +128,7 @@ def test_nothing_half_written_is_left(
     command = ["conceal", str(call("call.wav")), "-m", str(tiny_predictor), "-o", "whole"]
     monkeypatch.setattr(soundfile, "write", breaks_off)
     assert main(command) == 130
-    assert list(Path("whole").iterdir()) == [] and "interrupted" in capsys.readouterr().err
+    assert not Path("whole").exists() and "interrupted" in capsys.readouterr().err
 
 
 def test_a_network_of_the_other_kind(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,11 @@ def test_note_networks_have_the_same_outputs_at_any_length(tmp_path: Path, tiny_
 
 
 def test_unsupported_networks_and_missing_packages_are_refused(
-    tmp_path: Path, tiny_checkpoint: Path, tiny_predictor: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    tiny_predictor: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "it.onnx"
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: None)
@@ -90,6 +94,8 @@ def test_unsupported_networks_and_missing_packages_are_refused(
         onnx_export.export_onnx(checkpoints.load_checkpoint(tiny_predictor), path)
     with pytest.raises(CheckpointError, match="tiny-predictor predicts speech"):
         load_transcriber(tiny_predictor, "cpu")
+    assert main(["export", str(tiny_predictor), "-o", str(path)]) == 1
+    assert "tiny-predictor cannot be exported to ONNX; choose a network that transcribes" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

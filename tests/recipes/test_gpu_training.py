@@ -8,16 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import gpu_training as training
 import numpy as np
 import pytest
 import soundfile
 import torch
-from recipe_runs import RECIPES, refusal
+from recipe_runs import refusal
+from scenes.sample_bank import BankWriter
+from scenes.score_tables import note_table, save_tables
 from tiny_bank import RATE, tone
 
 from audiocx.config import from_dict
-from audiocx.data.scenes.sample_bank import BankWriter
-from audiocx.data.scenes.score_tables import note_table, save_tables
 from audiocx.kinds import build
 from audiocx.models import NoteConfig
 from audiocx.notes import Note
@@ -26,13 +27,10 @@ from audiocx.notes import Note
 @pytest.fixture
 def gpu_training() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(RECIPES / "musicnet_em")
-        import gpu_training
-
         # Shorter segments.
-        patch.setattr(gpu_training, "FRAMES", 96)
-        patch.setattr(gpu_training, "SCENE_SAMPLES", 24576)
-        yield gpu_training
+        patch.setattr(training, "FRAMES", 96)
+        patch.setattr(training, "SCENE_SAMPLES", 24576)
+        yield training
 
 
 @pytest.fixture

@@ -116,11 +116,11 @@ def test_the_checkpoint_is_scored_on_maps(made: SimpleNamespace, tmp_path: Path)
 
 def test_degraded_recordings_are_tuned_and_scored_too(made: SimpleNamespace, tmp_path: Path) -> None:
     printed = run_script("maps/export", made.run, tmp_path / "tiny", made.corpus, "--disturbed")
-    assert_whole(made.run, tmp_path / "tiny", printed, ["MAPS validation, hop 64", "MAPS validation disturbed, hop 64"])
+    assert_whole(made.run, tmp_path / "tiny", printed, ["MAPS validation, hop 64", "MAPS validation degraded, hop 64"])
     run_script("maps/evaluate", tmp_path / "tiny", made.corpus, "--device", "cpu", "--disturbed", "-o", tmp_path)
     overall = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["overall"]
     figures = checkpoints.read_config(tmp_path / "tiny")["figures"]
-    assert overall == pytest.approx(figures["MAPS validation disturbed, hop 64"], abs=1e-6)
+    assert overall == pytest.approx(figures["MAPS validation degraded, hop 64"], abs=1e-6)
     assert figures["MAPS validation, hop 64"]["average_precision"] != overall["average_precision"]
     # The same scores from the degraded files.
     assert run_script("maps/disturb", made.corpus, tmp_path / "files") == f"1 pieces in {tmp_path / 'files'}\n"

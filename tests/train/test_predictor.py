@@ -211,8 +211,8 @@ def test_the_best_epoch_has_the_lowest_error_and_early_stopping_applies(
     end = PredictorTask.on_validation_epoch_end
 
     def scored(task: PredictorTask) -> None:
-        task._error.update(2 * next(scores))
-        task._count.update(2)
+        task.summed_error.update(2 * next(scores))
+        task.summed_count.update(2)
         end(task)
 
     monkeypatch.setattr(PredictorTask, "on_validation_epoch_end", scored)

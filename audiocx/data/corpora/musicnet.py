@@ -26,7 +26,7 @@ from ..corpus import Piece, Split
 from .musicnet_labels import LABEL_RATE, Label, read_table, to_note
 from .musicnet_npz import list_members, read_member
 
-__all__ = ["EXTENDED_TEST_IDS", "IDS", "LABEL_RATE", "TEST_IDS", "VALIDATION_IDS", "find_pieces", "split"]
+__all__ = ["EXTENDED_TEST_IDS", "IDS", "LABEL_RATE", "TEST_IDS", "VALIDATION_IDS", "find_pieces", "recognise", "split"]
 
 # The splits of C. Trabelsi et al., "Deep complex networks", 2018; its test set is that of Thickstun et al. 2017.
 TEST_IDS = (2303, 2382, 1819)
@@ -148,6 +148,14 @@ def find_pieces(path: str | Path) -> list[Piece]:
     raise DataError(
         f"{path}: holds neither train_data or test_data nor {ARCHIVE}; name the folder into which MusicNet's archive "
         f"was unpacked, or {ARCHIVE} itself."
+    )
+
+
+def recognise(folder: Path) -> bool:
+    """Return whether a folder holds MusicNet, be it incomplete: such a one is to be reported, not taken for another."""
+    names = ("train_data", "test_data", ARCHIVE)
+    return folder.name == ARCHIVE or any(
+        (folder / inside / name).exists() for inside in ("", "musicnet") for name in names
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...notes import Note
+from audiocx.notes import Note
 
 __all__ = ["load_tables", "note_table", "save_tables"]
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..random_streams import RandomStreams
-from ..rooms import apply_rooms
+from audiocx.data.random_streams import RandomStreams
+from audiocx.data.rooms import apply_rooms
 
 __all__ = ["DegradationConfig", "degrade", "loudness"]
 

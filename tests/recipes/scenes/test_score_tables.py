@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from scenes.score_tables import load_tables, note_table, save_tables
 
-from audiocx.data.scenes.score_tables import load_tables, note_table, save_tables
 from audiocx.notes import Note
 
 

@@ -1,7 +1,7 @@
 """Random training scenes: passages of scores on other instruments, segments of recordings, generated music.
 
 Scenes are drawn with NumPy, by several processes at once, and become sound on the training device
-(:mod:`audiocx.data.scenes.rendering`).
+(:mod:`scenes.rendering`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Recording:
     Attributes:
         begin: Its first sample in the upsampled array of all recordings.
         end: Its end there.
-        notes: Table of :func:`audiocx.data.scenes.score_tables.note_table`, float32 [M, 5].
+        notes: Table of :func:`scenes.score_tables.note_table`, float32 [M, 5].
         weight: Relative probability of each second of it.
     """
 

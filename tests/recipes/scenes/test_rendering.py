@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from scenes.rendering import Clips, Sounds, read_clips, render
+from scenes.sample_bank import BankIndex, upsampled
 from tiny_bank import RATE, make_bank
-
-from audiocx.data.scenes.rendering import Clips, Sounds, read_clips, render
-from audiocx.data.scenes.sample_bank import BankIndex, upsampled
 
 
 def one(index: BankIndex, sample: int, **changes: float) -> Sounds:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scenes.sample_bank import instruments_of, nearest_samples, upsampled
 from tiny_bank import make_bank, tone
-
-from audiocx.data.scenes.sample_bank import instruments_of, nearest_samples, upsampled
 
 
 def test_reading_restores_loudness(tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from audiocx.data.scenes.degradation import DegradationConfig, degrade, loudness
+from scenes.degradation import DegradationConfig, degrade, loudness
 
 RATE = 11025
 

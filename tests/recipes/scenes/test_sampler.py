@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from scenes.sampler import Recording, SceneConfig, SceneSampler
+from scenes.score_tables import note_table
 from tiny_bank import RATE, make_bank
 
-from audiocx.data.scenes.scenes import Recording, SceneConfig, SceneSampler
-from audiocx.data.scenes.score_tables import note_table
 from audiocx.notes import Note
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from audiocx.data.scenes.generated_music import generate_music
+from scenes.generated_music import generate_music
 
 
 @pytest.mark.parametrize("sustained", [False, True])

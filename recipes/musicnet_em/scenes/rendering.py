@@ -85,7 +85,7 @@ def render(sounds: Sounds, bank: Tensor, rows: int, length: int) -> Tensor:
 
     Args:
         sounds: The notes.
-        bank: Audio of the bank, upsampled by :func:`audiocx.data.scenes.sample_bank.upsampled`, int16 [N].
+        bank: Audio of the bank, upsampled by :func:`scenes.sample_bank.upsampled`, int16 [N].
         rows: Batch size B.
         length: Length of each row in samples, a multiple of ``BLOCK_SAMPLES``.
 

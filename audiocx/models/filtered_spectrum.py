@@ -58,6 +58,8 @@ class FilteredSpectrum(nn.Module):
 class MatmulSpectrum(FilteredSpectrum):
     """The same by a convolution and matrix products: one step of Cooley and Tukey's algorithm.
 
+    The input's length is a multiple of the greatest common divisor of size and hop_samples.
+
     onnxruntime's own DFT takes longer than all convolutions of a note network; this takes a tenth of it.
 
     Args:
@@ -88,7 +90,7 @@ class MatmulSpectrum(FilteredSpectrum):
     def forward(self, samples: Tensor) -> Tensor:
         """Compute the spectra; see :class:`FilteredSpectrum` for shapes."""
         outer = self.outer
-        x = samples[:, : samples.shape[1] // outer * outer].unflatten(1, (-1, outer)).mT
+        x = samples.unflatten(1, (-1, outer)).mT
         y = F.conv1d(x, self.kernels, stride=self.hop_samples // outer, groups=outer)
         # [B, outer * 2 * inner, T] to [B, outer * 2, inner * T]: nothing moves in memory, the frames last.
         y = self.rows @ y.unflatten(1, (2 * outer, self.inner)).flatten(2)

@@ -145,7 +145,7 @@ def window_model(network: TranscriberNetwork) -> OnnxModel:
 def note_blocks_model(network: NoteNetwork) -> OnnxModel:
     """Return the ONNX model of a note network over blocks with their context, without level normalisation.
 
-    The input "samples", float32 [B, N], and the outputs are those of
+    The input "samples", float32 [B, N], N a multiple of ``hop_samples``, and the outputs are those of
     :meth:`audiocx.models.note_network.NoteNetwork.probabilities`.
 
     Args:
@@ -153,7 +153,7 @@ def note_blocks_model(network: NoteNetwork) -> OnnxModel:
     """
     config = network.config
     samples = config.hop_samples * (2 * config.context_frames + 8 * config.time_stride) + config.window_samples
-    dynamic = {0: Dim("batch"), 1: Dim("samples")}
+    dynamic = {0: Dim("batch"), 1: config.hop_samples * Dim("hops")}
     outputs = list(NoteOutputs._fields)
     return OnnxModel(_Probabilities(_exportable(network)), "samples", outputs, (2, samples), dynamic, {})
 
@@ -217,8 +217,9 @@ class _PaddedNoteNetwork(nn.Module):
         hop, context, before = config.hop_samples, config.context_frames, _overlap_samples(self.network)
         # Enough for any length; the network drops samples that do not fill time_stride frames.
         padding = config.window_samples + hop * (2 * context + config.time_stride) - 1
-        logits = self.network(F.pad(samples, (before, padding - before)))
         frames = (samples.shape[1] + hop - 1) // hop
+        padded = F.pad(samples, (before, padding - before))
+        logits = self.network(padded[:, : padded.shape[1] // hop * hop])
         *logit_parts, velocities = (part[:, context : context + frames] for part in logits)
         return *(part.sigmoid() for part in logit_parts), velocities.clamp(0, 1)
 

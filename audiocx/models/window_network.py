@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..nn import ComplexAvgPool2d, ComplexLinear
 from ..nn.functional import split
 from ..nn.init import init_real_
-from .configs import TranscriberConfig
+from .configs import Scheme, TranscriberConfig
 from .frontend import FrontEnd
 from .layer_factory import Layers, activation, conv, norm
 from .recurrent import FrameStates

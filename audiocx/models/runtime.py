@@ -75,8 +75,6 @@ class OnnxNetwork:
         onnxruntime = _import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = thread_count(), 3
-        # The arena would keep the largest block's memory for good.
-        options.enable_cpu_mem_arena = False
         # The session that a forked process inherits must not be ended there: it would wait for its threads for ever.
         self._inherited = getattr(self, "_session", None)
         try:

@@ -20,8 +20,8 @@ from .transcriber import FrameOutputs, ModelOutputs, Transcriber
 __all__ = ["NoteModelOutputs", "NoteTranscriber"]
 
 
-# Of a recording in memory at a time: three minutes at 11025 Hz.
-CHUNK_SAMPLES = 2**21
+# Of a recording in memory at a time: 48 s at 11025 Hz.
+CHUNK_SAMPLES = 2**19
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class NoteTranscriber(Transcriber):
 
         def blocks() -> Iterator[NoteOutputs]:
             with frames_bar(-(-len(samples) // hop), progress) as bar:
-                for block in infer_notes_stream(self.network, in_blocks(samples, CHUNK_SAMPLES)):
+                for block in infer_notes_stream(self.network, in_blocks(samples, CHUNK_SAMPLES), live=False):
                     frames.append(block.frames)
                     onsets.append(block.onsets)
                     bar.update(len(block.frames))

@@ -105,16 +105,14 @@ class ConcealTask(Task["Predictor"]):
 
     def load(self) -> Predictor:
         """Load the predictor."""
-        from ..api import load_predictor  # here, for it imports torch
+        from ..api import load_predictor
 
         return load_predictor(self.model, self.device)
 
     def work(self, network: Predictor, job: Job, progress: bool) -> Done:
         """Conceal the gaps of one recording and write the outputs."""
-        from ..api import conceal
         from ..io import audio
         from ..models.running import read_channels
-        from ..plots.figure import save_figure
         from ..speech import concealment
         from ..speech.gaps import find_gaps, merge_gaps
 
@@ -122,12 +120,15 @@ class ConcealTask(Task["Predictor"]):
         samples, rate, _ = read_channels(job.source, None)
         duration_s = len(samples) / rate
         gaps = find_gaps(samples, rate) if self.gaps is None else merge_gaps(self.gaps, duration_s, str(job.source))
-        concealed = conceal(samples, gaps, network, sample_rate=rate, progress=progress)
+        forecast = concealment.network_forecast(network.network)
+        concealed = concealment.fill(samples, rate, gaps, forecast, progress=progress) if gaps else samples
         if "wav" in job.outputs:
             subtype = audio.info(job.source).subtype
             subtype = subtype if subtype in KEPT_SUBTYPES else USUAL_SUBTYPE
             audio.write(job.outputs["wav"], concealed, rate, subtype)
         if "png" in job.outputs:
+            from ..plots.figure import save_figure
+
             save_figure(concealment.plot(samples, concealed, rate, gaps, job.source.name), job.outputs["png"])
         took_s = time.perf_counter() - began_s
         gaps_ms = 1000 * sum(end_s - start_s for start_s, end_s in gaps)

@@ -52,7 +52,7 @@ class PredictTask(Task["Predictor"]):
 
     def load(self) -> Predictor:
         """Load the predictor."""
-        from ..api import load_predictor  # here, for it imports torch
+        from ..api import load_predictor
 
         return load_predictor(self.model, self.device)
 

@@ -56,6 +56,9 @@ class OnnxNetwork:
         model: Content of its ONNX file.
         name: The checkpoint's name, for messages.
 
+    Attributes:
+        input_shapes: Shape of each input by name; dynamic sizes are strings.
+
     Raises:
         ConfigError: onnxruntime is missing, too old, or cannot load the file.
     """
@@ -68,7 +71,7 @@ class OnnxNetwork:
         """Run the network on arrays, float32 each."""
         if self._process != os.getpid():
             self._start()
-        outputs: list[NDArray[np.float32]] = self._session.run(None, dict(zip(self._inputs, inputs, strict=True)))
+        outputs: list[NDArray[np.float32]] = self._session.run(None, dict(zip(self.input_shapes, inputs, strict=True)))
         return outputs
 
     def _start(self) -> None:
@@ -87,7 +90,8 @@ class OnnxNetwork:
                 f"onnxruntime {onnxruntime.__version__} cannot run {self.name} ({reason}); update onnxruntime, or choose "
                 "the runtime torch."
             ) from None
-        self._process, self._inputs = os.getpid(), [each.name for each in self._session.get_inputs()]
+        self.input_shapes: dict[str, list[int | str]] = {each.name: each.shape for each in self._session.get_inputs()}
+        self._process = os.getpid()
 
 
 class TorchNetwork:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..models.running import choose_device, read_samples
+from ..models.running import read_samples
+from ..models.runtime import choose_device
 from ..notes import Note
 from .transcription import Transcription
 from .tuning import retuned

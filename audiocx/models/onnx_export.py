@@ -9,7 +9,7 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,7 +49,7 @@ class OnnxModel(NamedTuple):
     """
 
     module: nn.Module
-    inputs: dict[str, tuple[int, ...]]
+    inputs: Mapping[str, tuple[int, ...]]
     output_names: list[str]
     dynamic: list[dict[int, Any]]
     metadata: dict[str, Any]

@@ -102,7 +102,7 @@ def extrapolate_phase(forecast: Forecast) -> Forecast:
     return extrapolated
 
 
-def _polar(magnitudes: NDArray[np.float32], phases: NDArray[np.float32]) -> Spectra:
+def _polar(magnitudes: NDArray[np.floating], phases: NDArray[np.floating]) -> Spectra:
     return (magnitudes * np.exp(1j * phases)).astype(np.complex64, copy=False)
 
 

@@ -186,6 +186,8 @@ register(
         data="audiocx.train.predictor:PredictorData",
         does="predict",
         runner="audiocx.speech.predictor:Predictor",
+        onnx="audiocx.models.onnx_export:step_model",
+        onnx_runtime="audiocx.models.onnx_export:step_model",
         counts="frames",
     )
 )
@@ -203,7 +205,7 @@ register(
         tuning="audiocx.music.evaluation:NOTE_TUNING",
         card="audiocx.train.model_cards:note_card",
         onnx="audiocx.models.onnx_export:note_model",
-        onnx_runtime="audiocx.models.onnx_export:note_blocks_model",
+        onnx_runtime="audiocx.models.onnx_export:note_stages_model",
         counts="frames",
         folds=True,
         compiles=True,

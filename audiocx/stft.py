@@ -10,12 +10,10 @@ Source: S. Wisdom et al., "Full-Capacity Unitary Recurrent Neural Networks", 201
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 __all__ = [
     "BINS",
@@ -36,6 +34,8 @@ BINS = FRAME_SAMPLES // 2 + 1
 # Power floor of log spectra: -50 dB, where a sinusoid of amplitude 1 has 36 dB.
 FLOOR_POWER = 1e-5
 SILENCE_DB = 10 * math.log10(FLOOR_POWER)
+# The periodic Hann window.
+HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)).astype(np.float32)
 
 
 def frame_count(samples: int) -> int:
@@ -50,7 +50,7 @@ def frame_count(samples: int) -> int:
     return (samples + FRAME_SAMPLES) // HOP_SAMPLES + 1
 
 
-def stft(samples: Tensor) -> Tensor:
+def stft(samples: NDArray[np.floating]) -> NDArray[np.complex64]:
     """Compute the short-time Fourier transform.
 
     Args:
@@ -59,12 +59,13 @@ def stft(samples: Tensor) -> Tensor:
     Returns:
         Spectra, complex64 [*, T, F], not normalised, T = N // 128 + 3, F = 129.
     """
-    padded = F.pad(samples.float(), (FRAME_SAMPLES, FRAME_SAMPLES))
-    frames = padded.unfold(-1, FRAME_SAMPLES, HOP_SAMPLES)
-    return torch.fft.rfft(frames * _hann(samples.device))
+    padded = np.pad(samples.astype(np.float32), [*[(0, 0)] * (samples.ndim - 1), (FRAME_SAMPLES, FRAME_SAMPLES)])
+    frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME_SAMPLES, -1)[..., ::HOP_SAMPLES, :]
+    # NumPy 1 transforms in float64.
+    return np.fft.rfft(frames * HANN).astype(np.complex64, copy=False)
 
 
-def istft(spectra: Tensor, length: int) -> Tensor:
+def istft(spectra: NDArray[np.complexfloating], length: int) -> NDArray[np.float32]:
     """Compute the inverse transform: the signal whose spectra are closest in the least-squares sense.
 
     Args:
@@ -81,18 +82,18 @@ def istft(spectra: Tensor, length: int) -> Tensor:
     """
     if frame_count(length) != spectra.shape[-2]:
         raise ValueError(f"{length} samples have {frame_count(length)} frames, not {spectra.shape[-2]}.")
-    hann = _hann(spectra.device)
-    frames = torch.fft.irfft(spectra, FRAME_SAMPLES) * hann
+    frames = np.fft.irfft(spectra, FRAME_SAMPLES) * HANN
     # Frames overlap by half: each hop of 128 samples is the second half of one frame and the first half of the next.
-    first, second = frames.unflatten(-1, (2, HOP_SAMPLES)).unbind(-2)
-    weight = hann[:HOP_SAMPLES] ** 2 + hann[HOP_SAMPLES:] ** 2
-    samples = ((first[..., 1:, :] + second[..., :-1, :]) / weight).flatten(-2)
+    first, second = frames[..., :HOP_SAMPLES], frames[..., HOP_SAMPLES:]
+    weight = HANN[:HOP_SAMPLES] ** 2 + HANN[HOP_SAMPLES:] ** 2
+    hops = (first[..., 1:, :] + second[..., :-1, :]) / weight
+    samples = hops.reshape(*hops.shape[:-2], -1)
     # The first half of frame 0 is left out above.
     start = FRAME_SAMPLES - HOP_SAMPLES
-    return samples[..., start : start + length].float()
+    return samples[..., start : start + length].astype(np.float32, copy=False)
 
 
-def log_power_db(spectra: Tensor) -> Tensor:
+def log_power_db(spectra: NDArray[np.complexfloating]) -> NDArray[Any]:
     """Return log power spectra, by which predictions are scored.
 
     Args:
@@ -101,14 +102,11 @@ def log_power_db(spectra: Tensor) -> Tensor:
     Returns:
         10 log10(1e-5 + |X|^2), in dB, of the same shape, at least -50.
     """
-    return 10 * torch.log10(FLOOR_POWER + spectra.real**2 + spectra.imag**2)
+    levels: NDArray[Any] = 10 * np.log10(FLOOR_POWER + spectra.real**2 + spectra.imag**2)
+    return levels
 
 
-def _hann(device: torch.device) -> Tensor:
-    return torch.hann_window(FRAME_SAMPLES, periodic=True, device=device)
-
-
-def stft_frames(samples: NDArray[np.float32], start: int, stop: int) -> Tensor:
+def stft_frames(samples: NDArray[np.float32], start: int, stop: int) -> NDArray[np.complex64]:
     """Compute some frames of the short-time Fourier transform of a recording.
 
     Args:
@@ -124,4 +122,4 @@ def stft_frames(samples: NDArray[np.float32], start: int, stop: int) -> Tensor:
     before = max(0, -first)
     padded = np.pad(inside, (before, after - first - before - len(inside)))
     # stft adds two frames of padding on either side.
-    return stft(torch.from_numpy(padded))[2:-2]
+    return stft(padded)[2:-2]

@@ -33,7 +33,7 @@ from audiocx.checkpoints import DEFAULT, available
 from audiocx.data.labels import find_labelled
 from audiocx.kinds import build
 from audiocx.models import NoteConfig, TranscriberConfig
-from audiocx.models.note_blocks import BLOCK_FRAMES, infer_notes
+from audiocx.models.note_blocks import BODY_FRAMES, infer_notes
 from audiocx.music.evaluation import infer_labelled, scorable
 from audiocx.music.metrics import evaluate
 from audiocx.music.transcriber import Precision
@@ -305,15 +305,15 @@ def hour(run: Run, section: Section, clock: Clock) -> None:
         samples = np.resize(piece, length_s * transcriber.config.sample_rate)
         calls: list[Callable[[], Any]] = [
             partial(transcriber.transcribe, samples, transcriber.config.sample_rate),
-            partial(infer_notes, transcriber.network, samples, BLOCK_FRAMES),
-            partial(infer_notes, transcriber.network, samples, 16 * BLOCK_FRAMES),
+            partial(infer_notes, transcriber.network, samples, BODY_FRAMES),
+            partial(infer_notes, transcriber.network, samples, 16 * BODY_FRAMES),
         ]
         with rounding(precision), torch.inference_mode():
             infer_notes(transcriber.network, piece)
             (found, all_s), (_, listening_s), (_, large_s) = map(_timed, calls)
         section.row(precision, all_s, length_s / all_s, listening_s, large_s, len(found.notes))
     section.note(f"{DEFAULT}, {length_s} s of sound: one recording, repeated. In all: as transcribe() does, in memory.")
-    section.note(f"Listening: the network alone, over blocks of {BLOCK_FRAMES} frames as ever, and of 8192.")
+    section.note(f"Listening: the network alone, over blocks of {BODY_FRAMES} frames as ever, and of 8192.")
 
 
 def _timed(call: Callable[[], Any]) -> tuple[Any, float]:

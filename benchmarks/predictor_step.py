@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from audiocx.kinds import build
 from audiocx.models import PredictorConfig
+from audiocx.models.speech_transform import log_power_db
 from audiocx.nn import ComplexConv1d, ConvLSTM
-from audiocx.stft import BINS, log_power_db
+from audiocx.stft import BINS
 from audiocx.train.machine import keep_memory
 
 BATCH, FRAMES, ROUNDS = 8, 64, 3

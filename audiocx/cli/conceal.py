@@ -112,10 +112,8 @@ class ConcealTask(Task["Predictor"]):
 
     def work(self, network: Predictor, job: Job, progress: bool) -> Done:
         """Conceal the gaps of one recording and write the outputs."""
-        from ..api import conceal
         from ..io import audio
         from ..models.running import read_channels
-        from ..plots.figure import save_figure
         from ..speech import concealment
         from ..speech.gaps import find_gaps, merge_gaps
 
@@ -123,13 +121,16 @@ class ConcealTask(Task["Predictor"]):
         samples, rate, _ = read_channels(job.source, None)
         duration_s = len(samples) / rate
         gaps = find_gaps(samples, rate) if self.gaps is None else merge_gaps(self.gaps, duration_s, str(job.source))
-        concealed = conceal(samples, gaps, network, sample_rate=rate, progress=progress)
+        forecast = concealment.network_forecast(network.network)
+        concealed = concealment.fill(samples, rate, gaps, forecast, progress=progress) if gaps else samples
         make_folders(job)
         if "wav" in job.outputs:
             subtype = audio.info(job.source).subtype
             subtype = subtype if subtype in KEPT_SUBTYPES else USUAL_SUBTYPE
             audio.write(job.outputs["wav"], concealed, rate, subtype)
         if "png" in job.outputs:
+            from ..plots.figure import save_figure
+
             save_figure(concealment.plot(samples, concealed, rate, gaps, job.source.name), job.outputs["png"])
         took_s = time.perf_counter() - began_s
         gaps_ms = 1000 * sum(end_s - start_s for start_s, end_s in gaps)

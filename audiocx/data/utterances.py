@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from ..errors import DataError
-from ..stft import FRAME_SAMPLES, HOP_SAMPLES, SPEECH_RATE, frame_count, stft
+from ..models.speech_transform import stft
+from ..stft import FRAME_SAMPLES, HOP_SAMPLES, SPEECH_RATE, frame_count
 from .store import Store
 
 __all__ = ["SegmentSampler", "StoreUtterances", "UtteranceSampler", "Utterances"]

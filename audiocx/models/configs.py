@@ -122,7 +122,17 @@ class NoteConfig:
     @property
     def context_frames(self) -> int:
         """Receptive field on either side of a frame, in frames."""
-        return self.time_stride * (4 + sum(self.dilations))
+        return self.stem_context_frames + self.time_stride * self.body_context
+
+    @property
+    def stem_context_frames(self) -> int:
+        """Receptive field of the first convolutions on either side, in frames."""
+        return 3 * self.time_stride
+
+    @property
+    def body_context(self) -> int:
+        """Receptive field of the later convolutions on either side, in steps of ``time_stride`` frames."""
+        return 1 + sum(self.dilations)
 
 
 @dataclass(frozen=True)

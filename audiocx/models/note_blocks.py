@@ -11,10 +11,12 @@ from .configs import NoteConfig
 from .level import normalize_level
 from .runtime import RunnableNetwork
 
-__all__ = ["BLOCK_FRAMES", "infer_notes", "infer_notes_stream", "probabilities_at"]
+__all__ = ["BODY_FRAMES", "infer_notes", "infer_notes_stream", "probabilities_at"]
 
-# Long compared with the overlap of the blocks; onnxruntime and the feature maps take 290 MB together.
-BLOCK_FRAMES = 768
+# Frames of a block of the first convolutions, which have a bin for each third of a semitone: few, to save memory.
+STEM_FRAMES = 256
+# Frames of a block of the later convolutions: many, for blocks overlap by 64 frames on either side.
+BODY_FRAMES = 768
 
 
 def infer_notes(
@@ -29,7 +31,7 @@ def infer_notes(
         network: A note network, such as :class:`audiocx.models.runtime.TorchNetwork`.
         samples: float32 [N], at the network's sample rate; padded with silence at both ends.
         block_frames: Frames of a block, about; blocks overlap by ``context_frames`` on either side. None for
-            :data:`BLOCK_FRAMES`, or more if the context is long.
+            :data:`BODY_FRAMES`, or more if the context is long.
         report: Called with the number of frames done since the last call.
 
     Returns:
@@ -100,8 +102,8 @@ def infer_notes_stream(
     """
     config = network.config
     # Blocks are long compared with their overlap.
-    block_frames = block_frames or BLOCK_FRAMES * -(-config.context_frames // 100)
-    buffer, length, done = np.empty(0, np.float32), 0, 0
+    block_frames = block_frames or BODY_FRAMES * -(-config.context_frames // 100)
+    length = 0
 
     def counted() -> Iterator[np.ndarray]:
         nonlocal length
@@ -112,24 +114,44 @@ def infer_notes_stream(
     samples: Iterable[np.ndarray] = counted()
     if config.level_dbfs is not None:
         samples = normalize_level(samples, config.sample_rate, config.level_dbfs)
-    for chunk, is_last in _padded(samples, config):
-        buffer = np.concatenate([buffer, chunk])
-        least = 1 if live or is_last else block_frames // config.time_stride * config.time_stride
-        while (frames := _complete_frames(len(buffer), block_frames, config)) >= max(least, 1):
-            block_samples = (frames + 2 * config.context_frames) * config.hop_samples + config.windows[0]
+    stride, context, done = config.time_stride, config.body_context, 0
+    positions = max(block_frames // stride, 1)
+    buffer: np.ndarray | None = None
+    for features, is_last in _feature_stream(network, _padded(samples, config), min(block_frames, STEM_FRAMES), live):
+        buffer = features if buffer is None else np.concatenate([buffer, features], 2)
+        least = 1 if live or is_last else positions
+        while (count := min(buffer.shape[2] - 2 * context, positions)) >= least:
+            outputs = network.run("probabilities", buffer[:, :, : count + 2 * context])
             # The last block is rounded up to a multiple of time_stride.
             remaining = -(-length // config.hop_samples) - done
-            block = NoteOutputs(*(part[0, :remaining] for part in network(buffer[None, :block_samples])))
+            block = NoteOutputs(*(part[0, :remaining] for part in outputs))
             if len(block.frames):
                 yield block
-            buffer, done = buffer[frames * config.hop_samples :], done + frames
+            buffer, done = buffer[:, :, count:], done + count * stride
 
 
-def _complete_frames(samples: int, max_frames: int, config: NoteConfig) -> int:
-    """Return the number of frames whose receptive field the samples fill, a multiple of ``time_stride``."""
-    frames = (samples - config.windows[0]) // config.hop_samples - 2 * config.context_frames
-    stride = config.time_stride
-    return min(frames // stride, max(max_frames // stride, 1)) * stride
+def _feature_stream(
+    network: RunnableNetwork, chunks: Iterable[tuple[np.ndarray, bool]], block_frames: int, live: bool
+) -> Iterator[tuple[np.ndarray, bool]]:
+    """Yield feature maps [1, C, T, P] of consecutive positions, and whether they are the last."""
+    config, stride = network.config, network.config.time_stride
+    context = config.stem_context_frames
+    most = max(block_frames // stride, 1) * stride
+    buffer = np.empty(0, np.float32)
+    for chunk, is_last in chunks:
+        buffer = np.concatenate([buffer, chunk])
+        least = 1 if live or is_last else most
+        while (count := min(_complete_frames(len(buffer), config), most)) >= least:
+            block_samples = (count + 2 * context) * config.hop_samples + config.windows[0]
+            ends = is_last and count == _complete_frames(len(buffer), config)
+            yield network.run("features", buffer[None, :block_samples])[0], ends
+            buffer = buffer[count * config.hop_samples :]
+
+
+def _complete_frames(samples: int, config: NoteConfig) -> int:
+    """Return the number of frames whose features the samples determine, a multiple of ``time_stride``."""
+    frames = (samples - config.windows[0]) // config.hop_samples - 2 * config.stem_context_frames
+    return frames // config.time_stride * config.time_stride
 
 
 def _padded(chunks: Iterable[np.ndarray], config: NoteConfig) -> Iterator[tuple[np.ndarray, bool]]:

@@ -88,21 +88,6 @@ class NoteNetwork(nn.Module):
         """Return the logits; see the class for shapes."""
         return self.infer(self.front_end(samples))
 
-    def probabilities(self, samples: Tensor) -> NoteOutputs:
-        """Return probabilities and velocities of the frames whose context is complete.
-
-        Args:
-            samples: As for the class, with ``context_frames`` frames more at either end.
-
-        Returns:
-            Float32 [B, T - 2 * context_frames, P] each, in 0 to 1.
-        """
-        context = self.config.context_frames
-        onsets, frames, offsets, velocities = (
-            part[:, context : part.shape[1] - context].float() for part in self(samples)
-        )
-        return NoteOutputs(onsets.sigmoid(), frames.sigmoid(), offsets.sigmoid(), velocities.clamp(0, 1))
-
     def infer(self, spectra: Tensor) -> NoteOutputs:
         """Run the layers after the front end.
 
@@ -112,9 +97,49 @@ class NoteNetwork(nn.Module):
         Returns:
             Logits [B, T, P] each.
         """
-        x = self._stack_harmonics(spectra).contiguous(memory_format=torch.channels_last)
-        # Each position predicts time_stride frames.
-        y = self.body(x).unflatten(1, (len(NoteOutputs._fields), -1)).movedim(2, 3)
+        return self._heads(self.body(self._stacked(spectra)))
+
+    @property
+    def feature_channels(self) -> int:
+        """Number C of the channels of :meth:`features`."""
+        return self.config.channels * (2 if self.config.complex else 1)
+
+    def features(self, samples: Tensor) -> Tensor:
+        """Run the front end and the first convolutions: what :meth:`probabilities` needs of the samples.
+
+        Args:
+            samples: As for the class, with ``stem_context_frames`` frames more at either end.
+
+        Returns:
+            Feature maps [B, C, T / time_stride, P] of the positions whose context is complete.
+        """
+        x, context = self._stacked(self.front_end(samples)), self.config.stem_context_frames // self.config.time_stride
+        for layer in self.body[: -1 - len(self.config.dilations)]:
+            x = layer(x)
+        return x[:, :, context : x.shape[2] - context]
+
+    def probabilities(self, features: Tensor) -> NoteOutputs:
+        """Run the later convolutions.
+
+        Args:
+            features: Of :meth:`features`, with ``body_context`` positions more at either end.
+
+        Returns:
+            Probabilities, and velocities in 0 to 1, float32 [B, T, P] each.
+        """
+        x, context = features, self.config.body_context * self.config.time_stride
+        for layer in self.body[-1 - len(self.config.dilations) :]:
+            x = layer(x)
+        inner = (part[:, context : part.shape[1] - context].float() for part in self._heads(x))
+        onsets, frames, offsets, velocities = inner
+        return NoteOutputs(onsets.sigmoid(), frames.sigmoid(), offsets.sigmoid(), velocities.clamp(0, 1))
+
+    def _stacked(self, spectra: Tensor) -> Tensor:
+        return self._stack_harmonics(spectra).contiguous(memory_format=torch.channels_last)
+
+    def _heads(self, y: Tensor) -> NoteOutputs:
+        """Split the last layer's output, each position of which predicts ``time_stride`` frames."""
+        y = y.unflatten(1, (len(NoteOutputs._fields), -1)).movedim(2, 3)
         return NoteOutputs(*y.flatten(2, 3).unbind(1))
 
     def _stack_harmonics(self, spectra: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Export of transcribers to ONNX files, which run without PyTorch: samples in, probabilities out.
+"""Export of networks to ONNX files, which run without PyTorch.
 
 Needs the extra ``onnx``. ``audiocx export --help`` shows how to use the files.
 """
@@ -9,7 +9,7 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,50 +25,50 @@ from ..config import to_dict
 from ..errors import ConfigError
 from ..io.atomic_write import atomic_write
 from ..notes import NoteOutputs
+from ..stft import BINS, HOP_SAMPLES, SPEECH_RATE
 from .filtered_spectrum import MatmulSpectrum
 from .note_network import NoteNetwork
+from .predictor_network import PredictorNetwork
 from .window_network import TranscriberNetwork
 
 if TYPE_CHECKING:
     from ..checkpoints import Checkpoint
 
-__all__ = ["OnnxModel", "export_onnx", "note_model", "window_model"]
+__all__ = ["OnnxModel", "export_onnx", "note_model", "step_model", "to_onnx", "window_model"]
 
 
 class OnnxModel(NamedTuple):
-    """Module to export, and its input and outputs.
+    """Module to export, and its inputs and outputs.
 
     Attributes:
-        module: Maps the input to the outputs.
-        input_name: Name of the input, float32.
+        module: Maps the inputs to the outputs.
+        inputs: Shape of each example input, float32, by its name.
         output_names: Names of the outputs.
-        shape: Shape of the example input.
-        dynamic: Axes of the input with a dynamic size.
+        dynamic: Axes with a dynamic size, of each input.
         metadata: Metadata of the file, in addition to those of all kinds.
     """
 
     module: nn.Module
-    input_name: str
+    inputs: Mapping[str, tuple[int, ...]]
     output_names: list[str]
-    shape: tuple[int, int]
-    dynamic: dict[int, Any]
-    metadata: dict[str, int]
+    dynamic: list[dict[int, Any]]
+    metadata: dict[str, Any]
 
 
 def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
-    """Write a transcriber as an ONNX file.
+    """Write a network as an ONNX file.
 
     A window network has the input "windows", float32 [B, window_samples], and the output "probabilities", float32
     [B, P]. A note network has the input "samples", float32 [B, N], whole recordings or blocks of them, and the outputs
     "onsets", "frames", "offsets" and "velocities", float32 [B, T, P], as in
-    :func:`audiocx.models.note_blocks.infer_notes`. B and N are dynamic. The file's metadata hold name, kind,
-    sample_rate, hop_samples, lowest_note, decode (the checkpoint's settings as JSON), weights_sha256 and the version of
-    audiocx; of a window network also window_samples, of a note network overlap_samples and step_samples: in a block
-    that begins at a multiple of step_samples, frames further than overlap_samples from its ends are the same as in the
-    whole recording.
+    :func:`audiocx.models.note_blocks.infer_notes`. A predictor has the inputs and outputs of :func:`step_model`. B
+    and N are dynamic. The file's metadata hold name, kind, sample_rate, hop_samples, weights_sha256 and the version of
+    audiocx; of transcribers also lowest_note and decode (the checkpoint's settings as JSON); of a window network also
+    window_samples, of a note network overlap_samples and step_samples: in a block that begins at a multiple of
+    step_samples, frames further than overlap_samples from its ends are the same as in the whole recording.
 
     Args:
-        checkpoint: Checkpoint of a transcriber, on the CPU.
+        checkpoint: Checkpoint with its PyTorch network, on the CPU.
         path: File to write; one that exists is replaced.
 
     Returns:
@@ -82,31 +82,30 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
     make_model, config = checkpoint.kind.load("onnx"), checkpoint.config
     if make_model is None:
         raise ConfigError(f"{checkpoint.name} cannot be exported to ONNX; choose a network that transcribes.")
-    model: OnnxModel = make_model(checkpoint.network)
     metadata = {
-        "audiocx": __version__,
         "name": checkpoint.name,
         "kind": checkpoint.kind.name,
-        "sample_rate": config.sample_rate,
-        "hop_samples": checkpoint.hop_samples,
-        "lowest_note": config.lowest_note,
-        "decode": json.dumps(to_dict(checkpoint.decode)),
         "weights_sha256": checkpoint.card["weights"]["sha256"],
     }
+    if checkpoint.decode is not None:
+        metadata |= {
+            "sample_rate": config.sample_rate,
+            "hop_samples": checkpoint.hop_samples,
+            "lowest_note": config.lowest_note,
+            "decode": json.dumps(to_dict(checkpoint.decode)),
+        }
+    content = to_onnx(make_model(checkpoint.network), metadata)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(to_onnx(model, metadata))
+        temporary.write_bytes(content)
     return Path(path)
 
 
-def to_onnx(model: OnnxModel, metadata: dict[str, Any]) -> bytes:
-    """Convert a model to the content of an ONNX file.
+def to_onnx(model: OnnxModel, metadata: dict[str, Any] | None = None) -> bytes:
+    """Return the content of an ONNX file.
 
     Args:
-        model: What to export.
-        metadata: Metadata of the file, in addition to the model's own.
-
-    Returns:
-        The file's content.
+        model: The model, on the CPU.
+        metadata: Metadata of the file, in addition to the model's own and the version of audiocx.
 
     Raises:
         ConfigError: The extra ``onnx`` is not installed.
@@ -116,17 +115,17 @@ def to_onnx(model: OnnxModel, metadata: dict[str, Any]) -> bytes:
         raise ConfigError(f"Exporting needs {missing[0]}, which is not installed; run pip install 'audiocx[onnx]'.")
     with _exporter_silenced():
         program = torch.onnx.export(
-            model.module.eval(),
-            (torch.zeros(model.shape),),
-            input_names=[model.input_name],
+            _Positional(model.module).eval(),
+            tuple(map(torch.zeros, model.inputs.values())),
+            input_names=list(model.inputs),
             output_names=model.output_names,
-            dynamic_shapes=(model.dynamic,),
+            dynamic_shapes=(tuple(model.dynamic),),
             dynamo=True,
             verbose=False,
         )
     assert program is not None
-    values = {**metadata, **model.metadata}
-    program.model.metadata_props.update({name: str(value) for name, value in values.items()})
+    every = {"audiocx": __version__, **(metadata or {}), **model.metadata}
+    program.model.metadata_props.update({name: str(value) for name, value in every.items()})
     return program.model_proto.SerializeToString()
 
 
@@ -137,25 +136,35 @@ def window_model(network: TranscriberNetwork) -> OnnxModel:
         network: On the CPU, in evaluation mode.
     """
     window_samples = network.config.window_samples
+    inputs, dynamic = {"windows": (2, window_samples)}, [{0: Dim("batch")}]
     metadata = {"window_samples": window_samples}
-    dynamic = {0: Dim("batch")}
-    return OnnxModel(_Probabilities(network), "windows", ["probabilities"], (2, window_samples), dynamic, metadata)
+    return OnnxModel(_Probabilities(network), inputs, ["probabilities"], dynamic, metadata)
 
 
-def note_blocks_model(network: NoteNetwork) -> OnnxModel:
-    """Return the ONNX model of a note network over blocks with their context, without level normalisation.
+def note_stages_model(network: NoteNetwork) -> OnnxModel:
+    """Return the ONNX model of a note network in two stages, without level normalisation.
 
-    The input "samples", float32 [B, N], N a multiple of ``hop_samples``, and the outputs are those of
-    :meth:`audiocx.models.note_network.NoteNetwork.probabilities`.
+    The inputs and outputs are those of :meth:`audiocx.models.note_network.NoteNetwork.features`, "samples" to
+    "next_features", N a multiple of ``hop_samples``, and of its method ``probabilities``, "features" to the rest. A
+    program asks for the outputs of one stage at a time, and feeds zeros of "least_shapes" to the other, which costs
+    next to nothing.
 
     Args:
         network: On the CPU, in evaluation mode.
     """
     config = network.config
-    samples = config.hop_samples * (2 * config.context_frames + 8 * config.time_stride) + config.window_samples
-    dynamic = {0: Dim("batch"), 1: config.hop_samples * Dim("hops")}
+    positions = 2 * config.body_context + 4
+    channels = network.feature_channels
+    samples = config.hop_samples * (2 * config.stem_context_frames + 8 * config.time_stride) + config.window_samples
+    inputs = {"samples": (2, samples), "features": (2, channels, positions, config.outputs)}
+    batch = Dim("batch")
+    dynamic = [{0: batch, 1: config.hop_samples * Dim("hops")}, {0: batch, 2: Dim("positions")}]
     outputs = list(NoteOutputs._fields)
-    return OnnxModel(_Probabilities(_exportable(network)), "samples", outputs, (2, samples), dynamic, {})
+    stages = {"features": ["samples", ["next_features"]], "probabilities": ["features", outputs]}
+    one_position = config.hop_samples * config.time_stride + config.window_samples
+    least = {"samples": [1, one_position], "features": [1, channels, 1, config.outputs]}
+    metadata = {"stages": json.dumps(stages), "least_shapes": json.dumps(least)}
+    return OnnxModel(_NoteStages(_exportable(network)), inputs, ["next_features", *outputs], dynamic, metadata)
 
 
 def note_model(network: NoteNetwork) -> OnnxModel:
@@ -177,8 +186,32 @@ def note_model(network: NoteNetwork) -> OnnxModel:
         "overlap_samples": _overlap_samples(network),
         "step_samples": config.hop_samples * config.time_stride,
     }
-    shape, dynamic = (2, 2 * config.window_samples), {0: Dim("batch"), 1: Dim("samples")}
-    return OnnxModel(_PaddedNoteNetwork(network), "samples", list(NoteOutputs._fields), shape, dynamic, metadata)
+    inputs, dynamic = {"samples": (2, 2 * config.window_samples)}, [{0: Dim("batch"), 1: Dim("samples")}]
+    return OnnxModel(_PaddedNoteNetwork(network), inputs, list(NoteOutputs._fields), dynamic, metadata)
+
+
+def step_model(network: PredictorNetwork) -> OnnxModel:
+    """Return the ONNX model of a predictor: one frame a call, with the recurrent state as further inputs and outputs.
+
+    The input "frame" is float32 [B, F, 2], real and imaginary part last; the output "ahead", [B, A, F, 2], the frames
+    that follow. The states "state_0", "state_1" ... are zero before the first frame and the outputs "next_0", "next_1"
+    ... the states for the next. The last two of a network with the front end "increment" are real and imaginary part of
+    the last frame's phase, one and zero before the first.
+
+    Args:
+        network: On the CPU, in evaluation mode.
+    """
+    step, batch = _PredictorStep(network), Dim("batch")
+    with torch.inference_mode():
+        _, *states = step(torch.zeros(2, BINS, 2))
+    names = [f"state_{index}" for index in range(len(states))]
+    inputs = {"frame": (2, BINS, 2), **{name: tuple(each.shape) for name, each in zip(names, states, strict=True)}}
+    # The states of a plain LSTM are [layers, B, H].
+    axis = 1 if network.config.architecture == "lstm" else 0
+    core = [{axis: batch}] * (len(states) - 2 * (network.config.front_end == "increment"))
+    dynamic = [{0: batch}, *core, *[{0: batch}] * (len(states) - len(core))]
+    outputs = ["ahead", *(f"next_{index}" for index in range(len(states)))]
+    return OnnxModel(step, inputs, outputs, dynamic, {"sample_rate": SPEECH_RATE, "hop_samples": HOP_SAMPLES})
 
 
 @contextmanager
@@ -194,15 +227,50 @@ def _exporter_silenced() -> Iterator[None]:
         logging.disable(previous_level)
 
 
-class _Probabilities(nn.Module):
-    """A network's method ``probabilities``."""
+class _Positional(nn.Module):
+    """A module as the exporter needs it to describe its inputs: whatever they are called, they are a tuple."""
 
-    def __init__(self, network: TranscriberNetwork | NoteNetwork) -> None:
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.module(*inputs)
+
+
+class _PredictorStep(nn.Module):
+    """One step of a predictor on real tensors, its states one after the other."""
+
+    def __init__(self, network: PredictorNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor) -> Tensor | NoteOutputs:
-        return self.network.probabilities(x)
+    def forward(self, frame: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        pairs = tuple(zip(states[::2], states[1::2], strict=True))
+        ahead, pairs = self.network.forecast_pairs(frame.unsqueeze(1), pairs or None)
+        return ahead.squeeze(1), *(state for pair in pairs for state in pair)
+
+
+class _Probabilities(nn.Module):
+    """The method ``probabilities`` of a network."""
+
+    def __init__(self, network: TranscriberNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, windows: Tensor) -> Tensor:
+        return self.network.probabilities(windows)
+
+
+class _NoteStages(nn.Module):
+    """Both stages of a note network side by side."""
+
+    def __init__(self, network: NoteNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, samples: Tensor, features: Tensor) -> tuple[Tensor, ...]:
+        return self.network.features(samples), *self.network.probabilities(features)
 
 
 class _PaddedNoteNetwork(nn.Module):

@@ -22,11 +22,8 @@ from ..nn.init import Scheme, init_real_
 from ..stft import BINS, FLOOR_POWER
 from .configs import PredictorConfig
 
-__all__ = ["FRAMES_PER_CALL", "PredictorNetwork", "State", "compress", "expand"]
+__all__ = ["PredictorNetwork", "State", "compress", "expand"]
 
-# Frames that go through the network in one call: a second, some 30 MB. More take longer, for they leave the processor's
-# caches.
-FRAMES_PER_CALL = 64
 # Hidden and cell state of each layer; for uRNN and cgRNN, real and imaginary part of the state.
 State = tuple[tuple[Tensor, Tensor], ...]
 # Log magnitudes above the floor reach 10; divided by this they are in a network's usual range.
@@ -74,7 +71,19 @@ class PredictorNetwork(nn.Module):
             Complex64 [B, T, A, F], where [:, t, a] is the prediction of frame t + 1 + a, and the state after the last
             frame.
         """
-        x = torch.view_as_real(spectra)
+        y, state = self.forecast_pairs(torch.view_as_real(spectra), state)
+        return torch.view_as_complex(y.contiguous()), state
+
+    def forecast_pairs(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Do the same as :meth:`forecast` without complex tensors, which ONNX lacks.
+
+        Args:
+            x: Real and imaginary parts of the spectra, float32 [B, T, F, 2].
+            state: State returned by an earlier call, to continue from.
+
+        Returns:
+            Real and imaginary parts of the predictions, [B, T, A, F, 2], and the state after the last frame.
+        """
         if self.config.front_end == "increment":
             return self._by_increment(x, state)
         if self.config.front_end == "compressed":
@@ -82,21 +91,25 @@ class PredictorNetwork(nn.Module):
         y, state = self.core(x, state)
         if self.config.front_end == "compressed":
             y = expand(y)
-        return torch.view_as_complex(y.contiguous()), state
+        return y, state
 
     def _by_increment(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Predict phase increments; the last pair of the state is the phase of the previous frame, as a phasor."""
         phasors = _phasors(x)
         if state is None:
-            previous, core_state = torch.ones_like(phasors[:, :1]), None
+            previous, core_state = x.new_tensor([1.0, 0.0]).expand_as(phasors[:, :1]), None
         else:
-            previous, core_state = torch.complex(*state[-1]).unsqueeze(1), state[:-1]
+            previous, core_state = torch.stack(state[-1], -1).unsqueeze(1), state[:-1]
         # The hop is half a frame: the phase of a tone at the centre of bin k advances by k * pi.
-        steady = 1.0 - 2.0 * (torch.arange(x.shape[2], device=x.device) % 2)
-        rotation = torch.cat([previous, phasors[:, :-1]], 1).conj() * steady
-        y, states = self.core(torch.view_as_real(torch.view_as_complex(compress(x)) * rotation), core_state)
-        phases = phasors.unsqueeze(2) * (_phasors(y) * steady).cumprod(2)
-        return phases * magnitude(expand(y), -1).squeeze(-1), (*states, (phasors[:, -1].real, phasors[:, -1].imag))
+        steady = (1.0 - 2.0 * (torch.arange(x.shape[2], device=x.device) % 2)).unsqueeze(-1)
+        conjugate = x.new_tensor([1.0, -1.0])
+        rotation = torch.cat([previous, phasors[:, :-1]], 1) * conjugate * steady
+        y, states = self.core(_product(compress(x), rotation), core_state)
+        phases = [phasors]
+        for increment in (_phasors(y) * steady).unbind(2):
+            phases.append(_product(phases[-1], increment))
+        last_real, last_imag = phasors[:, -1].unbind(-1)
+        return torch.stack(phases[1:], 2) * magnitude(expand(y), -1), (*states, (last_real, last_imag))
 
     def step(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Predict the next frame of a live stream.
@@ -243,8 +256,13 @@ def expand(y: Tensor) -> Tensor:
 
 
 def _phasors(x: Tensor) -> Tensor:
-    """Return the unit phasors of [..., 2], complex [...]; 1 where the magnitude is zero."""
+    """Return the unit phasors of [..., 2]; 1 where the magnitude is zero."""
     magnitudes = magnitude(x, -1)
     nonzero = magnitudes > 1e-12
-    phasors = torch.view_as_complex((x / torch.where(nonzero, magnitudes, 1)).contiguous())
-    return torch.where(nonzero.squeeze(-1), phasors, 1)
+    return torch.where(nonzero, x / torch.where(nonzero, magnitudes, 1.0), x.new_tensor([1.0, 0.0]))
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """Multiply complex numbers, [..., 2] each."""
+    (a_real, a_imag), (b_real, b_imag) = a.unbind(-1), b.unbind(-1)
+    return torch.stack([a_real * b_real - a_imag * b_imag, a_real * b_imag + a_imag * b_real], -1)

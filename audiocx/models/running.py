@@ -1,9 +1,9 @@
-"""Input and devices for running a network: a working device, samples at the right rate, and a progress bar."""
+"""Input for running a network: samples at the right rate, and a progress bar."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,35 +12,10 @@ from ..errors import AudioError, ConfigError
 from ..io import audio
 from ..io.resampling import resample, resampled_length
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["choose_device", "frames_bar", "read_channels", "read_samples"]
+__all__ = ["frames_bar", "read_channels", "read_samples"]
 
 # Longer recordings are read into a temporary file: half an hour at 11025 Hz would take 79 MB of memory.
 MAX_MEMORY_S = 600.0
-
-
-def choose_device(name: str) -> torch.device:
-    """Choose a device and check that it works.
-
-    Args:
-        name: "auto" (a CUDA device if there is one, else the CPU) or a name such as "cpu", "cuda:1", "mps".
-
-    Returns:
-        The device.
-
-    Raises:
-        ConfigError: The device is not available.
-    """
-    import torch
-
-    try:
-        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises all three for absent devices
-        raise ConfigError(f"The device {name!r} is not available here; choose auto or cpu.") from error
-    return device
 
 
 def frames_bar(frames: int, progress: bool) -> Any:

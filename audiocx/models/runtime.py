@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import sys
 from importlib.util import find_spec
@@ -43,8 +44,16 @@ class RunnableNetwork(Protocol):
 
     config: Any
 
-    def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
-        """Return the outputs of a batch of inputs; shapes are those of the network."""
+    def run(self, stage: str, inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Run a stage of the network.
+
+        Args:
+            stage: The method of the network, such as "probabilities".
+            inputs: Its argument.
+
+        Returns:
+            Its results.
+        """
         ...
 
 
@@ -55,26 +64,41 @@ class OnnxNetwork:
         config: Its configuration.
         model: Content of its ONNX file.
         name: The checkpoint's name, for messages.
+        threads: Number of threads; None for :func:`thread_count`.
+
+    Attributes:
+        input_shapes: Shape of each input by name; dynamic sizes are strings.
 
     Raises:
         ConfigError: onnxruntime is missing, too old, or cannot load the file.
     """
 
-    def __init__(self, config: Any, model: bytes, name: str) -> None:
-        self.config, self.name, self._model = config, name, model
+    def __init__(self, config: Any, model: bytes, name: str, threads: int | None = None) -> None:
+        self.config, self.name, self._model, self._threads = config, name, model, threads
         self._start()
 
     def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
         """Run the network on arrays, float32 each."""
         if self._process != os.getpid():
             self._start()
-        outputs: list[NDArray[np.float32]] = self._session.run(None, dict(zip(self._inputs, inputs, strict=True)))
+        outputs: list[NDArray[np.float32]] = self._session.run(None, dict(zip(self.input_shapes, inputs, strict=True)))
         return outputs
+
+    def run(self, stage: str, inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Run a stage of the network; see :class:`RunnableNetwork`."""
+        if stage not in self._stages:
+            return self(inputs)
+        if self._process != os.getpid():
+            self._start()
+        own, outputs = self._stages[stage]
+        # onnxruntime runs the whole graph: the other stages get the least input that they take.
+        results: list[NDArray[np.float32]] = self._session.run(outputs, {**self._least_inputs, own: inputs})
+        return results
 
     def _start(self) -> None:
         onnxruntime = _import_onnxruntime()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = thread_count(), 3
+        options.intra_op_num_threads, options.log_severity_level = self._threads or thread_count(), 3
         # The session that a forked process inherits must not be ended there: it would wait for its threads for ever.
         self._inherited = getattr(self, "_session", None)
         try:
@@ -85,14 +109,19 @@ class OnnxNetwork:
                 f"onnxruntime {onnxruntime.__version__} cannot run {self.name} ({reason}); update onnxruntime, or "
                 "choose the runtime torch."
             ) from None
-        self._process, self._inputs = os.getpid(), [each.name for each in self._session.get_inputs()]
+        self.input_shapes: dict[str, list[int | str]] = {each.name: each.shape for each in self._session.get_inputs()}
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self._stages = json.loads(metadata.get("stages", "{}"))
+        least = json.loads(metadata.get("least_shapes", "{}"))
+        self._least_inputs = {name: np.zeros(shape, np.float32) for name, shape in least.items()}
+        self._process = os.getpid()
 
 
 class TorchNetwork:
     """A network in PyTorch.
 
     Args:
-        network: In evaluation mode, with a method ``probabilities`` and ``config``; moved to the device.
+        network: In evaluation mode; moved to the device.
         device: Where to run; None for where it is.
     """
 
@@ -100,13 +129,13 @@ class TorchNetwork:
         self.config = network.config
         self.network = network if device is None else network.to(device)
 
-    def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
-        """Run the network on arrays, float32 each."""
+    def run(self, stage: str, inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Run a stage of the network; see :class:`RunnableNetwork`."""
         import torch
 
         device = next(self.network.parameters()).device
         with torch.inference_mode():
-            outputs = self.network.probabilities(*(torch.from_numpy(each).to(device) for each in inputs))
+            outputs = getattr(self.network, stage)(torch.from_numpy(inputs).to(device))
         return [each.cpu().numpy() for each in ([outputs] if isinstance(outputs, torch.Tensor) else outputs)]
 
 

@@ -94,7 +94,7 @@ def _infer_batches(
     """Return the probabilities of all windows."""
     results = [np.empty((0, network.config.outputs), np.float32)]
     for windows in batches:
-        results += network(np.ascontiguousarray(windows, np.float32))
+        results += network.run("probabilities", np.ascontiguousarray(windows, np.float32))
         if report:
             report(len(windows))
     return np.concatenate(results)

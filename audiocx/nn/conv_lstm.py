@@ -115,7 +115,8 @@ class ConvLSTM(nn.Module):
                 _unfold(steps, self.kernel_size), self._matrix(self.input), self._by_gate(self.input.bias)
             )
             hidden, cell = self._zero_states(steps) if state is None else (part.transpose(1, 2) for part in state)
-            y, last = _Steps.apply(projection, self._matrix(self.recurrent).T, hidden, cell)
+            run = _step_through if torch.compiler.is_compiling() else _Steps.apply
+            y, last = run(projection, self._matrix(self.recurrent).T, hidden, cell)
         return y.permute(1, 0, 3, 2), (y[-1].transpose(1, 2), last.transpose(1, 2))
 
     def _zero_states(self, steps: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,6 +176,18 @@ def _unfold(x: Tensor, kernel_size: int) -> Tensor:
     margin, size = kernel_size // 2, x.shape[-2]
     padded = F.pad(x, (0, 0, margin, margin))
     return torch.cat([padded[..., tap : tap + size, :] for tap in range(kernel_size)], -1)
+
+
+def _step_through(projection: Tensor, matrix: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """Run the recurrence of :class:`_Steps` in plain operations, which a compiler or an exporter can trace."""
+    channels, states = hidden.shape[-1], []
+    for now in projection:
+        gates = now + _unfold(hidden, matrix.shape[0] // channels) @ matrix
+        input_gate, forget_gate, output_gate = gates[..., : 3 * channels].sigmoid().chunk(3, -1)
+        cell = forget_gate * cell + input_gate * gates[..., 3 * channels :].tanh()
+        hidden = output_gate * cell.tanh()
+        states.append(hidden)
+    return torch.stack(states), cell
 
 
 class _Steps(torch.autograd.Function):

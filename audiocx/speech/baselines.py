@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from ..stft import BINS, SILENCE_DB
 
 __all__ = ["BASELINES", "Baseline", "BinMean", "LinearPrediction", "RepeatLast"]
+
+Levels = NDArray[np.floating]
 
 # Frames whose inputs are in memory at a time; each has 25 inputs a bin.
 REGRESSION_FRAMES = 1024
@@ -30,14 +31,14 @@ class Baseline(Protocol):
 
     parameters: int
 
-    def fit(self, utterances: Iterable[Tensor]) -> None:
+    def fit(self, utterances: Iterable[Levels]) -> None:
         """Fit the parameters.
 
         Args:
             utterances: Levels of each training utterance in dB, [T, F]; read once.
         """
 
-    def __call__(self, true_db: Tensor) -> Tensor:
+    def __call__(self, true_db: Levels) -> Levels:
         """Predict the next frames.
 
         Args:
@@ -53,10 +54,10 @@ class RepeatLast:
 
     parameters = 0
 
-    def fit(self, utterances: Iterable[Tensor]) -> None:
+    def fit(self, utterances: Iterable[Levels]) -> None:
         """Do nothing: there are no parameters."""
 
-    def __call__(self, true_db: Tensor) -> Tensor:
+    def __call__(self, true_db: Levels) -> Levels:
         """Predict the next frames; see :class:`Baseline`."""
         return true_db
 
@@ -65,20 +66,20 @@ class BinMean:
     """Predicts the mean of all training frames except the first of each utterance, which is never predicted."""
 
     def __init__(self) -> None:
-        self.mean_db = torch.zeros(BINS)
+        self.mean_db = np.zeros(BINS, np.float32)
         self.parameters = BINS
 
-    def fit(self, utterances: Iterable[Tensor]) -> None:
+    def fit(self, utterances: Iterable[Levels]) -> None:
         """Fit the parameters; see :class:`Baseline`."""
-        total, frames = torch.zeros(BINS, dtype=torch.float64), 0
+        total, frames = np.zeros(BINS), 0
         for true_db in utterances:
-            total += true_db[1:].double().sum(0)
+            total += true_db[1:].sum(0, dtype=np.float64)
             frames += max(0, len(true_db) - 1)
-        self.mean_db = (total / max(1, frames)).float()
+        self.mean_db = (total / max(1, frames)).astype(np.float32)
 
-    def __call__(self, true_db: Tensor) -> Tensor:
+    def __call__(self, true_db: Levels) -> Levels:
         """Predict the next frames; see :class:`Baseline`."""
-        return self.mean_db.expand_as(true_db)
+        return np.broadcast_to(self.mean_db, true_db.shape)
 
 
 class LinearPrediction:
@@ -97,34 +98,38 @@ class LinearPrediction:
 
     def __init__(self, order: int = 8, neighbours: int = 1) -> None:
         self.order, self.neighbours = order, neighbours
-        self.weights = torch.zeros(BINS, order * (2 * neighbours + 1) + 1, dtype=torch.float64)
-        self.parameters = self.weights.numel()
+        self.weights = np.zeros((BINS, order * (2 * neighbours + 1) + 1))
+        self.parameters = self.weights.size
 
-    def fit(self, utterances: Iterable[Tensor]) -> None:
+    def fit(self, utterances: Iterable[Levels]) -> None:
         """Fit the parameters; see :class:`Baseline`."""
         size = self.weights.shape[1]
-        products = torch.zeros(BINS, size, size, dtype=torch.float64)
-        moments = torch.zeros(BINS, size, 1, dtype=torch.float64)
+        products = np.zeros((BINS, size, size))
+        moments = np.zeros((BINS, size))
         for true_db in utterances:
-            following = true_db[1:].double().T[..., None].split(REGRESSION_FRAMES, dim=1)
-            for inputs, targets in zip(self._inputs(true_db[:-1]), following, strict=True):
-                products += inputs.mT @ inputs
-                moments += inputs.mT @ targets
+            targets = true_db[1:].T.astype(np.float64)
+            for start, inputs in self._inputs(true_db[:-1]):
+                transposed = inputs.swapaxes(1, 2)
+                products += transposed @ inputs
+                moments += (transposed @ targets[:, start : start + inputs.shape[1], None])[..., 0]
         # By singular values: bins that are always silent, and the one beyond the last, need no special case.
-        self.weights = torch.linalg.lstsq(products, moments, driver="gelsd").solution[..., 0]
+        pairs = zip(products, moments, strict=True)
+        self.weights = np.stack([np.linalg.lstsq(product, moment, rcond=None)[0] for product, moment in pairs])
 
-    def __call__(self, true_db: Tensor) -> Tensor:
+    def __call__(self, true_db: Levels) -> Levels:
         """Predict the next frames; see :class:`Baseline`."""
-        blocks = [(inputs @ self.weights[..., None])[..., 0].T for inputs in self._inputs(true_db)]
-        return torch.cat(blocks).to(true_db.dtype).clamp(min=SILENCE_DB)
+        blocks = [(inputs @ self.weights[..., None])[..., 0].T for _, inputs in self._inputs(true_db)]
+        return np.maximum(np.concatenate(blocks), SILENCE_DB).astype(true_db.dtype)
 
-    def _inputs(self, true_db: Tensor) -> Iterator[Tensor]:
-        """Yield the inputs for the prediction of the next frame, in blocks of frames, float64 [F, T, order * 3 + 1]."""
-        around = (self.neighbours, self.neighbours, self.order - 1, 0)
-        padded = F.pad(true_db, around, value=SILENCE_DB)
-        past = padded.unfold(0, self.order, 1).unfold(1, 2 * self.neighbours + 1, 1)
-        for block in past.split(REGRESSION_FRAMES):
-            yield F.pad(block.flatten(2).double(), (0, 1), value=1.0).transpose(0, 1)
+    def _inputs(self, true_db: Levels) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """Yield each block's first frame, and the inputs that predict the next frames, [F, T, order * 3 + 1]."""
+        around = ((self.order - 1, 0), (self.neighbours, self.neighbours))
+        padded = np.pad(true_db, around, constant_values=SILENCE_DB)
+        past = np.lib.stride_tricks.sliding_window_view(padded, (self.order, 2 * self.neighbours + 1))
+        for start in range(0, len(past), REGRESSION_FRAMES):
+            block = past[start : start + REGRESSION_FRAMES].swapaxes(0, 1)
+            inputs = block.reshape(*block.shape[:2], -1).astype(np.float64)
+            yield start, np.pad(inputs, ((0, 0), (0, 0), (0, 1)), constant_values=1.0)
 
 
 BASELINES: dict[str, type[Baseline]] = {"repeat": RepeatLast, "mean": BinMean, "linear-prediction": LinearPrediction}

@@ -15,26 +15,22 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..io.resampling import resample
-from ..models.predictor_network import FRAMES_PER_CALL
+from ..models.predictor_runtime import FRAMES_PER_CALL, RunnablePredictor
 from ..stft import FLOOR_POWER, HOP_SAMPLES, SPEECH_RATE, frame_count, istft, log_power_db, stft_frames
 from .gaps import crossfade, frame_ranges, sample_ranges
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..models import PredictorNetwork
-
 __all__ = ["Forecast", "fill", "network_forecast", "damp_levels", "plot", "extrapolate_phase"]
 
+Spectra = NDArray[np.complex64]
 # Takes the frames since the last call, complex64 [C, T, F], T > 0, and the state returned by that call (None at first);
 # returns the frames that follow, [C, A, F], A > 0 of its own choice, and the state.
-Forecast = Callable[[Tensor, Any], tuple[Tensor, Any]]
+Forecast = Callable[[Spectra, Any], tuple[Spectra, Any]]
 
 # Longest time that a speech sound plausibly continues; then it fades out by 20 % every 10 ms, as in ITU-T G.711
 # Appendix I (where the fade begins after 10 ms, because only pitch periods are repeated).
@@ -45,21 +41,20 @@ LEVEL_SHARE = 0.3
 PLOT_BLOCK_FRAMES = 4096
 
 
-def network_forecast(network: PredictorNetwork) -> Forecast:
+def network_forecast(network: RunnablePredictor) -> Forecast:
     """Return the forecast of a network.
 
     Args:
-        network: In evaluation mode. If it was trained on levels alone, it predicts no phases: they are extrapolated
+        network: The network. If it was trained on levels alone, it predicts no phases: they are extrapolated
             (:func:`extrapolate_phase`) and its levels are damped (:func:`damp_levels`).
 
     Returns:
         A forecast of as many frames at once as the network was built for.
     """
-    device = next(network.parameters()).device
 
-    def forecast(spectra: Tensor, state: Any) -> tuple[Tensor, Any]:
-        ahead, state = network.forecast(spectra.to(device), state)
-        return ahead[:, -1].cpu(), state
+    def forecast(spectra: Spectra, state: Any) -> tuple[Spectra, Any]:
+        ahead, state = network.forecast(spectra, state)
+        return ahead[:, -1], state
 
     return forecast if network.config.front_end == "increment" else extrapolate_phase(damp_levels(forecast))
 
@@ -78,9 +73,9 @@ def damp_levels(forecast: Forecast, share: float = LEVEL_SHARE) -> Forecast:
         A forecast of the weighted geometric mean of each magnitude and that of the last frame.
     """
 
-    def damped(spectra: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def damped(spectra: Spectra, state: Any) -> tuple[Spectra, Any]:
         ahead, state = forecast(spectra, state)
-        return torch.polar(ahead.abs() ** share * spectra[:, -1:].abs() ** (1 - share), ahead.angle()), state
+        return _polar(np.abs(ahead) ** share * np.abs(spectra[:, -1:]) ** (1 - share), np.angle(ahead)), state
 
     return damped
 
@@ -95,16 +90,20 @@ def extrapolate_phase(forecast: Forecast) -> Forecast:
         A forecast of magnitudes and phases.
     """
 
-    def extrapolated(spectra: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def extrapolated(spectra: Spectra, state: Any) -> tuple[Spectra, Any]:
         before, inner = state or (spectra[:, :0], None)
-        last = torch.cat([before, spectra], 1)[:, -2:]
+        last = np.concatenate([before, spectra], 1)[:, -2:]
         ahead, inner = forecast(spectra, inner)
-        phase = last.angle()
+        phase = np.angle(last)
         increment = phase[:, -1:] - phase[:, :1]
-        steps = torch.arange(1, ahead.shape[1] + 1).unsqueeze(-1)
-        return torch.polar(ahead.abs(), phase[:, -1:] + steps * increment), (last[:, -1:], inner)
+        steps = np.arange(1, ahead.shape[1] + 1, dtype=np.float32)[:, None]
+        return _polar(np.abs(ahead), phase[:, -1:] + steps * increment), (last[:, -1:], inner)
 
     return extrapolated
+
+
+def _polar(magnitudes: NDArray[np.floating], phases: NDArray[np.floating]) -> Spectra:
+    return (magnitudes * np.exp(1j * phases)).astype(np.complex64, copy=False)
 
 
 def fill(
@@ -145,64 +144,64 @@ def _silenced(
     return lost
 
 
-@torch.inference_mode()
 def _concealed(
     channels: NDArray[np.float32], ranges: list[tuple[int, int]], forecast: Forecast, progress: bool
 ) -> NDArray[np.float32]:
     """Return samples at 8 kHz [C, N] with the frames of the ranges replaced; valid there and one hop on either side."""
     from tqdm import tqdm
 
-    filled, position, state, ahead = channels.copy(), 0, None, torch.empty(0)
-    begun = torch.zeros(len(channels), 1, 1, dtype=torch.bool)
+    filled, position, state, ahead = channels.copy(), 0, None, np.empty(0, np.complex64)
+    begun = np.zeros((len(channels), 1, 1), bool)
     # tqdm shows nothing where stderr is no terminal if disable is None
     with tqdm(total=ranges[-1][1], unit=" frames", leave=False, disable=None if progress else True) as bar:
         for first, after in ranges:
             for start in range(position, first, FRAMES_PER_CALL):
                 intact = _frames(channels, start, min(start + FRAMES_PER_CALL, first))
                 ahead, state = forecast(intact, state)
-                begun |= (intact.abs().square() > FLOOR_POWER).flatten(1).any(1)[:, None, None]
+                begun |= (np.square(np.abs(intact)) > FLOOR_POWER).any(axis=(1, 2), keepdims=True)
                 bar.update(intact.shape[1])
             # A channel stays silent until its first sound, whatever the network forecasts.
             loudest = _loudness(_frames(channels, first - 1, first)) * begun
             gains, replaced, position = _gains(after - first), [], first
             while position < first + len(gains):
                 ahead = ahead[:, : first + len(gains) - position]
-                replaced.append(ahead * (loudest / _loudness(ahead).clamp_min(1e-9)).clamp(max=1))
+                replaced.append(ahead * np.minimum(loudest / np.maximum(_loudness(ahead), 1e-9), 1))
                 ahead, state = forecast(replaced[-1], state)
                 position += replaced[-1].shape[1]
-            faded = torch.cat(replaced, 1) * gains[:, None]
-            _overlap_add(filled, channels, first, F.pad(faded, (0, 0, 0, after - position)))
+            faded = np.concatenate(replaced, 1) * gains[:, None]
+            _overlap_add(filled, channels, first, np.pad(faded, ((0, 0), (0, after - position), (0, 0))))
             bar.update(len(gains))
     return filled
 
 
-def _loudness(spectra: Tensor) -> Tensor:
+def _loudness(spectra: Spectra) -> NDArray[np.float32]:
     """Return the root of the energy of each frame, [C, T, 1]."""
-    return torch.linalg.vector_norm(spectra, dim=-1, keepdim=True)
+    loudness: NDArray[np.float32] = np.linalg.norm(spectra, axis=-1, keepdims=True)
+    return loudness
 
 
-def _gains(frames: int) -> Tensor:
+def _gains(frames: int) -> NDArray[np.float32]:
     """Return the fade-out gains of a gap's frames, the first centred at its start; [<= frames], only those above 0."""
-    time_s = torch.arange(frames) * (HOP_SAMPLES / SPEECH_RATE)
-    gains = (1 - (time_s - HELD_S) / FADE_S).clamp(0, 1)
+    time_s = np.arange(frames, dtype=np.float32) * (HOP_SAMPLES / SPEECH_RATE)
+    gains = np.clip(1 - (time_s - HELD_S) / FADE_S, 0, 1)
     return gains[gains > 0]
 
 
-def _overlap_add(filled: NDArray[np.float32], channels: NDArray[np.float32], first: int, replaced: Tensor) -> None:
+def _overlap_add(filled: NDArray[np.float32], channels: NDArray[np.float32], first: int, replaced: Spectra) -> None:
     """Overlap-add replaced frames [C, T, F] and the intact one on either side, and write the sound to ``filled``."""
     count = replaced.shape[1]
     before, after = (_frames(channels, frame, frame + 1) for frame in (first - 1, first + count))
     # The padding is inaudible: the inverse makes no samples of the first frame, and none of the last alone.
-    spectra = F.pad(torch.cat([before, replaced, after], 1), (0, 0, 1, 1))
-    sound = istft(spectra, (count + 1) * HOP_SAMPLES).numpy()
+    spectra = np.pad(np.concatenate([before, replaced, after], 1), ((0, 0), (1, 1), (0, 0)))
+    sound = istft(spectra, (count + 1) * HOP_SAMPLES)
     start = (first - 2) * HOP_SAMPLES
     target = filled[:, max(0, start) : start + sound.shape[1]]
     target[:] = sound[:, max(0, -start) :][:, : target.shape[1]]
 
 
-def _frames(channels: NDArray[np.float32], start: int, stop: int) -> Tensor:
+def _frames(channels: NDArray[np.float32], start: int, stop: int) -> Spectra:
     """Return the spectra of all channels, complex64 [C, stop - start, F]."""
-    return torch.stack([stft_frames(channel, start, stop) for channel in channels])
+    return np.stack([stft_frames(channel, start, stop) for channel in channels])
 
 
 def plot(
@@ -241,4 +240,4 @@ def _levels_db(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.flo
     frames = frame_count(len(mono))
     starts = range(0, frames, PLOT_BLOCK_FRAMES)
     blocks = [stft_frames(mono, start, min(start + PLOT_BLOCK_FRAMES, frames)) for start in starts]
-    return np.concatenate([log_power_db(block).numpy() for block in blocks])
+    return np.concatenate([log_power_db(block) for block in blocks])

@@ -9,15 +9,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
 from ..data.store import Store
-from ..models import PredictorNetwork
+from ..models.predictor_runtime import RunnablePredictor
 from ..stft import HOP_SAMPLES, SPEECH_RATE, log_power_db, stft
-from .concealment import Forecast, extrapolate_phase, fill, network_forecast
+from .concealment import Forecast, Spectra, extrapolate_phase, fill, network_forecast
 from .gaps import CROSSFADE_S, crossfade, frame_ranges, sample_ranges
 from .metrics import SpectralError, pesq_mos
 
@@ -49,11 +47,11 @@ def last_packet(samples: NDArray[np.float32], gaps: Gaps) -> NDArray[np.float32]
     return crossfade(samples, filled, gaps, SPEECH_RATE)
 
 
-def network_method(network: PredictorNetwork) -> Method:
+def network_method(network: RunnablePredictor) -> Method:
     """Return the concealment method that fills gaps with a network's predictions.
 
     Args:
-        network: In evaluation mode, on the device to run on.
+        network: The network.
 
     Returns:
         The method.
@@ -65,7 +63,7 @@ def _fill(samples: NDArray[np.float32], gaps: Gaps, forecast: Forecast) -> NDArr
     return fill(samples, SPEECH_RATE, gaps, forecast)
 
 
-def _repeat_frame(spectra: Tensor, state: None) -> tuple[Tensor, None]:
+def _repeat_frame(spectra: Spectra, state: None) -> tuple[Spectra, None]:
     return spectra[:, -1:], state
 
 
@@ -96,8 +94,8 @@ class ConcealmentScore:
         score = pesq_mos(true, concealed, SPEECH_RATE)
         if not math.isnan(score):
             self.pesq.append(score)
-        lost = torch.cat([torch.arange(*frames) for frames in frame_ranges(gaps, SPEECH_RATE)])
-        true_db, concealed_db = (log_power_db(stft(torch.from_numpy(own))[lost]) for own in (true, concealed))
+        lost = np.concatenate([np.arange(*frames) for frames in frame_ranges(gaps, SPEECH_RATE)])
+        true_db, concealed_db = (log_power_db(stft(own)[lost]) for own in (true, concealed))
         self.error.add(true_db, concealed_db)
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,23 +7,19 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ..data.store import Store
-from ..models import PredictorNetwork
-from ..models.predictor_network import FRAMES_PER_CALL
-from ..models.running import choose_device
-from ..stft import SPEECH_RATE, log_power_db, stft
+from ..models.predictor_runtime import FRAMES_PER_CALL, RunnablePredictor
+from ..stft import BINS, SPEECH_RATE, log_power_db, stft
 from .baselines import BASELINES
 from .metrics import SpectralError, magnitudes, pesq_mos, resynthesize, segmental_snr_db, stoi
 
 __all__ = ["SOUND_SCORES", "LevelForecast", "baseline_forecast", "network_forecast", "score_store"]
 
 # Predicts the levels that follow those of several utterances: complex spectra [T, F] each in, levels [T, F] each out.
-LevelForecast = Callable[[Sequence[Tensor]], list[Tensor]]
+LevelForecast = Callable[[Sequence[NDArray[np.complex64]]], list[NDArray[np.float32]]]
 
 SOUND_SCORES = {"segmental_snr_db": segmental_snr_db, "pesq": pesq_mos, "stoi": stoi}
 # Utterances of similar length that are predicted as a batch: 300 MB.
@@ -43,36 +39,32 @@ def baseline_forecast(name: str, training: Iterable[Store]) -> tuple[LevelForeca
     baseline = BASELINES[name]()
     if baseline.parameters:
         baseline.fit(
-            log_power_db(stft(torch.from_numpy(store.samples(index))))
+            log_power_db(stft(store.samples(index)))
             for store in training
             for index in tqdm(range(len(store.names)), "fitting", disable=None)
         )
     return lambda spectra: [baseline(log_power_db(own)) for own in spectra], baseline.parameters
 
 
-def network_forecast(network: PredictorNetwork, device: str = "auto") -> LevelForecast:
+def network_forecast(network: RunnablePredictor) -> LevelForecast:
     """Return a network's prediction of levels, several utterances at a time, in blocks that pass on its state.
 
     Args:
-        network: In evaluation mode.
-        device: Device to run on: "auto", "cpu", "cuda" ...
+        network: The network.
 
     Returns:
         The prediction.
-
-    Raises:
-        ConfigError: The device is not available.
     """
-    where = choose_device(device)
-    network = network.to(where)
 
-    @torch.inference_mode()
-    def forecast(spectra: Sequence[Tensor]) -> list[Tensor]:
+    def forecast(spectra: Sequence[NDArray[np.complex64]]) -> list[NDArray[np.float32]]:
         state, blocks = None, []
-        for block in pad_sequence(list(spectra), batch_first=True).split(FRAMES_PER_CALL, dim=1):
-            predicted, state = network(block.to(where), state)
-            blocks.append(log_power_db(predicted).cpu())
-        levels = torch.cat(blocks, dim=1)
+        padded = np.zeros((len(spectra), max(map(len, spectra)), BINS), np.complex64)
+        for row, own in zip(padded, spectra, strict=True):
+            row[: len(own)] = own
+        for start in range(0, padded.shape[1], FRAMES_PER_CALL):
+            ahead, state = network.forecast(padded[:, start : start + FRAMES_PER_CALL], state)
+            blocks.append(log_power_db(ahead[:, :, 0]))
+        levels = np.concatenate(blocks, axis=1)
         return [own[: len(true)] for own, true in zip(levels, spectra, strict=True)]
 
     return forecast
@@ -104,7 +96,7 @@ def score_store(
     with tqdm(total=len(order), desc="scoring", unit="utterances", disable=None if progress else True) as bar:
         for start in range(0, len(order), BATCH_UTTERANCES):
             chosen = order[start : start + BATCH_UTTERANCES]
-            samples = [torch.from_numpy(store.samples(index)) for index in chosen]
+            samples = [store.samples(index) for index in chosen]
             spectra = [stft(own) for own in samples]
             for index, wave, true, predicted_db in zip(chosen, samples, spectra, forecast(spectra), strict=True):
                 true_db = log_power_db(true)
@@ -126,10 +118,12 @@ def score_store(
     }
 
 
-def _score_sound(samples: Tensor, true: Tensor, predicted_db: Tensor) -> dict[str, float | None]:
+def _score_sound(
+    samples: NDArray[np.float32], true: NDArray[np.complex64], predicted_db: NDArray[np.float32]
+) -> dict[str, float | None]:
     """Score the sound of the prediction of one utterance; None for scores that are not defined."""
-    sound = resynthesize(magnitudes(predicted_db), true, len(samples)).numpy()
-    scores = {name: score(samples.numpy(), sound, SPEECH_RATE) for name, score in SOUND_SCORES.items()}
+    sound = resynthesize(magnitudes(predicted_db), true, len(samples))
+    scores = {name: score(samples, sound, SPEECH_RATE) for name, score in SOUND_SCORES.items()}
     return {name: None if math.isnan(score) else score for name, score in scores.items()}
 
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..stft import FLOOR_POWER, istft
@@ -39,8 +39,8 @@ class SpectralError:
     Source: S. Wisdom et al., "Full-Capacity Unitary Recurrent Neural Networks", NeurIPS 2016, section 5.3.
 
     >>> error = SpectralError()
-    >>> error.add(torch.zeros(3, 2), torch.full((3, 2), 1.0))
-    >>> error.add(torch.zeros(1, 2), torch.full((1, 2), 3.0))
+    >>> error.add(np.zeros((3, 2)), np.full((3, 2), 1.0))
+    >>> error.add(np.zeros((1, 2)), np.full((1, 2), 3.0))
     >>> error.mse, error.padded_mse
     (3.0, 2.0)
     """
@@ -52,7 +52,9 @@ class SpectralError:
         self.frames = 0
         self.utterances = 0
 
-    def add(self, true_db: Tensor, predicted_db: Tensor, lengths: Tensor | Sequence[int] | None = None) -> None:
+    def add(
+        self, true_db: NDArray[Any], predicted_db: NDArray[Any], lengths: NDArray[Any] | Sequence[int] | None = None
+    ) -> None:
         """Add utterances.
 
         Args:
@@ -64,16 +66,16 @@ class SpectralError:
         Raises:
             ValueError: The shapes differ.
         """
-        if true_db.shape != predicted_db.shape or true_db.dim() not in (2, 3):
+        if true_db.shape != predicted_db.shape or true_db.ndim not in (2, 3):
             raise ValueError(
                 f"levels must be [T, F] or [B, T, F], twice, not {true_db.shape} and {predicted_db.shape}."
             )
         # Float32 is exact enough over the bins of a frame; frames are summed in float64.
-        squared = (predicted_db - true_db).float().square().sum(-1).cpu().double()
-        squared = squared[None] if squared.dim() == 1 else squared
-        counts = torch.as_tensor([squared.shape[1]] * len(squared) if lengths is None else lengths).cpu().reshape(-1)
+        squared = np.square((predicted_db - true_db).astype(np.float32)).sum(-1).astype(np.float64)
+        squared = squared[None] if squared.ndim == 1 else squared
+        counts = np.array([squared.shape[1]] * len(squared) if lengths is None else lengths).reshape(-1)
         # Indexed, not multiplied by a mask: not even NaN may come through from the padding.
-        self._sum += squared[torch.arange(squared.shape[1]) < counts[:, None]].sum().item()
+        self._sum += float(squared[np.arange(squared.shape[1]) < counts[:, None]].sum())
         self._bins = true_db.shape[-1]
         self._longest = max(self._longest, int(counts.max()))
         self.frames += int(counts.sum())
@@ -98,7 +100,7 @@ class SpectralError:
         return self._sum / (frames * self._bins) if frames else math.nan
 
 
-def magnitudes(levels_db: Tensor) -> Tensor:
+def magnitudes(levels_db: NDArray[Any]) -> NDArray[Any]:
     """Invert :func:`audiocx.stft.log_power_db`, up to the phase.
 
     Args:
@@ -107,13 +109,14 @@ def magnitudes(levels_db: Tensor) -> Tensor:
     Returns:
         |X|, of the same shape.
 
-    >>> magnitudes(torch.tensor([-60.0, -50.0, 0.0, 20.0])).round(decimals=3)
-    tensor([ 0.,  0.,  1., 10.])
+    >>> magnitudes(np.array([-60.0, -50.0, 0.0, 20.0])).round(3)
+    array([ 0.,  0.,  1., 10.])
     """
-    return (10 ** (levels_db / 10) - FLOOR_POWER).clamp(min=0).sqrt()
+    found: NDArray[Any] = np.sqrt(np.maximum(10 ** (levels_db / 10) - FLOOR_POWER, 0))
+    return found
 
 
-def resynthesize(predicted: Tensor, spectra: Tensor, length: int) -> Tensor:
+def resynthesize(predicted: NDArray[Any], spectra: NDArray[np.complexfloating], length: int) -> NDArray[np.float32]:
     """Synthesize a prediction: its magnitudes with the true phases.
 
     Args:
@@ -127,8 +130,8 @@ def resynthesize(predicted: Tensor, spectra: Tensor, length: int) -> Tensor:
     Raises:
         ValueError: N samples do not have T frames.
     """
-    aligned = torch.cat([spectra[..., :1, :].abs(), predicted[..., :-1, :].abs()], dim=-2)
-    return istft(torch.polar(aligned, spectra.angle()), length)
+    aligned = np.abs(np.concatenate([spectra[..., :1, :], predicted[..., :-1, :]], axis=-2))
+    return istft(aligned * np.exp(1j * np.angle(spectra)), length)
 
 
 def segmental_snr_db(reference: np.ndarray, estimate: np.ndarray, sample_rate: int) -> float:

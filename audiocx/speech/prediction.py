@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..io import audio
 from ..io.atomic_write import atomic_write
@@ -86,7 +84,7 @@ class Prediction:
         Returns:
             Complex64 [stop - start, F].
         """
-        return stft_frames(self.samples, *slice(start, stop).indices(len(self.spectra))[:2]).numpy()
+        return stft_frames(self.samples, *slice(start, stop).indices(len(self.spectra))[:2])
 
     def resynthesis(self) -> NDArray[np.float32]:
         """Synthesize the prediction: its magnitudes with the phases of the recording.
@@ -100,7 +98,7 @@ class Prediction:
             start = first // HOP_SAMPLES
             true, predicted = self._frames(start, start + frame_count(len(part)))
             # No sample of this part is made of the first frame, so any will do.
-            part[:] = resynthesize(predicted.roll(-1, 0), true, len(part)).numpy()
+            part[:] = resynthesize(np.roll(predicted, -1, 0), true, len(part))
         return sound
 
     def to_json(self, path: str | Path) -> None:
@@ -134,7 +132,7 @@ class Prediction:
         Raises:
             OutputError: The file, or a temporary one, cannot be written.
         """
-        true = on_disk(true.numpy() for true, _ in self._blocks())
+        true = on_disk(true for true, _ in self._blocks())
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, predicted=self.spectra, true=true, frame_mse=self.frame_mse, sample_rate=self.sample_rate)
 
@@ -186,17 +184,20 @@ class Prediction:
             f"{self.duration_s:.2f} s>"
         )
 
-    def _frames(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+    def _frames(self, start: int, stop: int) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
         """Return true and predicted spectra of frames start to stop - 1, complex64 [stop - start, F] each."""
-        return stft_frames(self.samples, start, stop), torch.from_numpy(np.array(self.spectra[start:stop]))
+        return stft_frames(self.samples, start, stop), self.spectra[start:stop]
 
-    def _blocks(self, block_frames: int = OUTPUT_BLOCK_FRAMES) -> Iterator[tuple[Tensor, Tensor]]:
+    def _blocks(
+        self, block_frames: int = OUTPUT_BLOCK_FRAMES
+    ) -> Iterator[tuple[NDArray[np.complex64], NDArray[np.complex64]]]:
         """Yield true and predicted spectra of all frames, block by block."""
         frames = len(self.spectra)
         for start in range(0, frames, block_frames):
             yield self._frames(start, min(start + block_frames, frames))
 
 
-def _means_db(spectra: Tensor, group: int) -> NDArray[np.float32]:
+def _means_db(spectra: NDArray[np.complex64], group: int) -> NDArray[np.float32]:
     """Return levels in dB, each the mean over a group of frames."""
-    return np.stack([part.mean(0).numpy() for part in log_power_db(spectra).split(group)])
+    levels = log_power_db(spectra)
+    return np.stack([levels[start : start + group].mean(0) for start in range(0, len(levels), group)])

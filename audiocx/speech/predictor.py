@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..errors import AudioError, ConfigError
 from ..io.disk_array import on_disk
-from ..models.predictor_network import FRAMES_PER_CALL
-from ..models.running import choose_device, frames_bar, read_samples
+from ..models.configs import PredictorConfig
+from ..models.predictor_runtime import FRAMES_PER_CALL, OnnxPredictor, RunnablePredictor, TorchPredictor
+from ..models.running import frames_bar, read_samples
+from ..models.runtime import choose_device
 from ..stft import BINS, SPEECH_RATE, frame_count, log_power_db, stft_frames
 from .prediction import Prediction
 
 if TYPE_CHECKING:
     from ..checkpoints import Checkpoint
-    from ..models import PredictorConfig, PredictorNetwork
-    from ..models.predictor_network import State
 
 __all__ = ["Predictor"]
 
@@ -43,8 +41,11 @@ class Predictor:
             name = checkpoint.name
             raise ConfigError(f"{name} predicts speech in float32 only; leave out precision={precision!r}.")
         self.checkpoint = checkpoint
-        self.device = choose_device(device)
-        self.network: PredictorNetwork = checkpoint.network.to(self.device)
+        self.network: RunnablePredictor
+        if checkpoint.onnx is not None:
+            self.network = OnnxPredictor(checkpoint.config, checkpoint.onnx, checkpoint.name)
+        else:
+            self.network = TorchPredictor(checkpoint.network, choose_device(device))
         self.config: PredictorConfig = self.network.config
 
     def predict(
@@ -73,19 +74,17 @@ class Predictor:
             OutputError: There is no room for the temporary file.
         """
         samples, name = read_samples(source, sample_rate, SPEECH_RATE)
-        errors: list[Tensor] = []
+        errors: list[NDArray[np.float32]] = []
 
         def rows() -> Iterator[NDArray[np.complex64]]:
             for true, predicted in self._blocks(samples, progress):
-                errors.append((log_power_db(true) - log_power_db(predicted)).square().mean(-1))
-                yield predicted.numpy()
+                errors.append(np.square(log_power_db(true) - log_power_db(predicted)).mean(-1))
+                yield predicted
 
         spectra = on_disk(rows())
-        return Prediction(samples, spectra, torch.cat(errors)[1:].numpy(), name, self.checkpoint.name)
+        return Prediction(samples, spectra, np.concatenate(errors)[1:], name, self.checkpoint.name)
 
-    def step(
-        self, frame: NDArray[np.complexfloating], state: State | None = None
-    ) -> tuple[NDArray[np.complex64], State]:
+    def step(self, frame: NDArray[np.complexfloating], state: Any = None) -> tuple[NDArray[np.complex64], Any]:
         """Predict the next frame of a live stream from this one and all before it.
 
         A frame is made of the newest 256 samples at 8 kHz, every 128 samples:
@@ -103,21 +102,20 @@ class Predictor:
         """
         if np.shape(frame) != (BINS,) or not np.isfinite(frame).all():
             raise AudioError(f"A frame is a spectrum of {BINS} finite values, [F]; this is {list(np.shape(frame))}.")
-        spectrum = torch.from_numpy(np.array(frame, np.complex64))[None]
-        with torch.inference_mode():
-            predicted, state = self.network.step(spectrum.to(self.device), state)
-        return predicted[0].cpu().numpy(), state
+        ahead, state = self.network.forecast(np.asarray(frame, np.complex64)[None, None], state)
+        return ahead[0, 0, 0], state
 
-    def _blocks(self, samples: NDArray[np.float32], progress: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    def _blocks(
+        self, samples: NDArray[np.float32], progress: bool
+    ) -> Iterator[tuple[NDArray[np.complex64], NDArray[np.complex64]]]:
         """Yield true and predicted spectra, complex64 [<= FRAMES_PER_CALL, F] each, the same frames in both."""
         frames, state = frame_count(len(samples)), None
-        carried = torch.zeros(1, BINS, dtype=torch.complex64)
+        carried = np.zeros((1, BINS), np.complex64)
         with frames_bar(frames, progress) as bar:
             for start in range(0, frames, FRAMES_PER_CALL):
                 true = stft_frames(samples, start, min(start + FRAMES_PER_CALL, frames))
-                with torch.inference_mode():
-                    ahead, state = self.network(true[None].to(self.device), state)
-                next_frames = ahead[0].cpu()
-                yield true, torch.cat([carried, next_frames[:-1]])
+                ahead, state = self.network.forecast(true[None], state)
+                next_frames = ahead[0, :, 0]
+                yield true, np.concatenate([carried, next_frames[:-1]])
                 carried = next_frames[-1:]
                 bar.update(len(true))

@@ -11,7 +11,7 @@ from torchmetrics import SumMetric
 from ..data.utterances import SegmentSampler, StoreUtterances, UtteranceSampler
 from ..data.windows import Sampler
 from ..models import PredictorNetwork
-from ..stft import log_power_db
+from ..models.speech_transform import log_power_db
 from .distributed import averaged, summed
 from .experiments import PredictorExperiment
 from .loop import Corpora, RankInfo, Task

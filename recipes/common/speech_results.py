@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 
 from audiocx.config import to_dict
@@ -19,6 +18,8 @@ from audiocx.data.store import Store
 from audiocx.data.training_data import open_speech_stores, require
 from audiocx.io.atomic_write import atomic_write
 from audiocx.models import PredictorNetwork
+from audiocx.models.predictor_runtime import TorchPredictor
+from audiocx.models.runtime import choose_device
 from audiocx.plots.figure import save_figure
 from audiocx.plots.spectrograms import plot_spectrograms
 from audiocx.speech.baselines import BASELINES
@@ -137,7 +138,8 @@ def _open_subject(arguments: argparse.Namespace, training: Sequence[Sequence[Utt
         "train": settings,
         "run": None if settings is None else run.as_posix(),
     }
-    return Subject(trained.name, network_forecast(trained.network, arguments.device), facts)
+    network = TorchPredictor(trained.network, choose_device(arguments.device))
+    return Subject(trained.name, network_forecast(network), facts)
 
 
 def _summary(split: str, scores: dict[str, Any], padding: str) -> str:
@@ -155,9 +157,9 @@ def _summary(split: str, scores: dict[str, Any], padding: str) -> str:
 
 def _picture(subject: Subject, store: Store) -> Figure:
     """Draw the first utterance of a store, true and predicted."""
-    true = stft(torch.from_numpy(store.samples(0)))
+    true = stft(store.samples(0))
     true_db, (predicted_db,) = log_power_db(true), subject.forecast([true])
     hop_s = HOP_SAMPLES / SPEECH_RATE
     # Frame 1 is the first that is predicted, and centred on the first sample.
-    levels = true_db[1:].numpy(), predicted_db[:-1].numpy()
+    levels = true_db[1:], predicted_db[:-1]
     return plot_spectrograms(*levels, hop_s, SPEECH_RATE / 2, title=f"{store.names[0]}, by {subject.name}")

@@ -20,7 +20,8 @@ from audiocx.cli.scripts import exit_on_errors
 from audiocx.data.training_data import open_speech_stores
 from audiocx.io.atomic_write import atomic_write
 from audiocx.models import PredictorNetwork
-from audiocx.models.running import choose_device
+from audiocx.models.predictor_runtime import TorchPredictor
+from audiocx.models.runtime import choose_device
 from audiocx.speech.concealment_evaluation import (
     GAPS_MS,
     LONGEST_S,
@@ -67,8 +68,8 @@ def main() -> None:
     """Score networks and trivial methods on validation utterances; never on a test split."""
     arguments = parse()
     device = choose_device(arguments.device)
-    networks = {name: open_trained(name, PredictorNetwork).network.to(device) for name in arguments.networks}
-    methods = METHODS | {name: network_method(network) for name, network in networks.items()}
+    networks = {name: open_trained(name, PredictorNetwork).network for name in arguments.networks}
+    methods = METHODS | {name: network_method(TorchPredictor(own, device)) for name, own in networks.items()}
     (store,) = open_speech_stores([find_split(arguments.folder).validation], arguments.cache)
     utterances = min(arguments.utterances, len(store.names))
     chosen = np.linspace(0, len(store.names) - 1, utterances).round().astype(int).tolist()

@@ -26,6 +26,8 @@ from audiocx.data.store import Store
 from audiocx.data.training_data import open_speech_stores
 from audiocx.errors import DataError
 from audiocx.models import PredictorConfig, PredictorNetwork
+from audiocx.models.predictor_runtime import TorchPredictor
+from audiocx.models.runtime import choose_device
 from audiocx.speech.evaluation import network_forecast, score_store
 from audiocx.train.experiments import PredictorExperiment
 from audiocx.train.export import CorpusFacts, check_replaceable
@@ -171,7 +173,8 @@ def _sibling(run: Path, experiment: PredictorExperiment, own: Path) -> Predictor
 
 def _score(network: PredictorNetwork, utterances: Sequence[Utterance], store: Store) -> dict[str, Any]:
     speakers = [utterance.speaker for utterance in utterances]
-    return score_store(network_forecast(network), store, speakers, resynthesis=False)
+    runnable = TorchPredictor(network, choose_device("auto"))
+    return score_store(network_forecast(runnable), store, speakers, resynthesis=False)
 
 
 def _card(

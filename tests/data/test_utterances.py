@@ -16,8 +16,9 @@ from audiocx.data import utterances
 from audiocx.data.store import Store, prepare
 from audiocx.data.utterances import SegmentSampler, StoreUtterances, Utterances, UtteranceSampler
 from audiocx.errors import DataError
+from audiocx.models.speech_transform import stft
 from audiocx.notes import Note
-from audiocx.stft import FRAME_SAMPLES, HOP_SAMPLES, frame_count, stft
+from audiocx.stft import FRAME_SAMPLES, HOP_SAMPLES, frame_count
 
 LENGTHS = (700, 4000, 1500, 300, 2560)
 FRAMES = [frame_count(length) for length in LENGTHS]

@@ -11,7 +11,8 @@ from torch import Tensor
 from audiocx.kinds import build
 from audiocx.models import PredictorConfig, PredictorNetwork
 from audiocx.models.predictor_network import compress, expand
-from audiocx.stft import BINS, log_power_db, stft
+from audiocx.models.speech_transform import log_power_db, stft
+from audiocx.stft import BINS
 
 SMALL = [
     PredictorConfig(hidden=4),

@@ -14,7 +14,6 @@ import speech_table
 import torch
 from recipe_runs import RECIPES, refusal, run_script
 from speech_lookalike import write_librispeech, write_timit
-from torch import Tensor
 
 from audiocx.config import to_dict
 from audiocx.data.corpora import librispeech, timit
@@ -91,13 +90,13 @@ def repeated(spheres: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 # What is scored, frame by frame, from the recordings themselves.
 
 
-def spectra_of(utterance: Utterance) -> tuple[np.ndarray, Tensor]:
+def spectra_of(utterance: Utterance) -> tuple[np.ndarray, np.ndarray]:
     samples = np.round(audio.read(utterance.audio, 8000)[0] * 32768).astype(np.float32) / 32768
-    return samples, stft(torch.from_numpy(samples))
+    return samples, stft(samples)
 
 
-def squares(true: Tensor, predicted_db: Tensor) -> Tensor:
-    return (log_power_db(true[1:]) - predicted_db[:-1]).square().double()
+def squares(true: np.ndarray, predicted_db: np.ndarray) -> np.ndarray:
+    return np.square(log_power_db(true[1:]) - predicted_db[:-1]).astype(np.float64)
 
 
 def test_scores_equal_those_of_single_steps(corpus: Path, runs: list[Path], tmp_path: Path) -> None:
@@ -109,15 +108,16 @@ def test_scores_equal_those_of_single_steps(corpus: Path, runs: list[Path], tmp_
     errors, sounds = [], []
     for utterance in utterances:
         samples, true = spectra_of(utterance)
-        predicted, state = [], None
+        frames, state = [], None
         with torch.inference_mode():
-            for frame in true:
+            for frame in torch.from_numpy(true):
                 ahead, state = network.step(frame[None], state)
-                predicted.append(ahead[0])
-        errors.append(squares(true, log_power_db(torch.stack(predicted))))
-        sound = resynthesize(torch.stack(predicted), true, len(samples)).numpy()
+                frames.append(ahead[0].numpy())
+        predicted = np.stack(frames)
+        errors.append(squares(true, log_power_db(predicted)))
+        sound = resynthesize(predicted, true, len(samples))
         sounds.append(segmental_snr_db(samples, sound, 8000))
-    together, longest = torch.cat(errors), max(map(len, errors))
+    together, longest = np.concatenate(errors), max(map(len, errors))
     assert found["mse"]["valid"] == pytest.approx(together.mean().item(), rel=1e-4)
     assert found["mse"]["wisdom"] == pytest.approx(together.sum().item() / (len(errors) * longest * BINS), rel=1e-4)
     assert f"validation: MSE {found['mse']['valid']:.2f} dB^2 over valid frames, 2 utterances of 1 speakers" in printed
@@ -137,7 +137,7 @@ def test_scores_equal_those_of_single_steps(corpus: Path, runs: list[Path], tmp_
 
 def test_baselines_are_fitted_to_the_training_data(spheres: Path, repeated: tuple[Path, str], tmp_path: Path) -> None:
     parts = timit.split(timit.find_utterances(spheres))
-    learnt = torch.cat([log_power_db(spectra_of(utterance)[1][1:]) for utterance in parts.train]).mean(0)
+    learnt = np.concatenate([log_power_db(spectra_of(utterance)[1][1:]) for utterance in parts.train]).mean(0)
     mean = tmp_path / "mean"
     printed_mean = evaluate(spheres, "mean", mean, "--padding", "wisdom", "--no-resynthesis")
     for (folder, printed), parameters in ((repeated, 0), ((mean, printed_mean), BINS)):
@@ -146,8 +146,8 @@ def test_baselines_are_fitted_to_the_training_data(spheres: Path, repeated: tupl
         assert list(scores["splits"]) == ["validation", "test"]
         for split, found in scores["splits"].items():
             true = [spectra_of(utterance)[1] for utterance in getattr(parts, split)]
-            predicted = [learnt.expand_as(own) if parameters else log_power_db(own) for own in true]
-            expected = torch.cat([squares(*pair) for pair in zip(true, predicted, strict=True)]).mean().item()
+            predicted = [np.broadcast_to(learnt, own.shape) if parameters else log_power_db(own) for own in true]
+            expected = np.concatenate([squares(*pair) for pair in zip(true, predicted, strict=True)]).mean().item()
             assert found["mse"]["valid"] == pytest.approx(expected, rel=1e-4)
             assert f"{split}: MSE {found['mse']['wisdom']:.2f} dB^2 over padded frames" in printed
             assert len(found["by_speaker"]) == 2 and found["mse"]["wisdom"] < found["mse"]["valid"]

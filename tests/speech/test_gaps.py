@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,7 +81,7 @@ def test_frames_outside_the_range_do_not_overlap_the_gap(rate: int, start_ms: in
     # The same gap at 8 kHz, as narrow as possible; frames that overlap it contain its samples.
     lost = np.zeros(16000, np.float32)
     lost[math.ceil(gaps[0][0] * 8000 - 1e-6) : math.floor(gaps[0][1] * 8000 + 1e-6)] = 1
-    touched = np.flatnonzero(stft(torch.from_numpy(lost)).abs().sum(-1) > 1e-2)
+    touched = np.flatnonzero(np.abs(stft(lost)).sum(-1) > 1e-2)
     assert first <= touched.min() and touched.max() < after
     # No more than rounding to whole hops needs: a hop on either side, and half a sample.
     assert after - first <= length_ms * 8 / 128 + 3.1

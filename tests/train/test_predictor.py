@@ -32,8 +32,8 @@ from audiocx.data.utterances import SegmentSampler, UtteranceSampler
 from audiocx.errors import ConfigError, DataError
 from audiocx.kinds import build
 from audiocx.models import PredictorConfig, PredictorNetwork, TranscriberNetwork
+from audiocx.models.speech_transform import log_power_db, stft
 from audiocx.speech.metrics import SpectralError
-from audiocx.stft import log_power_db, stft
 from audiocx.train import runs
 from audiocx.train.experiments import Experiment, PredictorExperiment
 from audiocx.train.predictor import PredictorTask, phase_error

@@ -1,8 +1,9 @@
-"""Trains networks of all kinds, as one of several processes: torchrun ... ranks_worker.py FOLDER RUNS."""
+"""Trains networks of all kinds, alone or as one of several processes: [torchrun ...] ranks_worker.py FOLDER RUNS."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -67,4 +68,4 @@ def begin(kind: str, runs: Path, fit: Callable[..., Path], stores: Any, experime
 
 
 if __name__ == "__main__":
-    train_all(Path(sys.argv[1]), Path(sys.argv[2]), devices=2)
+    train_all(Path(sys.argv[1]), Path(sys.argv[2]), devices=int(os.environ.get("WORLD_SIZE", "1")))

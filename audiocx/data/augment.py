@@ -183,14 +183,15 @@ def _read_at(ratio: Tensor, cut: Callable[[Tensor, int], Tensor], centres: Tenso
     half = half_window_samples(window_samples, float(ratio.max()))
     wide = cut(centres, 2 * half).float()
     offset = torch.arange(window_samples, device=wide.device) - window_samples // 2
-    return _interpolate(wide, offset * ratio[:, None] + half)
+    return _interpolate(wide, offset * ratio[:, None], half)
 
 
-def _interpolate(samples: Tensor, positions: Tensor) -> Tensor:
-    """Interpolate [B, L] at positions [B, N] in [1, L - 3], by a cubic through four neighbours."""
+def _interpolate(samples: Tensor, positions: Tensor, origin: int = 0) -> Tensor:
+    """Interpolate [B, L] at ``origin`` + positions [B, N] in [1, L - 3], by a cubic through four neighbours."""
     left = positions.floor()
     t = positions - left
-    first = left.long() - 1
+    # The origin, which depends on the other windows of a block, must not take part in the rounding of positions.
+    first = left.long() + (origin - 1)
     a, b, c, d = (samples.gather(1, first + tap) for tap in range(4))
     return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
 

@@ -54,7 +54,7 @@ def assert_shared(sampler: Callable[[int, int, int], Any], size: int, ranks: int
     whole = flat(sampler(size * ranks, 0, 1)(number))
     for rank in range(ranks):
         for rank_slice, full in zip(flat(sampler(size, rank, ranks)(number)), whole, strict=True):
-            torch.testing.assert_close(rank_slice, full[rank::ranks], rtol=0, atol=1e-4)
+            torch.testing.assert_close(rank_slice, full[rank::ranks], rtol=0, atol=1e-6)
 
 
 drawn = {"size": st.integers(3, 5), "ranks": st.integers(1, 5), "number": st.integers(0, 99)}
@@ -120,16 +120,17 @@ def test_an_interrupted_write_keeps_the_old_checkpoint(tmp_path: Path, monkeypat
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs of all kinds by two processes that torchrun has started, and the same by one."""
+    """Return runs of all kinds by one process, and the same by two that torchrun starts."""
     folder = tmp_path_factory.mktemp("ranks")
     write_stores(folder)
     write_speech_stores(folder)
-    ranks_worker.train_all(folder, folder / "one", 1)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    # One thread each: the rounding of the first weights, by a QR decomposition, depends on how many there are.
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    command = [*launch, ranks_worker.__file__, str(folder), str(folder / "two")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
-    assert done.returncode == 0, done.stderr[-4000:]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for runs, launcher in (("one", []), ("two", torchrun)):
+        command = [sys.executable, *launcher, ranks_worker.__file__, str(folder), str(folder / runs)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
+        assert done.returncode == 0, done.stderr[-4000:]
     return folder
 
 

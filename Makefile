@@ -1,6 +1,7 @@
 # make demo and make test do all the set-up themselves: they need Python 3.10 or newer, and make.
 #
-# On a machine without a GPU, torch's small CPU build is enough (pytorch.org tells how to get it); PIP_FLAGS is handed to pip.
+# make demo installs no PyTorch; make test does. On a machine without a GPU, its small CPU build is enough (pytorch.org
+# tells how to get it); PIP_FLAGS is handed to pip.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -17,12 +18,16 @@ LABELLED ?= examples
 TORCHAUDIO_PAIR := torch==2.11.0 torchaudio==2.11.0
 TORCHAUDIO_VENV := .venv-torchaudio
 
+# pip install . without extras, and all that it is made from.
+LIGHT_VENV := .venv-light
+PACKAGED := $(shell find audiocx pretrained/notes-complex pretrained/librispeech-tuned-complex -type f ! -name '*.pyc')
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 REQUIREMENTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs notebooks test-slow test-pythons test-torchaudio bench wheel clean
+.PHONY: help demo test lint docs notebooks test-light test-slow test-pythons test-torchaudio bench wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,8 +36,11 @@ demo: $(VENV)/.installed  ## transcribe and predict the recordings in examples/ 
 	$(BIN)/audiocx transcribe $(RECORDING) -o $(OUTPUT) --overwrite --format midi,csv,png --list
 	$(BIN)/audiocx predict $(SPEECH) -o $(OUTPUT) --overwrite --format png,wav
 
-test: $(VENV)/.installed-dev lint docs  ## check style and types, build the documentation, run the tests with coverage
+test: $(VENV)/.installed-dev lint docs test-light  ## check style and types, build the documentation, run all tests
 	$(BIN)/python -m pytest --cov
+
+test-light: $(LIGHT_VENV)/.installed  ## run the tests of the install without extras, in an environment of its own
+	$(LIGHT_VENV)/bin/pytest -q -m light tests/light
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -69,12 +77,19 @@ wheel: $(VENV)/.installed-dev  ## build the wheel and the source archive into di
 	$(BIN)/python -m build --outdir dist .
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(TORCHAUDIO_VENV) .nox $(OUTPUT) site .coverage dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LIGHT_VENV) $(TORCHAUDIO_VENV) .nox $(OUTPUT) site .coverage dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find audiocx tests recipes benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is older than what it was made from exactly when an installation is due.
 $(VENV)/.installed: $(REQUIREMENTS) | $(BIN)/python
-	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable .
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable ".[plots]"
+	@touch $@
+
+# Not editable, so that the wheel is what is tested.
+$(LIGHT_VENV)/.installed: $(REQUIREMENTS) $(PACKAGED)
+	test -x $(LIGHT_VENV)/bin/python || $(PYTHON) -m venv $(LIGHT_VENV)
+	$(LIGHT_VENV)/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_FLAGS) \
+	    --constraint constraints.txt . pytest
 	@touch $@
 
 $(VENV)/.installed-dev: $(REQUIREMENTS) | $(BIN)/python
@@ -94,5 +109,5 @@ $(TORCHAUDIO_VENV)/.installed: $(REQUIREMENTS)
 	$(PYTHON) -m venv $(TORCHAUDIO_VENV)
 	grep -v '^torch==' constraints.txt > $(TORCHAUDIO_VENV)/constraints.txt
 	$(TORCHAUDIO_VENV)/bin/python -m pip --disable-pip-version-check install --quiet $(PIP_FLAGS) \
-	    --constraint $(TORCHAUDIO_VENV)/constraints.txt $(TORCHAUDIO_PAIR) pytest hypothesis --editable .
+	    --constraint $(TORCHAUDIO_VENV)/constraints.txt $(TORCHAUDIO_PAIR) pytest hypothesis --editable ".[torch]"
 	@touch $@

@@ -13,3 +13,11 @@ def tests(session: nox.Session) -> None:
     flags = os.environ.get("PIP_FLAGS", "").split()
     session.install(*flags, "--constraint", "constraints.txt", "--editable", ".[dev]")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def light(session: nox.Session) -> None:
+    """Install audiocx without extras, and run the tests of the light install."""
+    flags = os.environ.get("PIP_FLAGS", "").split()
+    session.install(*flags, "--constraint", "constraints.txt", ".", "pytest")
+    session.run("pytest", "-m", "light", "tests/light")

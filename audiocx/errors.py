@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from importlib.util import find_spec
 
 EXIT_INTERRUPTED = 130  # exit code that a shell reports for Ctrl-C: 128 + SIGINT
 
@@ -38,6 +39,26 @@ class OutputError(AudiocxError):
 
 class TrainingError(AudiocxError):
     """A training run that failed, such as by diverging."""
+
+
+def require(purpose: str, extra: str, *packages: str) -> None:
+    """Check that the packages of an extra are installed, before any work is done.
+
+    Args:
+        purpose: What needs them, the subject of the message.
+        extra: The extra of audiocx that brings them.
+        packages: The names by which they are imported.
+
+    Raises:
+        ConfigError: One is missing.
+
+    >>> require("Flying", "wings", "feathers")
+    Traceback (most recent call last):
+    audiocx.errors.ConfigError: Flying needs feathers, which is not installed; run pip install 'audiocx[wings]'.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise ConfigError(f"{purpose} needs {package}, which is not installed; run pip install 'audiocx[{extra}]'.")
 
 
 def report(error: AudiocxError, debug: bool = False) -> None:

@@ -13,7 +13,11 @@ and Yao, "Complex Gated Recurrent Neural Networks", 2018.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
+
+if find_spec("torch") is None:
+    raise ImportError("audiocx.optim needs PyTorch; run pip install 'audiocx[torch]'.", name="torch")
 
 import torch
 from torch import Tensor, nn

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..batch.jobs import check_output
-from ..errors import AudiocxError, ConfigError, DataError, report
+from ..errors import AudiocxError, DataError, report, require
 from .options import add_model, add_precision
 
 if TYPE_CHECKING:
@@ -36,15 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
         0 if every recording was scored, else 1.
 
     Raises:
-        AudiocxError: Nothing can be scored: no recordings, no network, the extra ``train`` is not installed.
+        AudiocxError: Nothing can be scored: no recordings, no network, the extra ``evaluate`` is not installed.
     """
-    try:
-        import intervaltree  # noqa: F401 (for the labels)
-        import mir_eval  # noqa: F401 (for the scores)
-    except ImportError as error:
-        raise ConfigError(
-            f"Scoring needs {error.name}, which is not installed; run pip install 'audiocx[train]'."
-        ) from error
+    require("Scoring", "evaluate", "mir_eval", "sklearn")
     from ..api import load_transcriber
     from ..data.labels import find_labelled
     from ..io.atomic_write import atomic_write

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..batch.jobs import check_output
+from ..errors import require
 from . import help_text
 
 
@@ -35,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from ..checkpoints import DEFAULT, add_onnx, load_checkpoint
 
+    require("Exporting", "onnx", "torch", "onnx", "onnxscript")
     name = arguments.model or DEFAULT
     if arguments.in_place:
         output = add_onnx(name)

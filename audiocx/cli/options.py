@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, get_args
 
 from ..batch.jobs import BatchOptions, Job, Task
+from ..errors import require
 from ..io.paths import is_url
 from ..models.runtime import Runtime
 
@@ -89,7 +90,12 @@ def batch_options(arguments: argparse.Namespace, suffixes: Mapping[str, str]) ->
 
     Returns:
         The options, typed.
+
+    Raises:
+        ConfigError: Pictures are to be drawn, and the extra ``plots`` is not installed.
     """
+    if "png" in suffixes:
+        require("A picture", "plots", "matplotlib")
     return BatchOptions(
         tuple(arguments.files),
         suffixes,

@@ -62,8 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: The experiment, the recordings or the run cannot be used, or the extra ``train`` is not installed.
     """
-    experiment = read_experiment(arguments)
     try:
+        experiment = read_experiment(arguments)
         from ..data.training_data import find_training_data
         from ..train.fit import fit_recordings
     except ImportError as error:

@@ -21,6 +21,7 @@ from .random_streams import RandomStreams
 from .rooms import apply_rooms
 
 __all__ = [
+    "DEGRADATION",
     "AugmentConfig",
     "augment",
     "degraded",
@@ -83,6 +84,9 @@ class AugmentConfig:
         return round(self.room_s * sample_rate) if self.room_probability else 0
 
 
+# A room, another microphone's response, and noise. Scores on degraded recordings show how far a network depends on the
+# rooms and microphones of its training data.
+DEGRADATION = AugmentConfig(room_probability=1.0, room_s=1.2, equalizer_db=4.0, noise_db=-60.0)
 _NOISE_RANGE_DB = 40.0
 # Vibrato rates of string and wind players and of singers.
 # Source: Desain & Honing, "Modeling continuous aspects of music performance: vibrato and portamento", 1996.

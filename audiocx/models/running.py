@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,18 @@ def frames_bar(frames: int, progress: bool) -> Any:
     Returns:
         A context manager whose ``update(count)`` advances the bar; it is cleared at the end.
     """
+    if not (progress and sys.stderr.isatty()):
+        return _NoBar()
     from tqdm import tqdm
 
-    # disable=None hides the bar if stderr is not a terminal
-    return tqdm(total=frames, unit=" frames", leave=False, disable=None if progress else True)
+    return tqdm(total=frames, unit=" frames", leave=False)
+
+
+class _NoBar(AbstractContextManager["_NoBar"]):
+    def __exit__(self, *_: object) -> None: ...
+
+    def update(self, count: int) -> None:
+        """Show nothing."""
 
 
 def read_samples(

@@ -12,11 +12,10 @@ from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..data.augment import AugmentConfig, degraded
 from ..data.labels import read_labels
 from ..notes import Note, notes_to_roll
 from .metrics import Piece, precision_recall_curve
@@ -25,8 +24,10 @@ from .note_metrics import note_scores
 from .transcriber import ModelOutputs, Transcriber
 from .window_decoding import WindowDecodeSettings
 
+if TYPE_CHECKING:
+    from ..data.augment import AugmentConfig
+
 __all__ = [
-    "DEGRADATION",
     "NOTE_TUNING",
     "WINDOW_TUNING",
     "LabelledOutputs",
@@ -37,10 +38,6 @@ __all__ = [
 ]
 
 Settings = TypeVar("Settings", bound=WindowDecodeSettings | NoteDecodeSettings)
-
-# A room, another microphone's response, and noise. Scores on degraded recordings show how far a network depends on the
-# rooms and microphones of its training data.
-DEGRADATION = AugmentConfig(room_probability=1.0, room_s=1.2, equalizer_db=4.0, noise_db=-60.0)
 
 # Candidates of each setting, tried one setting at a time.
 GRID: dict[str, tuple[float, ...]] = {
@@ -128,6 +125,8 @@ def infer_labelled(
     reference = read_labels(labels)
     samples, _ = transcriber.samples(audio)
     if degradation is not None:
+        from ..data.augment import degraded  # needs PyTorch
+
         samples = degraded(samples, transcriber.config.sample_rate, degradation, audio.stem)
     return LabelledOutputs(audio.stem, transcriber.infer(samples, hop_samples, progress), reference)
 

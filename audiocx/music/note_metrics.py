@@ -60,7 +60,7 @@ def match_notes(
         from mir_eval import transcription
     except ImportError as error:
         raise ConfigError(
-            f"Comparing notes needs {error.name}, which is not installed; run pip install 'audiocx[train]'."
+            f"Comparing notes needs {error.name}, which is not installed; run pip install 'audiocx[evaluate]'."
         ) from error
 
     references, estimates = _by_pitch(reference), _by_pitch(estimated)

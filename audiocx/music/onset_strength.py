@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import scipy.fft
 
 # A Hann window of 93 ms separated repeated notes from the attacks of other notes better than one of 140 ms or 186 ms
 # in all registers, on piano recordings with known notes.
@@ -133,7 +132,8 @@ def _level_blocks(
         first = (start - reach) * hop_samples - length // 2
         segment = _zero_extended(samples, first, first + (count - 1) * hop_samples + length)
         windows = np.lib.stride_tricks.sliding_window_view(segment, length)[::hop_samples]
-        spectrum = scipy.fft.rfft(windows * window, axis=1)
+        # Before version 2, NumPy transforms in double precision.
+        spectrum = np.fft.rfft(windows * window, axis=1).astype(np.complex64, copy=False)
         power = spectrum.real**2 + spectrum.imag**2
         highest = power.copy()
         np.maximum(highest[:, 1:], power[:, :-1], out=highest[:, 1:])

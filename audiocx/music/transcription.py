@@ -6,6 +6,7 @@ import base64
 import html
 import io
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,14 +160,16 @@ class Transcription:
 
     def _repr_html_(self) -> str:
         """Return the piano roll and a player of the notes, which notebooks show for a cell's last line."""
+        played = f"the first {PREVIEW_S:.0f} s" if self.duration_s > PREVIEW_S else "the notes"
+        return f"<p>{html.escape(repr(self))}</p>{self._picture()}<p>{self._player()} {played}, synthesised</p>"
+
+    def _picture(self) -> str:
+        """Return an image element with the piano roll; nothing where matplotlib is not installed."""
+        if find_spec("matplotlib") is None:
+            return ""
         picture = io.BytesIO()
         self.plot().savefig(picture, format="png", dpi=PREVIEW_DOTS_PER_INCH)
-        played = f"the first {PREVIEW_S:.0f} s" if self.duration_s > PREVIEW_S else "the notes"
-        return (
-            f"<p>{html.escape(repr(self))}</p>"
-            f'<img alt="piano roll" style="max-width: 100%" src="{_data_uri("image/png", picture.getvalue())}">'
-            f"<p>{self._player()} {played}, synthesised</p>"
-        )
+        return f'<img alt="piano roll" style="max-width: 100%" src="{_data_uri("image/png", picture.getvalue())}">'
 
     def _player(self) -> str:
         """Return an audio element with the notes, as MP3, or as WAV where libsndfile writes none."""

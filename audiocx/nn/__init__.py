@@ -6,6 +6,11 @@ native complex tensor of C channels and then returns one. All parameters and buf
 Source: Trabelsi et al., "Deep Complex Networks", ICLR 2018 (DCN).
 """
 
+from importlib.util import find_spec
+
+if find_spec("torch") is None:
+    raise ImportError("audiocx.nn needs PyTorch; run pip install 'audiocx[torch]'.", name="torch")
+
 from . import functional, init
 from .activation import ComplexDropout, CReLU, ModReLU, ZReLU
 from .cell import ComplexStateActivation, ComplexStateMatrix

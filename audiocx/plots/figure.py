@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import OutputError, require
 from ..io.atomic_write import atomic_write
 
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
 
     Returns:
         The figure, with a constrained layout.
+
+    Raises:
+        ConfigError: The extra ``plots`` is not installed.
     """
+    require("A picture", "plots", "matplotlib")
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width_inches, height_inches), dpi=100, layout="constrained", facecolor="white")

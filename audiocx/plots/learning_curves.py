@@ -83,9 +83,9 @@ def plot_learning_curves(
 
     Source: Figure 4 of C. Trabelsi et al., "Deep complex networks", ICLR 2018.
     """
+    figure = new_figure(7.2, 4.8)
     from matplotlib.ticker import FuncFormatter
 
-    figure = new_figure(7.2, 4.8)
     axes = figure.add_subplot()
     draw_learning_curves(axes, validation, training)
     axes.set(xlabel="steps", ylabel="mean squared error (dB²)")

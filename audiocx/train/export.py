@@ -14,12 +14,12 @@ from typing import Any
 from tqdm import tqdm
 
 from .. import checkpoints
-from ..data.augment import AugmentConfig
+from ..data.augment import DEGRADATION, AugmentConfig
 from ..data.corpus import Piece
 from ..data.frame_grids import HOP_SAMPLES
 from ..errors import OutputError
 from ..kinds import kind_of
-from ..music.evaluation import DEGRADATION, LabelledOutputs, infer_labelled, scorable, tune_decoding
+from ..music.evaluation import LabelledOutputs, infer_labelled, scorable, tune_decoding
 from ..music.metrics import evaluate
 from ..music.transcriber import Transcriber
 from .experiments import Experiment, NoteExperiment
@@ -145,7 +145,7 @@ def export_transcriber(
         checkpoint: Folder to write, whose last part is the checkpoint's name; a checkpoint there is replaced.
         validation: Pieces on which the decoding is tuned and scored, by the name of their scores.
         facts: Facts about the corpora for the model card.
-        degraded: Tune and score on the same pieces with :data:`audiocx.music.evaluation.DEGRADATION` too.
+        degraded: Tune and score on the same pieces with :data:`audiocx.data.augment.DEGRADATION` too.
         machine: Machine of the training, for the card.
         config: Name of the configuration, for the card; None for the network's usual one.
 

@@ -13,10 +13,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from audiocx.cli.scripts import exit_on_errors
-from audiocx.data.augment import degraded
+from audiocx.data.augment import DEGRADATION, degraded
 from audiocx.data.corpora import maps
 from audiocx.io import audio
-from audiocx.music.evaluation import DEGRADATION
 
 SAMPLE_RATE = 11025
 

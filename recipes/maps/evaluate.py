@@ -14,9 +14,10 @@ import numpy as np
 
 from audiocx.api import load_transcriber
 from audiocx.cli.scripts import exit_on_errors
+from audiocx.data.augment import DEGRADATION
 from audiocx.data.corpora import maps
 from audiocx.io.atomic_write import atomic_write
-from audiocx.music.evaluation import DEGRADATION, scorable
+from audiocx.music.evaluation import scorable
 from audiocx.music.metrics import Evaluation, Piece, evaluate, format_table, precision_recall_curve
 from audiocx.plots.figure import save_figure
 from audiocx.plots.piano_roll import plot_prediction

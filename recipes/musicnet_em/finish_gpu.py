@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from audiocx.checkpoints import load_checkpoint, save_checkpoint
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.config import from_dict
-from audiocx.data.augment import degraded
+from audiocx.data.augment import DEGRADATION, degraded
 from audiocx.data.corpora import maps, musicnet
 from audiocx.data.labels import read_labels
 from audiocx.io.atomic_write import atomic_write
@@ -33,7 +33,7 @@ from audiocx.io.audio import read
 from audiocx.kinds import build
 from audiocx.models.note_blocks import infer_notes
 from audiocx.models.note_network import NoteConfig, NoteNetwork
-from audiocx.music.evaluation import DEGRADATION, NOTE_TUNING, LabelledOutputs, scorable, tune_decoding
+from audiocx.music.evaluation import NOTE_TUNING, LabelledOutputs, scorable, tune_decoding
 from audiocx.music.metrics import evaluate
 from audiocx.music.note_decoding import NoteDecodeSettings
 from audiocx.music.note_transcriber import NoteModelOutputs

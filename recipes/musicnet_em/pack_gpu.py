@@ -21,14 +21,13 @@ from scenes.score_tables import note_table, save_tables
 
 from audiocx.checkpoints import load_checkpoint
 from audiocx.cli.scripts import exit_on_errors
-from audiocx.data.augment import degraded
+from audiocx.data.augment import DEGRADATION, degraded
 from audiocx.data.corpora import maps, musicnet
 from audiocx.data.labels import read_labels
 from audiocx.io.audio import read
 from audiocx.io.midi import read_midi
 from audiocx.models.level import normalize_level
 from audiocx.models.note_blocks import infer_notes
-from audiocx.music.evaluation import DEGRADATION
 
 SAMPLE_RATE = LARGE.sample_rate
 # Quality of Ogg Vorbis, 0 to 1, for single notes and for recordings, alternately: 2.8, 3.3 and 2.7 kB a second.

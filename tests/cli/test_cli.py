@@ -396,4 +396,4 @@ def test_evaluate_says_what_is_not_installed(
 ) -> None:
     monkeypatch.setitem(sys.modules, "mir_eval", None)  # as if not installed
     assert main(["evaluate", str(labelled), "-m", str(tiny_checkpoint)]) == 1
-    assert "audiocx[train]" in capsys.readouterr().err
+    assert "audiocx[evaluate]" in capsys.readouterr().err

@@ -32,6 +32,13 @@ def make_network(folder: Path, sha256: str = "1") -> Path:
     return folder
 
 
+def count(path: Path) -> int:
+    """Add to a counter, a file of as many characters, and return it."""
+    with path.open("a") as file:
+        file.write("+")
+    return len(path.read_text())
+
+
 @dataclass(frozen=True)
 class StubTask(Task[str]):
     list_notes: bool = False
@@ -44,20 +51,30 @@ class StubTask(Task[str]):
             os.kill(os.getpid(), signal.SIGKILL)
         return "network"
 
+    def read(self, network: str, job: Job) -> str:
+        count(job.source.with_suffix(".reads"))
+        action = job.source.stem.partition("-")[0]
+        if action == "unreadable":
+            raise AudioError(f"{job.source}: is unreadable; mend it.")
+        if action == "readkills":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return job.source.read_text()
+
     def work(self, network: str, job: Job, progress: bool) -> Done:
-        trace = job.source.with_suffix(".tries")
-        trace.write_text(trace.read_text() + "+" if trace.exists() else "+")
+        tries = count(job.source.with_suffix(".tries"))
         action = job.source.stem.partition("-")[0]
         if action == "bad":
             raise AudioError(f"{job.source}: is bad; mend it.")
         if action == "breaks":
             raise ValueError("what nobody thought of")
-        if action == "kills" or (action == "killsonce" and trace.read_text() == "+"):
+        while action == "killswhenread" and tries == 1 and not job.source.with_name("next.reads").exists():
+            time.sleep(0.01)
+        if action == "kills" or (action in ("killsonce", "killswhenread") and tries == 1):
             os.kill(os.getpid(), signal.SIGKILL)
         while action == "waits" and not job.source.with_suffix(".go").exists():
             time.sleep(0.01)
         for path in job.outputs.values():
-            path.write_text(job.source.read_text())
+            path.write_text(job.input)
         return Done(f"{job.source}: done", {"duration_s": 3600.0, "notes": 7}, "listing" if self.list_notes else "")
 
 
@@ -65,7 +82,7 @@ def parsed(words: list[str], suffixes: dict[str, str] = SUFFIXES) -> tuple[StubT
     """Return task and options for arguments of ``audiocx transcribe``."""
     arguments = build_parser().parse_args(["transcribe", *words])
     settings = {"threshold": arguments.threshold, "tempo": arguments.tempo}
-    task = StubTask(arguments.model or "none", arguments.device, settings, arguments.list)
+    task = StubTask(arguments.model or "none", arguments.device, arguments.runtime, settings, arguments.list)
     return task, batch_options(arguments, suffixes)
 
 

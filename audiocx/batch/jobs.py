@@ -36,10 +36,14 @@ class Job:
     Attributes:
         source: The recording.
         outputs: The files, by format.
+        input: What :meth:`Task.read` returned, for :meth:`Task.work`.
+        read_s: Time that reading took, in seconds.
     """
 
     source: Path
     outputs: dict[str, Path]
+    input: Any = None
+    read_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -97,13 +101,28 @@ class Task(ABC, Generic[Network]):
             AudiocxError: The checkpoint or the device cannot be used.
         """
 
+    def read(self, network: Network, job: Job) -> Any:
+        """Read one recording, in a thread, while the network may be running on the one before.
+
+        Args:
+            network: What :meth:`load` returned; it must not be run.
+            job: The recording, on the disk.
+
+        Returns:
+            What :meth:`work` finds in ``Job.input``; None if that reads the recording itself.
+
+        Raises:
+            AudiocxError: The recording cannot be used.
+        """
+        return None
+
     @abstractmethod
     def work(self, network: Network, job: Job, progress: bool) -> Done:
         """Process one recording and write its outputs.
 
         Args:
             network: What :meth:`load` returned.
-            job: The recording and its outputs, all on the disk.
+            job: The recording with what :meth:`read` returned, and its outputs, all on the disk.
             progress: Show a progress bar.
 
         Returns:

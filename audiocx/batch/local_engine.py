@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
 from typing import Any
 
 from ..errors import AudiocxError
-from .pool import Died
+from .pool import Died, Work
+from .read_ahead import read_ahead
 
 __all__ = ["LocalEngine"]
 
@@ -26,12 +28,11 @@ class LocalEngine:
     """Worker processes on this machine. They end with the main process.
 
     Args:
-        start: Called once in each process; returns the function to call with each job. It, the jobs and the results
-            are pickled.
+        start: Called once in each process; returns what to do with each job. It, the jobs and the results are pickled.
         processes: Maximum number of processes; each computes with its share of the cores.
     """
 
-    def __init__(self, start: Callable[[], Callable[[Any], Any]], processes: int) -> None:
+    def __init__(self, start: Callable[[], Work], processes: int) -> None:
         self._start = start
         self._threads = max(1, _cores() // processes)
         self._processes: list[_Process] = []
@@ -64,7 +65,7 @@ class LocalEngine:
 
 
 class _Process:
-    def __init__(self, start: Callable[[], Callable[[Any], Any]], threads: int) -> None:
+    def __init__(self, start: Callable[[], Work], threads: int) -> None:
         self.connection, theirs = CONTEXT.Pipe()
         self.process = CONTEXT.Process(target=_serve, args=(theirs, start, threads), daemon=True)
         # Ctrl-C is for the main process. A signal ignored here is ignored by the child from its first instruction.
@@ -76,8 +77,14 @@ class _Process:
         theirs.close()
 
     def send(self, job: Any) -> None:
+        self._send(job, True)
+
+    def read_ahead(self, job: Any) -> None:
+        self._send(job, False)
+
+    def _send(self, job: Any, now: bool) -> None:
         with suppress(OSError):  # it has died, which receive() reports
-            self.connection.send(job)
+            self.connection.send((job, now))
 
     def receive(self) -> Any:
         try:
@@ -93,7 +100,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _serve(connection: Connection, start: Callable[[], Callable[[Any], Any]], threads: int) -> None:
+def _serve(connection: Connection, start: Callable[[], Work], threads: int) -> None:
     """Run a worker process: load, report ready, then answer each job with its result."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(
@@ -102,14 +109,25 @@ def _serve(connection: Connection, start: Callable[[], Callable[[Any], Any]], th
     threading.Thread(target=_end_with_main_process, daemon=True).start()
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read when torch is imported, which is later
     try:
-        work = start()
+        working = start()
     except AudiocxError as error:
         connection.send(error)
         return
-    with suppress(EOFError, BrokenPipeError):
+    inputs: SimpleQueue[Any] = SimpleQueue()
+    reading = threading.Thread(target=read_ahead, args=(_received(connection), working.read, inputs), daemon=True)
+    reading.start()
+    with suppress(BrokenPipeError):
         connection.send(None)
+        while (read := inputs.get()) is not None:
+            connection.send(working.work(read))
+            del read  # one recording in memory, beside the one that is read ahead
+
+
+def _received(connection: Connection) -> Iterator[Any]:
+    """Yield the messages of the main process until it ends."""
+    with suppress(EOFError, OSError):
         while True:
-            connection.send(work(connection.recv()))
+            yield connection.recv()
 
 
 def _end_with_main_process() -> None:

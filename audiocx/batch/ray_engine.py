@@ -8,19 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import AudiocxError, ConfigError
-from .pool import Died
+from .pool import Died, Work
 
 __all__ = ["RayEngine"]
 
-Start = Callable[[], Callable[[Any], Any]]
+Start = Callable[[], Work]
 
 
 class RayEngine:
     """Ray actors: each loads the network once and has a core of its own (and a GPU, for ``--device cuda``).
 
     Args:
-        start: Called once in each actor; returns the function to call with each job. It, the jobs and the results are
-            pickled.
+        start: Called once in each actor; returns what to do with each job. It, the jobs and the results are pickled.
         address: Address of the cluster, such as "auto" or "10.0.0.1:6379"; "local" for a new one on this machine
             alone; None for Ray's own choice: ``RAY_ADDRESS``, else the cluster this machine belongs to, else a new one.
         device: Device to compute on, as for ``--device``.
@@ -94,6 +93,9 @@ class _Process:
     def send(self, job: Any) -> None:
         self.answer = self._actor.work.remote(job)
 
+    def read_ahead(self, job: Any) -> None:
+        """Do nothing: an actor has one call at a time."""
+
     def receive(self) -> Any:
         from ray.exceptions import RayActorError, RayError, RayTaskError
 
@@ -126,10 +128,10 @@ class _Worker:
                 "that all machines of the cluster share."
             )
         try:
-            self._function = start()
+            self._work = start()
         except AudiocxError as error:
             return error
         return None
 
     def work(self, job: Any) -> Any:
-        return self._function(job)
+        return self._work.work(self._work.read(job))

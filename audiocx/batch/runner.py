@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,7 +75,7 @@ def _run_serially(task: Task[Any], options: BatchOptions) -> int:
     from .serial_engine import SerialEngine
 
     run = _SerialRun(options)
-    _work_through(SerialEngine(partial(_start_here, task, not options.quiet)), run, 1)
+    _work_through(SerialEngine(partial(_WorkHere, task, not options.quiet)), run, 1)
     return 1 if run.failed else 0
 
 
@@ -116,7 +116,7 @@ def _work_through(engine: Engine, run: _Run, processes: int) -> None:
 
 
 def _engine(options: BatchOptions, task: Task[Any], processes: int) -> Engine:
-    start = partial(_start_process, task)
+    start = partial(_WorkInProcess, task)
     if options.engine == "ray":
         from .ray_engine import RayEngine
 
@@ -136,45 +136,89 @@ def _manifest_path(options: BatchOptions) -> Path:
     return Path(path)
 
 
-def _start_here(task: Task[Any], progress: bool) -> Callable[[Job], _Outcome]:
-    return partial(_process_here, task, task.load(), progress)
+class _WorkHere:
+    """Work in this process: unexpected errors are raised."""
+
+    def __init__(self, task: Task[Any], progress: bool) -> None:
+        self._task, self._network, self._progress = task, task.load(), progress
+
+    def read(self, job: Job) -> Job | Exception:
+        began_s = time.perf_counter()
+        try:
+            read = self._task.read(self._network, job)
+        except Exception as error:  # raised by work(), for this runs in a thread
+            return error
+        return replace(job, input=read, read_s=time.perf_counter() - began_s)
+
+    def work(self, read: Job | Exception) -> _Outcome:
+        try:
+            if isinstance(read, Exception):
+                raise read
+            return _Outcome(self._task.work(self._network, read, self._progress))
+        except AudiocxError as error:
+            return _Outcome(error=error)
 
 
-def _process_here(task: Task[Any], network: Any, progress: bool, job: Job) -> _Outcome:
-    try:
-        return _Outcome(task.work(network, job, progress))
-    except AudiocxError as error:
-        return _Outcome(error=error)
+@dataclass
+class _Read:
+    """A recording that was fetched and read, or the error.
+
+    Attributes:
+        job: The job.
+        local: The same with all files on the disk.
+        values: Values for the manifest.
+        files: Sends the outputs and removes the copies when it is closed; if it is only dropped, nothing is sent.
+        error: What went wrong.
+    """
+
+    job: Job
+    local: Job
+    values: dict[str, Any] = field(default_factory=dict)
+    files: ExitStack = field(default_factory=ExitStack)
+    error: Exception | None = None
 
 
-def _start_process(task: Task[Any]) -> Callable[[Job], _Outcome]:
-    return partial(_process, task, task.load())
+class _WorkInProcess:
+    """Work in a worker process: fetch and read a recording, process it, send its outputs; no error leaves it."""
 
+    def __init__(self, task: Task[Any]) -> None:
+        self._task, self._network = task, task.load()
 
-def _process(task: Task[Any], network: Any, job: Job) -> _Outcome:
-    """Fetch a recording, process it, send its outputs; no error leaves this function."""
-    values: dict[str, Any] = {}
-    source, seen = job.source, None
-    began_s = time.perf_counter()
-    with suppress(OSError):  # the task reports it in better words
-        seen = stamp(job.source)
-    try:
-        with staged(job.source, job.outputs) as (source, outputs):
+    def read(self, job: Job) -> _Read:
+        read, seen = _Read(job, job), None
+        began_s = time.perf_counter()
+        with suppress(OSError):  # the task reports it in better words
+            seen = stamp(job.source)
+        try:
+            read.local = Job(*read.files.enter_context(staged(job.source, job.outputs)))
             with suppress(OSError):
-                values = fingerprint(source, seen)
-            done = task.work(network, Job(source, outputs), False)
-    except AudiocxError as error:
-        # A fetched recording goes by its URL.
-        message = str(error).replace(str(source), str(job.source))
-        return _Outcome(error=AudiocxError(message), trace=traceback.format_exc(), values=values)
-    except Exception as error:  # a defect, or out of memory: no reason to give up all other recordings
-        reason = "".join(traceback.format_exception_only(error)).strip()
-        message = (
-            f"{job.source}: failed unexpectedly ({reason}); try it alone, with --debug, and report what that prints."
-        )
-        return _Outcome(error=AudiocxError(message), trace=traceback.format_exc(), values=values)
-    took_s = round(time.perf_counter() - began_s, 3)
-    return _Outcome(done, values={**values, **done.figures, "took_s": took_s})
+                read.values = fingerprint(read.local.source, seen)
+            samples = self._task.read(self._network, read.local)
+            read.local = replace(read.local, input=samples, read_s=time.perf_counter() - began_s)
+        except Exception as error:
+            read.error = error
+        return read
+
+    def work(self, read: _Read) -> _Outcome:
+        source, values = read.job.source, read.values
+        began_s = time.perf_counter()
+        try:
+            with read.files:
+                if read.error is not None:
+                    raise read.error
+                done = self._task.work(self._network, read.local, False)
+        except AudiocxError as error:
+            # A fetched recording goes by its URL.
+            message = str(error).replace(str(read.local.source), str(source))
+            return _Outcome(error=AudiocxError(message), trace=traceback.format_exc(), values=values)
+        except Exception as error:  # a defect, or out of memory: no reason to give up all other recordings
+            reason = "".join(traceback.format_exception_only(error)).strip()
+            message = (
+                f"{source}: failed unexpectedly ({reason}); try it alone, with --debug, and report what that prints."
+            )
+            return _Outcome(error=AudiocxError(message), trace=traceback.format_exc(), values=values)
+        took_s = round(read.local.read_s + time.perf_counter() - began_s, 3)
+        return _Outcome(done, values={**values, **done.figures, "took_s": took_s})
 
 
 class _SerialRun:

@@ -22,6 +22,9 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..api import Transcriber
     from ..music.transcriber import Precision
     from ..notes import Note
@@ -173,13 +176,17 @@ class TranscribeTask(Task["Transcriber"]):
 
         return load_transcriber(self.model, self.device, self.precision, self.runtime)
 
+    def read(self, network: Transcriber, job: Job) -> tuple[NDArray[np.float32], str]:
+        """Read a recording at the network's rate."""
+        return network.samples(job.source)
+
     def work(self, network: Transcriber, job: Job, progress: bool) -> Done:
         """Transcribe one recording and write the outputs."""
         from ..music.tuning import a4_hz
 
         began_s = time.perf_counter()
         result = network.transcribe(
-            job.source,
+            job.input,
             threshold=self.threshold,
             min_note_s=self.min_note_s,
             tuning=self.tuning_cents,
@@ -191,7 +198,7 @@ class TranscribeTask(Task["Transcriber"]):
                 result.to_midi(path, tempo_bpm=self.tempo_bpm, quantize=self.divisions)
             else:
                 getattr(result, f"to_{name}")(path)
-        took_s = time.perf_counter() - began_s
+        took_s = job.read_s + time.perf_counter() - began_s
         counted = (
             f"{len(result.notes)} note{'' if len(result.notes) == 1 else 's'} in {result.duration_s:.1f} s of sound"
         )

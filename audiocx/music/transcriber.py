@@ -98,7 +98,7 @@ class Transcriber(ABC):
 
     def transcribe(
         self,
-        source: str | Path | NDArray[np.floating],
+        source: str | Path | NDArray[np.floating] | tuple[NDArray[np.float32], str],
         sample_rate: int | None = None,
         *,
         threshold: float | None = None,
@@ -110,7 +110,7 @@ class Transcriber(ABC):
         """Find the notes of a recording.
 
         Args:
-            source: An audio file, or mono samples, float [N], full scale at 1.
+            source: An audio file, or mono samples, float [N], full scale at 1; or what :meth:`samples` returned.
             sample_rate: Rate of the samples, in Hz; only for samples.
             threshold: Least probability of a note, up to 1: that it sounds or, of note networks, that it begins;
                 None for the checkpoint's, tuned on validation.
@@ -130,7 +130,7 @@ class Transcriber(ABC):
             OutputError: There is no room for the temporary files that long recordings take.
         """
         settings = self.checkpoint.decode.with_options(threshold, min_note_s)
-        samples, name = self.samples(source, sample_rate)
+        samples, name = source if isinstance(source, tuple) else self.samples(source, sample_rate)
         duration_s = len(samples) / self.config.sample_rate
         samples, cents, time_scale = retuned(samples, self.config.sample_rate, tuning)
         notes, outputs = self._infer_and_decode(samples, settings, hop_samples, progress, time_scale)

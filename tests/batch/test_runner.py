@@ -57,8 +57,8 @@ def statuses() -> dict[str, str]:
     return {name: record["status"] for name, record in records().items()}
 
 
-def tries(name: str) -> int:
-    path = Path(name).with_suffix(".tries")
+def tries(name: str, counter: str = ".tries") -> int:
+    path = Path(name).with_suffix(counter)
     return len(path.read_text()) if path.exists() else 0
 
 
@@ -87,6 +87,42 @@ def test_bad_files_and_dead_processes_lose_nothing_else(capsys: pytest.CaptureFi
     assert run("music") == 1
     assert [tries(name) for name in sorted(good)] == [1, 1, 2] and tries("music/bad-1.wav") == 2
     assert ": 0 done, 3 were done before, 3 failed" in capsys.readouterr().out
+
+
+def test_a_crash_costs_only_the_recording_in_progress() -> None:
+    make("music/a.wav", "music/killswhenread-1.wav", "music/next.wav", "music/z.wav")
+    assert run("music") == 0
+    assert [tries(f"music/{name}.wav") for name in ("a", "killswhenread-1", "next", "z")] == [1, 2, 1, 1]
+    assert tries("music/next.wav", ".reads") == 2  # by the process that died, and by the next one
+    assert set(statuses().values()) == {"done"}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_fails_while_read_ahead_fails_alone(jobs: int, capsys: pytest.CaptureFixture[str]) -> None:
+    bad, good = ["readkills-1.wav", "unreadable-1.wav"], ["a.wav", "b.wav", "s.wav", "z.wav"]
+    make(*(f"music/{name}" for name in [*bad, *good]))
+    assert run("music", jobs=jobs) == 1
+    assert statuses() == {f"music/{name}": "failed" if name in bad else "done" for name in [*bad, *good]}
+    assert [tries(f"music/{name}") for name in bad] == [0, 0] and tries("music/readkills-1.wav", ".reads") <= 3
+    assert "is unreadable; mend it." in records()["music/unreadable-1.wav"]["error"]
+    assert sorted(line.split(": ")[2] for line in capsys.readouterr().err.splitlines()) == [
+        f"music/{name}" for name in bad
+    ]
+    assert [Path(f"out/{name}").with_suffix(".mid").read_text() for name in good] == [f"music/{name}" for name in good]
+
+
+def test_one_recording_is_read_ahead_and_no_more() -> None:
+    make("music/zz.wav")
+    running = Running()
+    until_s = time.monotonic() + 20
+    while not tries("music/z.wav", ".reads"):
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+    time.sleep(0.2)
+    assert tries("music/z.wav") == tries("music/zz.wav", ".reads") == 0
+    make("music/waits-1.go")
+    assert running.end()[0] == 0
+    assert [tries(f"music/{name}.wav", ".reads") for name in ("a", "b", "waits-1", "z", "zz")] == [1] * 5
 
 
 def test_only_what_is_missing_or_changed_is_done(capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,7 +240,8 @@ def test_ctrl_c_stops_everything_and_says_how_to_go_on(words: tuple[str, ...]) -
     code, out, err = running.end()
     assert code == 130 and out == "" and err.count("\n") == 1
     assert err.startswith("audiocx: interrupted (4 files: 2 done") and "the same command goes on" in err
-    assert statuses() == {"music/a.wav": "done", "music/b.wav": "done", "music/waits-1.wav": "begun"}
+    begun = {"music/waits-1.wav": "begun", "music/z.wav": "begun"}  # the last one waited, and was perhaps read
+    assert statuses() == {"music/a.wav": "done", "music/b.wav": "done", **begun}
     assert outputs() == ["a.mid", "b.mid", "manifest.jsonl"]
     finish()
 

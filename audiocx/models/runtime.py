@@ -106,7 +106,9 @@ class TorchNetwork:
 
         device = next(self.network.parameters()).device
         with torch.inference_mode():
-            outputs = self.network.probabilities(*(torch.from_numpy(each).to(device) for each in inputs))
+            # Copied if read-only, of which PyTorch warns.
+            tensors = [torch.from_numpy(np.require(each, requirements=["W"])).to(device) for each in inputs]
+            outputs = self.network.probabilities(*tensors)
         return [each.cpu().numpy() for each in ([outputs] if isinstance(outputs, torch.Tensor) else outputs)]
 
 

@@ -20,7 +20,7 @@ from audiocx.cli.scripts import exit_on_errors
 from audiocx.data.training_data import open_speech_stores
 from audiocx.io.atomic_write import atomic_write
 from audiocx.models import PredictorNetwork
-from audiocx.models.running import choose_device
+from audiocx.models.runtime import choose_device
 from audiocx.speech.concealment_evaluation import (
     GAPS_MS,
     LONGEST_S,

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.errors import ConfigError
 from audiocx.io.atomic_write import atomic_write
-from audiocx.models.running import choose_device
+from audiocx.models.runtime import choose_device
 from audiocx.nn import ComplexLinear
 from audiocx.nn.functional import crelu, modrelu, zrelu
 from audiocx.plots.figure import FAINT, LINE_COLOURS, new_figure, save_figure

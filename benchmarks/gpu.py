@@ -300,7 +300,7 @@ def hour(run: Run, section: Section, clock: Clock) -> None:
             section.row(precision, LATE)
             continue
         in_half: Precision = "bfloat16" if precision == "bfloat16" else "float32"
-        transcriber = load_transcriber(None, str(run.device), in_half)
+        transcriber = load_transcriber(None, str(run.device), in_half, "torch")
         piece, _ = transcriber.samples(find_labelled(run.recordings)[0][0])
         samples = np.resize(piece, length_s * transcriber.config.sample_rate)
         calls: list[Callable[[], Any]] = [
@@ -331,7 +331,7 @@ def scored(run: Run, section: Section, clock: Clock) -> None:
     for name in names:
         for precision in PRECISIONS:
             in_half: Precision = "bfloat16" if precision == "bfloat16" else "float32"
-            transcriber = load_transcriber(name, str(run.device), in_half)
+            transcriber = load_transcriber(name, str(run.device), in_half, "torch")
             with rounding(precision):
                 heard = [scorable(infer_labelled(transcriber, *pair), transcriber.checkpoint.decode) for pair in pairs]
             overall = evaluate(heard).overall

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,18 @@ def tiny_notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkpoints.save_checkpoint(
         small(time_stride=2), folder, decode=LOOSE, description="guesses notes", figures={"ap": 0.25}, half=False
     )
+
+
+@pytest.fixture(scope="session")
+def exported_notes(tiny_notes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with an ONNX form; the exporter takes seconds, so that all tests share it."""
+    pytest.importorskip("onnxscript")
+    from audiocx import checkpoints
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny-exported"
+    shutil.copytree(tiny_notes, folder)
+    checkpoints.add_onnx(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

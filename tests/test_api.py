@@ -42,6 +42,9 @@ class CentreSample(nn.Module):
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         return self.scale * windows[:, [self.config.window_samples // 2, 0, -1]]
 
+    def probabilities(self, windows: torch.Tensor) -> torch.Tensor:
+        return self(windows).sigmoid()
+
 
 class Loudest(nn.Module):
     """Says yes to the pitch whose sinusoid is the loudest in the window, if it is loud at all."""
@@ -61,6 +64,9 @@ class Loudest(nn.Module):
         loudest = level == level.amax(dim=1, keepdim=True)
         return torch.where(loudest & (level > 0.1), 4.0, -4.0)
 
+    def probabilities(self, windows: torch.Tensor) -> torch.Tensor:
+        return self(windows).sigmoid()
+
 
 BY_PROBABILITY = WindowDecodeSettings(
     snap_s=0.0, least_rise_db=0.0, split_rise_db=np.inf
@@ -68,7 +74,9 @@ BY_PROBABILITY = WindowDecodeSettings(
 
 
 def transcriber(network: nn.Module, decode: WindowDecodeSettings = BY_PROBABILITY) -> WindowTranscriber:
-    checkpoint = SimpleNamespace(network=network.eval(), decode=decode, hop_samples=80)
+    checkpoint = SimpleNamespace(
+        network=network.eval(), config=network.config, onnx=None, decode=decode, hop_samples=80
+    )
     return WindowTranscriber(checkpoint, "cpu")  # type: ignore[arg-type]
 
 
@@ -237,7 +245,7 @@ def test_samples_without_a_rate_are_refused() -> None:
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99", "meta"])
 def test_a_device_that_is_not_there_is_refused(device: str) -> None:
-    checkpoint = SimpleNamespace(network=Loudest())
+    checkpoint = SimpleNamespace(network=Loudest(), config=Config(), onnx=None)
     with pytest.raises(ConfigError, match=device):
         WindowTranscriber(checkpoint, device)  # type: ignore[arg-type]
 
@@ -264,7 +272,7 @@ def test_the_public_functions_are_not_hidden_by_modules_of_their_name() -> None:
 def test_half_precision_changes_probabilities_little(kind: str, request: pytest.FixtureRequest) -> None:
     folder, samples = request.getfixturevalue(kind), np.random.default_rng(0).normal(0, 0.1, 9000)
     full, half = (load_transcriber(folder, "cpu", precision) for precision in get_args(Precision))
-    assert {weight.dtype for weight in half.network.body.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in half.network.network.body.parameters()} == {torch.bfloat16}
     one, other = (transcriber.infer(samples).probabilities for transcriber in (full, half))
     assert one.dtype == other.dtype == np.float32
     np.testing.assert_allclose(other, one, atol=0.02)

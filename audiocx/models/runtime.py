@@ -135,7 +135,9 @@ class TorchNetwork:
 
         device = next(self.network.parameters()).device
         with torch.inference_mode():
-            outputs = getattr(self.network, stage)(torch.from_numpy(inputs).to(device))
+            # Copied if read-only, of which PyTorch warns.
+            tensor = torch.from_numpy(np.require(inputs, requirements=["W"])).to(device)
+            outputs = getattr(self.network, stage)(tensor)
         return [each.cpu().numpy() for each in ([outputs] if isinstance(outputs, torch.Tensor) else outputs)]
 
 
@@ -167,7 +169,9 @@ def choose_runtime(runtime: str, device: str, precision: str, has_onnx: bool, na
         raise ConfigError(f"There is no runtime {runtime!r}; choose {', '.join(get_args(Runtime))}.")
     if runtime == "onnx":
         if not has_onnx:
-            raise ConfigError(f"{name} has no ONNX form; add one with audiocx export --in-place, or choose torch.")
+            raise ConfigError(
+                f"{name} has no ONNX form; add one with audiocx export --in-place, or choose the runtime torch."
+            )
         if device not in ("auto", "cpu") or precision != "float32":
             raise ConfigError("onnxruntime runs on the processor in float32 only; for more choose the runtime torch.")
         return "onnx"
@@ -176,7 +180,12 @@ def choose_runtime(runtime: str, device: str, precision: str, has_onnx: bool, na
     if not wants_torch and has_onnx and not (has_torch and device == "auto" and _finds_gpu()):
         return "onnx"
     if not has_torch:
-        reason = "That" if wants_torch else f"{name} has no ONNX form and"
+        if runtime == "torch":
+            reason = "The runtime torch"
+        elif wants_torch:
+            reason = f"The device {device}" if device not in ("auto", "cpu") else f"The precision {precision}"
+        else:
+            reason = f"{name} has no ONNX form and"
         raise ConfigError(f"{reason} needs PyTorch, which is not installed; {INSTALL_TORCH}.")
     return "torch"
 
@@ -218,9 +227,12 @@ def _import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
+            state, options = "is not installed", ""
+        else:
+            state, options = f"is damaged ({error})", "--force-reinstall --no-deps "
         raise ConfigError(
-            f"onnxruntime is missing or damaged ({error}); run pip install --force-reinstall onnxruntime, or choose "
-            "the runtime torch."
+            f"onnxruntime {state}; run pip install {options}onnxruntime, or choose the runtime torch."
         ) from None
     version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
     if version < _OLDEST_ONNXRUNTIME:

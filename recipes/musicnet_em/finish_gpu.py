@@ -33,6 +33,7 @@ from audiocx.io.audio import read
 from audiocx.kinds import build
 from audiocx.models.note_blocks import infer_notes
 from audiocx.models.note_network import NoteConfig, NoteNetwork
+from audiocx.models.runtime import TorchNetwork
 from audiocx.music.evaluation import NOTE_TUNING, LabelledOutputs, scorable, tune_decoding
 from audiocx.music.metrics import evaluate
 from audiocx.music.note_decoding import NoteDecodeSettings
@@ -148,7 +149,7 @@ def infer(network: NoteNetwork, condition: Condition, cache: Path) -> Iterator[L
             samples = condition.change(read(audio, SAMPLE_RATE)[0], audio.stem)
             longest = round(condition.longest_s * SAMPLE_RATE) if cut else len(samples)
             # The sound after the excerpt is in the receptive field.
-            outputs = infer_notes(network, samples[: longest + 2 * SAMPLE_RATE])
+            outputs = infer_notes(TorchNetwork(network), samples[: longest + 2 * SAMPLE_RATE])
             frames = -(-min(longest, len(samples)) // config.hop_samples)
             halves = {name: values[:frames].astype(np.float16) for name, values in outputs._asdict().items()}
             with atomic_write(path) as temporary, open(temporary, "wb") as file:

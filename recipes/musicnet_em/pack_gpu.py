@@ -28,6 +28,7 @@ from audiocx.io.audio import read
 from audiocx.io.midi import read_midi
 from audiocx.models.level import normalize_level
 from audiocx.models.note_blocks import infer_notes
+from audiocx.models.runtime import TorchNetwork
 
 SAMPLE_RATE = LARGE.sample_rate
 # Quality of Ogg Vorbis, 0 to 1, for single notes and for recordings, alternately: 2.8, 3.3 and 2.7 kB a second.
@@ -196,7 +197,7 @@ def snapped(table: NDArray[np.float32], samples: NDArray[np.float32]) -> NDArray
     """Move the onsets of labels on a coarse grid to the nearby onset that notes-complex finds likeliest."""
     network = load_checkpoint("notes-complex").network
     frame_rate = SAMPLE_RATE / network.config.hop_samples
-    onsets, radius = infer_notes(network, samples).onsets, int(SNAP_S * frame_rate)
+    onsets, radius = infer_notes(TorchNetwork(network), samples).onsets, int(SNAP_S * frame_rate)
     result = table.copy()
     for row, (onset_s, _, pitch, *_) in zip(result, table, strict=True):
         frame = round(float(onset_s) * frame_rate)

@@ -11,6 +11,7 @@ from audiocx.models import NoteConfig, NoteNetwork
 from audiocx.models.level import normalize_level
 from audiocx.models.note_blocks import infer_notes, infer_notes_stream, probabilities_at
 from audiocx.models.onnx_export import note_model
+from audiocx.models.runtime import TorchNetwork
 from audiocx.train.experiments import NoteExperiment
 from audiocx.train.settings import NoteTraining
 
@@ -48,13 +49,13 @@ def test_loudest_passage_gets_the_level() -> None:
 
 
 def test_outputs_do_not_depend_on_level(network: NoteNetwork, samples: np.ndarray) -> None:
-    loud, soft = infer_notes(network, samples), infer_notes(network, samples * 1e-3)
+    loud, soft = infer_notes(TorchNetwork(network), samples), infer_notes(TorchNetwork(network), samples * 1e-3)
     np.testing.assert_allclose(soft.onsets, loud.onsets, atol=1e-5)
 
 
 def test_a_stream_gives_the_whole(network: NoteNetwork, samples: np.ndarray) -> None:
-    whole = infer_notes(network, samples)
-    blocks = list(infer_notes_stream(network, np.array_split(samples, 7)))
+    whole = infer_notes(TorchNetwork(network), samples)
+    blocks = list(infer_notes_stream(TorchNetwork(network), np.array_split(samples, 7)))
     for name in whole._fields:
         np.testing.assert_allclose(
             np.concatenate([getattr(block, name) for block in blocks]), getattr(whole, name), atol=1e-5
@@ -63,8 +64,8 @@ def test_a_stream_gives_the_whole(network: NoteNetwork, samples: np.ndarray) -> 
 
 def test_chosen_frames_are_normalised_too(network: NoteNetwork, samples: np.ndarray) -> None:
     hop = network.config.hop_samples
-    chosen = probabilities_at(network, samples * 1e-3, 5 * hop + 10 * hop * np.arange(10))
-    np.testing.assert_allclose(chosen, infer_notes(network, samples).frames[5:105:10], atol=1e-5)
+    chosen = probabilities_at(TorchNetwork(network), samples * 1e-3, 5 * hop + 10 * hop * np.arange(10))
+    np.testing.assert_allclose(chosen, infer_notes(TorchNetwork(network), samples).frames[5:105:10], atol=1e-5)
 
 
 def test_note_dilations_must_fit() -> None:

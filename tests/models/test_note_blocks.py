@@ -11,6 +11,7 @@ from tiny_notes import HOP, LOOSE, RATE, recording, small
 
 from audiocx.models.note_blocks import NoteOutputs, infer_notes, infer_notes_stream
 from audiocx.models.note_network import NoteNetwork
+from audiocx.models.runtime import TorchNetwork
 from audiocx.music.note_decoding import decode_notes
 
 
@@ -52,7 +53,7 @@ def test_outputs_do_not_depend_on_the_block_size(complex: bool, time_stride: int
     expected = in_one(network, sound)
     assert len(expected.frames) == -(-samples // HOP)
     for block in (50, 333, 4096):
-        assert_same(infer_notes(network, sound, block, done.append), expected)
+        assert_same(infer_notes(TorchNetwork(network), sound, block, done.append), expected)
         assert sum(done) == len(expected.frames) and max(done) <= block
         done.clear()
 
@@ -62,9 +63,9 @@ def test_streamed_outputs_equal_the_whole(sizes: Sequence[int]) -> None:
     network, sound = small(time_stride=2), recording(64 * 400 + 13)
     edges = np.cumsum(np.resize(sizes, 200))
     chunks = np.split(sound, edges[edges < len(sound)])
-    blocks = list(infer_notes_stream(network, chunks, 100))
+    blocks = list(infer_notes_stream(TorchNetwork(network), chunks, 100))
     assert len(chunks) > 1 and all(1 <= len(block.frames) <= 100 for block in blocks)
-    assert_same(joined(iter(blocks)), infer_notes(network, sound))
+    assert_same(joined(iter(blocks)), infer_notes(TorchNetwork(network), sound))
 
 
 def test_frames_are_yielded_as_soon_as_they_are_final() -> None:
@@ -79,7 +80,7 @@ def test_frames_are_yielded_as_soon_as_they_are_final() -> None:
             taken.append(first + HOP)
             yield sound[first : first + HOP]
 
-    stream, whole = infer_notes_stream(network, chunks()), infer_notes(network, sound)
+    stream, whole = infer_notes_stream(TorchNetwork(network), chunks()), infer_notes(TorchNetwork(network), sound)
     for frame in range(3):
         block = next(stream)
         assert taken[-1] == last + frame * HOP and len(block.frames) == 1
@@ -88,20 +89,23 @@ def test_frames_are_yielded_as_soon_as_they_are_final() -> None:
 
 def test_final_frames_do_not_depend_on_later_samples() -> None:
     network, sound = small(), recording(64 * 100)
-    before = infer_notes(network, sound)
+    before = infer_notes(TorchNetwork(network), sound)
     other = sound.copy()
     other[64 * 60 :] = 0.3
-    after, last = infer_notes(network, other), 60 - network.config.context_frames - network.config.windows[0] // 2 // 64
+    after, last = (
+        infer_notes(TorchNetwork(network), other),
+        60 - network.config.context_frames - network.config.windows[0] // 2 // 64,
+    )
     np.testing.assert_allclose(after.frames[: last + 1], before.frames[: last + 1], atol=1e-5)
     assert np.abs(after.frames[last + 1 : last + 8] - before.frames[last + 1 : last + 8]).max() > 1e-4
 
 
 @pytest.mark.parametrize("samples", [0, 1, 63, 64, 65])
 def test_short_recordings(samples: int) -> None:
-    outputs = infer_notes(small(time_stride=2), recording(samples))
+    outputs = infer_notes(TorchNetwork(small(time_stride=2)), recording(samples))
     assert all(part.shape == (-(-samples // HOP), 12) for part in outputs)
 
 
 def test_probabilities_and_velocities_are_in_range() -> None:
-    for part in infer_notes(small(), 5 * recording(6400)):
+    for part in infer_notes(TorchNetwork(small()), 5 * recording(6400)):
         assert 0 <= part.min() < part.max() <= 1

@@ -19,6 +19,7 @@ from audiocx.errors import CheckpointError, ConfigError
 from audiocx.kinds import build
 from audiocx.models import TranscriberConfig, onnx_export
 from audiocx.models.note_blocks import infer_notes
+from audiocx.models.runtime import TorchNetwork
 from audiocx.music.window_decoding import WindowDecodeSettings
 
 needs_onnx = pytest.mark.skipif(
@@ -66,7 +67,10 @@ def test_note_networks_have_the_same_outputs_at_any_length(tmp_path: Path, tiny_
         samples = recording(length)
         outputs = ran.run(None, {"samples": samples[None]})
         for name, part, expected in zip(
-            [output.name for output in ran.get_outputs()], outputs, infer_notes(network, samples), strict=True
+            [output.name for output in ran.get_outputs()],
+            outputs,
+            infer_notes(TorchNetwork(network), samples),
+            strict=True,
         ):
             np.testing.assert_allclose(part[0], expected, rtol=0, atol=1e-4, err_msg=f"{name}, {length} samples")
     about = ran.get_modelmeta().custom_metadata_map

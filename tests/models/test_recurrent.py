@@ -18,6 +18,7 @@ from audiocx import checkpoints
 from audiocx.kinds import build
 from audiocx.models import TranscriberConfig, TranscriberNetwork, folded
 from audiocx.models.recurrent import FrameStates
+from audiocx.models.runtime import TorchNetwork
 from audiocx.models.window_blocks import frame_probabilities
 from audiocx.nn.functional import to_complex
 from audiocx.optim import unitary_parameters
@@ -151,7 +152,7 @@ def test_a_checkpoint_runs_over_a_recording(tmp_path: Path) -> None:
     windows = np.stack([np.pad(samples, 512)[centre : centre + 1024] for centre in range(0, 2000, 300)])
     with torch.inference_mode():
         alone = network(torch.from_numpy(windows)).sigmoid().numpy()
-    np.testing.assert_allclose(frame_probabilities(opened.network, samples, 300), alone, rtol=1e-4)
+    np.testing.assert_allclose(frame_probabilities(TorchNetwork(opened.network), samples, 300), alone, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

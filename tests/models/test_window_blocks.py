@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from audiocx.models.runtime import TorchNetwork
 from audiocx.models.window_blocks import frame_probabilities, frame_windows, probabilities_at
 
 WINDOW = 64
@@ -25,6 +26,9 @@ class Linear(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         return windows @ self.weight
 
+    def probabilities(self, windows: Tensor) -> Tensor:
+        return self(windows).sigmoid()
+
 
 def one_by_one(samples: np.ndarray, hop: int) -> np.ndarray:
     padded = np.concatenate([np.zeros(WINDOW // 2), samples, np.zeros(WINDOW)])
@@ -37,11 +41,11 @@ def one_by_one(samples: np.ndarray, hop: int) -> np.ndarray:
 def test_batched_frames_equal_single_windows(length: int, hop: int, batch: int) -> None:
     samples = np.random.default_rng(length).uniform(-1, 1, length).astype(np.float32)
     expected = one_by_one(samples, hop)
-    cut = list(frame_windows(torch.from_numpy(samples), WINDOW, hop, batch))
+    cut = list(frame_windows(samples, WINDOW, hop, batch))
     assert all(len(windows) <= batch for windows in cut)
-    np.testing.assert_array_equal(torch.cat(cut).numpy(), expected)
+    np.testing.assert_array_equal(np.concatenate(cut), expected)
     network, done = Linear().eval(), []
-    probabilities = frame_probabilities(network, samples, hop, batch, done.append)
+    probabilities = frame_probabilities(TorchNetwork(network), samples, hop, batch, done.append)
     assert probabilities.dtype == np.float32 and probabilities.shape == (-(-length // hop), 3)
     assert sum(done) == len(probabilities)
     with torch.inference_mode():
@@ -50,7 +54,7 @@ def test_batched_frames_equal_single_windows(length: int, hop: int, batch: int) 
 
 
 def test_empty_input_has_no_frames() -> None:
-    assert frame_probabilities(Linear(), np.zeros(0, np.float32), 16).shape == (0, 3)
+    assert frame_probabilities(TorchNetwork(Linear()), np.zeros(0, np.float32), 16).shape == (0, 3)
 
 
 @pytest.mark.parametrize("length", [1, 32, 65, 500])
@@ -59,18 +63,18 @@ def test_empty_input_has_no_frames() -> None:
 def test_positions_on_a_grid_equal_its_frames(length: int, hop: int, batch: int) -> None:
     samples = np.random.default_rng(length).uniform(-1, 1, length).astype(np.float32)
     network, done = Linear().eval(), []
-    chosen = probabilities_at(network, samples, np.arange(0, length, hop), batch, done.append)
+    chosen = probabilities_at(TorchNetwork(network), samples, np.arange(0, length, hop), batch, done.append)
     assert chosen.dtype == np.float32 and sum(done) == len(chosen) and max(done) <= batch
-    np.testing.assert_allclose(chosen, frame_probabilities(network, samples, hop), atol=1e-6)
+    np.testing.assert_allclose(chosen, frame_probabilities(TorchNetwork(network), samples, hop), atol=1e-6)
 
 
 def test_positions_may_be_unsorted_and_repeated() -> None:
     samples = np.random.default_rng(0).uniform(-1, 1, 500).astype(np.float32)
     network = Linear().eval()
-    every = frame_probabilities(network, samples, 1)
+    every = frame_probabilities(TorchNetwork(network), samples, 1)
     centres = np.array([499, 0, 17, 17, 250])
-    np.testing.assert_allclose(probabilities_at(network, samples, centres, 2), every[centres], atol=1e-6)
-    assert probabilities_at(network, samples, centres[:0]).shape == (0, 3)
+    np.testing.assert_allclose(probabilities_at(TorchNetwork(network), samples, centres, 2), every[centres], atol=1e-6)
+    assert probabilities_at(TorchNetwork(network), samples, centres[:0]).shape == (0, 3)
 
 
 def test_frames_equal_the_network_on_each_window() -> None:
@@ -79,7 +83,7 @@ def test_frames_equal_the_network_on_each_window() -> None:
 
     network = build(TranscriberConfig(window_samples=256)).eval()
     samples = np.random.default_rng(0).uniform(-1, 1, 700).astype(np.float32)
-    whole = frame_probabilities(network, samples, 100, batch_frames=4)
+    whole = frame_probabilities(TorchNetwork(network), samples, 100, batch_frames=4)
     padded = np.concatenate([np.zeros(128, np.float32), samples, np.zeros(256, np.float32)])
     with torch.inference_mode():
         for frame, row in enumerate(whole):

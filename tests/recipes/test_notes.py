@@ -22,6 +22,7 @@ from audiocx.data.store import prepare
 from audiocx.kinds import build
 from audiocx.models import NoteConfig
 from audiocx.models.note_blocks import infer_notes, probabilities_at
+from audiocx.models.runtime import TorchNetwork
 from audiocx.music.evaluation import infer_labelled, scorable
 from audiocx.music.metrics import average_precision, evaluate
 from audiocx.train.export import SCORES
@@ -178,12 +179,14 @@ def test_frame_by_frame_scoring_on_musicnet(
 def test_shifted_frames_equal_those_of_the_whole() -> None:
     config = NoteConfig(stem_channels=2, channels=2, dilations=[1], octave=3, hop_samples=64, windows=[512])
     network, samples = build(config).eval(), 0.1 * np.random.default_rng(0).normal(size=64 * 40).astype(np.float32)
-    whole = infer_notes(network, samples).frames
-    np.testing.assert_allclose(probabilities_at(network, samples, 64 * np.arange(2, 40, 3)), whole[2::3], atol=1e-6)
-    assert probabilities_at(network, samples, np.zeros(0, np.int64)).shape == (0, 88)
+    whole = infer_notes(TorchNetwork(network), samples).frames
+    np.testing.assert_allclose(
+        probabilities_at(TorchNetwork(network), samples, 64 * np.arange(2, 40, 3)), whole[2::3], atol=1e-6
+    )
+    assert probabilities_at(TorchNetwork(network), samples, np.zeros(0, np.int64)).shape == (0, 88)
     done: list[int] = []
-    moved = probabilities_at(network, samples[24:], 64 * np.arange(2, 40, 3) - 24, done.append)
+    moved = probabilities_at(TorchNetwork(network), samples[24:], 64 * np.arange(2, 40, 3) - 24, done.append)
     np.testing.assert_allclose(moved[5:], whole[17::3], atol=1e-6)  # but for the samples that were cut off
     assert sum(done) == len(moved)
     with pytest.raises(ValueError, match="multiples of 64"):
-        probabilities_at(network, samples, np.array([3, 68]))
+        probabilities_at(TorchNetwork(network), samples, np.array([3, 68]))

@@ -33,6 +33,7 @@ from audiocx.errors import ConfigError, DataError
 from audiocx.kinds import build
 from audiocx.models import NoteNetwork, PredictorNetwork, TranscriberNetwork
 from audiocx.models.note_blocks import infer_notes
+from audiocx.models.runtime import TorchNetwork
 from audiocx.music.metrics import average_precision
 from audiocx.train import runs
 from audiocx.train.experiments import Experiment, NoteExperiment
@@ -72,7 +73,7 @@ def test_the_loaded_network_has_the_best_score(whole_run: SimpleNamespace, store
     assert isinstance(network, NoteNetwork) and not network.training
     probabilities, sounding = [], []
     for samples, targets in StoreRecordings(stores[1], NOTE_MODEL):
-        probabilities.append(infer_notes(network, samples).frames)
+        probabilities.append(infer_notes(TorchNetwork(network), samples).frames)
         sounding.append(targets.frames.numpy() > 0.5)
     frame_ap, ap = (logged(whole_run.folder, f"val/{name}") for name in ("frame_ap", "ap"))
     score = average_precision(np.concatenate(probabilities), np.concatenate(sounding))

@@ -227,7 +227,11 @@ def conceal(
 
 
 def _load(
-    name_or_path: str | Path | None, does: Literal["transcribe", "predict"], device: str, precision: str, runtime: str
+    name_or_path: str | Path | None,
+    does: Literal["transcribe", "predict"],
+    device: str,
+    precision: str,
+    runtime: Runtime,
 ) -> checkpoints.Checkpoint:
     name = _DEFAULTS[does] if name_or_path is None else name_or_path
     return checkpoints.load_checkpoint(name, runtime=runtime, device=device, precision=precision)

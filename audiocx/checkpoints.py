@@ -168,11 +168,11 @@ def load_checkpoint(
     try:
         decode = _settings(folder, kind.load("decode"), card["decode"]) if kind.decode else None
         hop_samples = int(card["hop_samples"]) if kind.hop_samples else getattr(config, "hop_samples", None)
-        onnx_sha256 = card["onnx"]["sha256"] if "onnx" in card else None
+        onnx_sha256 = str(card["onnx"]["sha256"]) if "onnx" in card else ""
     except (KeyError, TypeError, ValueError):
         raise _incomplete(folder) from None
     checkpoint = Checkpoint(folder.name, folder, card, config, decode, hop_samples)
-    if choose_runtime(runtime, device, precision, onnx_sha256 is not None, folder.name) == "onnx":
+    if choose_runtime(runtime, device, precision, bool(onnx_sha256), folder.name) == "onnx":
         return replace(checkpoint, onnx=_verified(folder, ONNX, onnx_sha256))
     network = _build(folder, config, _verified(folder, WEIGHTS, sha256)).eval()
     return replace(checkpoint, network=for_inference(network) if fold else network)

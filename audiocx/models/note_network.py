@@ -114,7 +114,7 @@ class NoteNetwork(nn.Module):
             Feature maps [B, C, T / time_stride, P] of the positions whose context is complete.
         """
         x, context = self._stacked(self.front_end(samples)), self.config.stem_context_frames // self.config.time_stride
-        for layer in self.body[: -1 - len(self.config.dilations)]:
+        for layer in list(self.body)[: -1 - len(self.config.dilations)]:
             x = layer(x)
         return x[:, :, context : x.shape[2] - context]
 
@@ -128,7 +128,7 @@ class NoteNetwork(nn.Module):
             Probabilities, and velocities in 0 to 1, float32 [B, T, P] each.
         """
         x, context = features, self.config.body_context * self.config.time_stride
-        for layer in self.body[-1 - len(self.config.dilations) :]:
+        for layer in list(self.body)[-1 - len(self.config.dilations) :]:
             x = layer(x)
         inner = (part[:, context : part.shape[1] - context].float() for part in self._heads(x))
         onsets, frames, offsets, velocities = inner

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ from ..errors import ConfigError
 from ..io.atomic_write import atomic_write
 from ..notes import NoteOutputs
 from ..stft import BINS, HOP_SAMPLES, SPEECH_RATE
-from .filtered_spectrum import MatmulSpectrum
+from .filtered_spectrum import FilteredSpectrum, MatmulSpectrum
 from .note_network import NoteNetwork
 from .predictor_network import PredictorNetwork
 from .window_network import TranscriberNetwork
@@ -294,9 +294,13 @@ class _PaddedNoteNetwork(nn.Module):
 
 def _exportable(network: NoteNetwork) -> NoteNetwork:
     """Return a copy whose front end transforms by matrix products."""
-    copied = copy.deepcopy(network)
-    spectra = network.front_end.spectra
-    copied.front_end.spectra = nn.ModuleList(MatmulSpectrum(each.filters, each.hop_samples) for each in spectra)
+    if network.config.hop_samples % 2:
+        raise ConfigError(
+            f"A network with an odd hop, {network.config.hop_samples} samples, cannot be exported to ONNX."
+        )
+    copied, hop_samples = copy.deepcopy(network), network.config.hop_samples
+    filters = [cast(FilteredSpectrum, spectrum).filters for spectrum in network.front_end.spectra]
+    copied.front_end.spectra = nn.ModuleList(MatmulSpectrum(each, hop_samples) for each in filters)
     return copied
 
 

@@ -81,7 +81,7 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
     """
     make_model, config = checkpoint.kind.load("onnx"), checkpoint.config
     if make_model is None:
-        raise ConfigError(f"{checkpoint.name} cannot be exported to ONNX; choose a network that transcribes.")
+        raise ConfigError(f"{checkpoint.name} cannot be exported to ONNX.")
     metadata = {
         "name": checkpoint.name,
         "kind": checkpoint.kind.name,

@@ -177,7 +177,9 @@ def choose_runtime(runtime: str, device: str, precision: str, has_onnx: bool, na
         return "onnx"
     has_torch = find_spec("torch") is not None
     wants_torch = device not in ("auto", "cpu") or precision != "float32" or runtime == "torch"
-    if not wants_torch and has_onnx and not (has_torch and device == "auto" and _finds_gpu()):
+    # Without onnxruntime, PyTorch serves; without both, the sentence is about onnxruntime.
+    runs_onnx = has_onnx and (find_spec("onnxruntime") is not None or not has_torch)
+    if runs_onnx and not wants_torch and not (has_torch and device == "auto" and _finds_gpu()):
         return "onnx"
     if not has_torch:
         if runtime == "torch":

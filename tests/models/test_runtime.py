@@ -238,7 +238,12 @@ def test_what_needs_pytorch_says_so(
 def test_a_missing_or_old_onnxruntime_is_refused(module: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", module)
     with pytest.raises(ConfigError, match=message):
-        audiocx.load(device="cpu")
+        audiocx.load(runtime="onnx")
+
+
+def test_pytorch_serves_where_onnxruntime_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert choose_runtime("auto", "cpu", "float32", True, "it") == "torch"
 
 
 def test_a_file_that_onnxruntime_cannot_read_is_refused() -> None:

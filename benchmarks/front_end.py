@@ -11,6 +11,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -35,9 +36,14 @@ class DenseSpectrum(FilteredSpectrum):
 def dense_copy() -> NoteNetwork:
     """Load the default network with the dense filterbank."""
     network: NoteNetwork = load_network("notes-complex")
-    spectra = network.front_end.spectra
+    spectra = spectra_of(network)
     network.front_end.spectra = torch.nn.ModuleList(DenseSpectrum(each.filters, each.hop_samples) for each in spectra)
     return network
+
+
+def spectra_of(network: NoteNetwork) -> list[FilteredSpectrum]:
+    """Return the front end's spectra, one for each window."""
+    return [cast(FilteredSpectrum, each) for each in network.front_end.spectra]
 
 
 def training_step(network: NoteNetwork, samples: Tensor) -> Callable[[], None]:
@@ -81,7 +87,7 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     bands: NoteNetwork = load_network("notes-complex")
     networks = {"dense": dense_copy(), "bands": bands}
-    spectra = list(bands.front_end.spectra)
+    spectra = spectra_of(bands)
     multiplications = {
         "dense": sum(each.filters.numel() for each in spectra),
         "bands": sum(band.numel() for each in spectra for _, band in each.bands()),

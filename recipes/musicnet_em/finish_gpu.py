@@ -1,4 +1,4 @@
-"""Make a checkpoint of what train_gpu.py wrote: python recipes/musicnet_em/finish_gpu.py OUT/large.pt NAME ...
+"""Make a checkpoint of trained weights: python recipes/musicnet_em/finish_gpu.py OUT/large.pt NAME ...
 
 Tunes the decoding on excerpts of the validation recordings, scores them, beside an existing checkpoint too, and writes
 the folder. Model outputs are kept in --work: started again, it continues.
@@ -59,7 +59,7 @@ CARD = """\
 | Training data | MAPS, the "MUS" recordings of six synthesised pianos, less AkPnBcht; three movements of Bach played on the violin by John Garner; the notes of MusicNetEM and MAPS, less validation and test pieces, and randomly generated music, synthesised from the Salamander Grand and from the instruments of FluidR3 GM, TimGM6mb and sf_GMbank |
 | Validation data | the 11 AkPnBcht recordings of MAPS whose piece occurs on no other piano; the six validation ids of MusicNet, rendered; movements played by Oliver Colbentson |
 | Licence of the data | CC BY-NC-SA 4.0 (MusicNetEM: Maman & Bermano 2022), CC BY-NC-SA 2.0 (MAPS: Emiya, Badeau & David 2010), CC BY 3.0 (Salamander Grand Piano V3: Alexander Holm), CC BY 3.0 (Bach Violin Dataset, Dong et al. 2022: John Garner), MIT (FluidR3 GM: Frank Wen), GPL-2 (TimGM6mb: Tim Brechbill), LGPL-2.1 (sf_GMbank of Csound); so the weights are non-commercial too |
-| Seen in training | {hours:.0f} hours in {steps:,} steps |
+| Seen in training | {seen} |
 | Machine, date | {machine}, {date} |
 
 ## Figures
@@ -75,10 +75,15 @@ figures flatter a little.
 
 ```
 python recipes/musicnet_em/pack_gpu.py MIDI MAPS DATA --salamander SALAMANDER --violin VIOLIN
-python recipes/musicnet_em/train_gpu.py DATA --out OUT
+python recipes/musicnet_em/train_gpu.py DATA --out OUT{further}
 python recipes/musicnet_em/finish_gpu.py OUT/{weights} pretrained/{name} --maps MAPS --renders RENDERS --unseen TEST --violin VIOLIN
 ```
 """  # noqa: E501
+
+
+FURTHER = """
+python recipes/musicnet_em/finish_gpu.py OUT/{weights} pretrained/{name} --maps MAPS --renders RENDERS --unseen TEST --violin VIOLIN
+torchrun --nproc-per-node 2 recipes/musicnet_em/finetune.py DATA --out OUT"""  # noqa: E501
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,7 @@ def infer(network: NoteNetwork, condition: Condition, cache: Path) -> Iterator[L
 def main() -> None:
     """Tune, score and export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", type=Path, help="large.pt or small.pt of train_gpu.py")
+    parser.add_argument("weights", type=Path, help="large.pt or small.pt of train_gpu.py, large.pt of finetune.py")
     parser.add_argument("checkpoint", type=Path, help="folder to write")
     parser.add_argument("--maps", type=Path, required=True, help="the MAPS folder")
     parser.add_argument("--renders", type=Path, required=True, help="renders of the validation ids")
@@ -234,9 +239,20 @@ def write(
     rows = "\n".join(f"| {name} | {row(overall)} |" for name, overall in scores.items())
     print(rows, flush=True)
     date = datetime.date.today().isoformat()
+    names = {"name": arguments.checkpoint.name, "weights": arguments.weights.name}
+    hours, before = (
+        frames * config.hop_samples / config.sample_rate / 3600
+        for frames in (record["frames_seen"], record.get("frames_before", 0))
+    )
+    steps = f"{record['steps']:,} steps"
+    seen = (
+        f"{hours:.0f} hours, the last {hours - before:.1f} of them in {steps}"
+        if before
+        else f"{hours:.0f} hours in {steps}"
+    )
     excerpts = f"the first {arguments.seconds:g} s of each piece (renders, violin: 60 s at most; quiet ones: 20 s)"
     card = CARD.format(
-        name=arguments.checkpoint.name,
+        **names,
         description=DESCRIPTION,
         parameters=parameters,
         stem=config.stem_channels,
@@ -247,13 +263,12 @@ def write(
         windows=", ".join(map(str, config.windows)),
         hop=config.hop_samples,
         context_s=(config.context_frames * config.hop_samples + config.left_context_samples) / config.sample_rate,
-        hours=record["frames_seen"] * config.hop_samples / config.sample_rate / 3600,
-        steps=record["steps"],
+        seen=seen,
+        further=FURTHER.format(**names) if before else "",
         machine=arguments.machine,
         date=date,
         scored=excerpts if arguments.seconds else "whole pieces (renders, violin: 60 s at most; quiet ones: 20 s)",
         rows=rows,
-        weights=arguments.weights.name,
     )
     figures: dict[str, Any] = {
         **scores,

@@ -1,4 +1,4 @@
-"""Training of note networks on one GPU: data, which are synthesised there, optimisation and validation."""
+"""Training of note networks on synthesised data: synthesis on the training device, optimisation, validation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from scenes.degradation import DegradationConfig, degrade
@@ -187,9 +188,11 @@ class Learner:
         name: Name of its file, and in the log.
         config: Configuration of the network.
         learning_rate: Highest learning rate.
-        device: Device of the training; on CUDA, the forward pass runs in bfloat16.
+        device: Device of the training.
         start: File of initial weights, ``.safetensors``; None for random ones.
         compiles: Whether to compile the network behind its front end.
+        half: Whether the forward pass runs in bfloat16; None: on CUDA.
+        frozen_layers: Number of the first layers of the network's body that are not trained.
     """
 
     def __init__(
@@ -200,9 +203,12 @@ class Learner:
         device: torch.device,
         start: Path | None = None,
         compiles: bool = True,
+        half: bool | None = None,
+        frozen_layers: int = 0,
     ) -> None:
         self.name, self.config, self.device, self.steps = name, config, device, 0
-        self._learning_rate, self._half = learning_rate, device.type == "cuda"
+        self._learning_rate = learning_rate
+        self._half = device.type == "cuda" if half is None else half
         self.network: NoteNetwork = build(config)
         if start is not None:
             from safetensors.torch import load_file
@@ -210,11 +216,12 @@ class Learner:
             self.network.load_state_dict({key: value.float() for key, value in load_file(start).items()})
         self.network.to(device).body.to(memory_format=torch.channels_last)
         self._average = {key: value.detach().clone().float() for key, value in self.network.state_dict().items()}
-        parameters = list(self.network.parameters())
+        self.network.body[:frozen_layers].requires_grad_(False)
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         decayed = [parameter for parameter in parameters if parameter.ndim > 1]
         others = [parameter for parameter in parameters if parameter.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
-        self._optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=self._half)
+        self._optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=device.type == "cuda")
         if compiles:
             self.network.body.compile(dynamic=False)
 
@@ -238,6 +245,8 @@ class Learner:
         errors = losses(NoteOutputs(*(part.float() for part in logits)), targets)
         self._optimizer.zero_grad(set_to_none=True)
         (errors * errors.new_tensor(LOSS_WEIGHTS)).sum().backward()
+        if dist.is_initialized():
+            _average_gradients(self.network)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         # Gradients that are not finite are dropped, without waiting for the device.
         finite = torch.isfinite(norm)
@@ -262,22 +271,45 @@ class Learner:
         network.load_state_dict(self._average)
         return network.eval()
 
-    def save(self, folder: Path, seen_s: float) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that is needed to continue."""
+        network, optimizer = self.network.state_dict(), self._optimizer.state_dict()
+        return {"network": network, "average": self._average, "optimizer": optimizer, "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state_dict` returned."""
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._average, self.steps = state["average"], state["steps"]
+
+    def save(self, folder: Path, seen_s: float, frames_before: int = 0) -> None:
         """Write the averaged weights for finish_gpu.py.
 
         Args:
             folder: Folder to write to.
             seen_s: Duration of the sound seen in training, in seconds.
+            frames_before: Frames that the initial weights had seen.
         """
         record = {
             "config": asdict(self.config),
             "state": {key: value.detach().cpu().contiguous() for key, value in self._average.items()},
             "steps": self.steps,
-            "frames_seen": int(seen_s * self.config.sample_rate / self.config.hop_samples),
+            "frames_seen": frames_before + int(seen_s * self.config.sample_rate / self.config.hop_samples),
+            "frames_before": frames_before,
         }
         temporary = folder / f"{self.name}.tmp"
         torch.save(record, temporary)
         temporary.replace(folder / f"{self.name}.pt")
+
+
+def _average_gradients(network: NoteNetwork) -> None:
+    """Average the gradients over all processes."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    means = (flat / dist.get_world_size()).split([gradient.numel() for gradient in gradients])
+    for gradient, mean in zip(gradients, means, strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
 
 def losses(logits: NoteOutputs, targets: NoteOutputs) -> Tensor:

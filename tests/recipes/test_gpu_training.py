@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,11 @@ from scenes.sample_bank import BankWriter
 from scenes.score_tables import note_table, save_tables
 from tiny_bank import RATE, tone
 
+from audiocx.checkpoints import load_checkpoint, save_checkpoint
 from audiocx.config import from_dict
 from audiocx.kinds import build
 from audiocx.models import NoteConfig
+from audiocx.music.note_decoding import NoteDecodeSettings
 from audiocx.notes import Note
 
 
@@ -69,6 +72,30 @@ def test_a_step_on_synthesised_data(gpu_training: ModuleType, packed: Path, tmp_
     record = torch.load(tmp_path / "large.pt", weights_only=True)
     assert record["steps"] == 4
     build(from_dict(NoteConfig, record["config"], "large.pt")).load_state_dict(record["state"])
+
+
+def test_finetuning_trains_the_later_layers_and_continues(
+    gpu_training: ModuleType, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import finetune
+
+    start, out = tmp_path / "start", tmp_path / "out"
+    config = replace(gpu_training.LARGE, channels=2, stem_channels=2)
+    save_checkpoint(build(config), start, decode=NoteDecodeSettings(), figures={"frames": 1000})
+    words = [packed, "--out", out, "--cache", tmp_path / "cache", "--start", start, "--minutes", 1e-9, "--batch", 2]
+    monkeypatch.setattr(sys, "argv", ["finetune", *map(str, words)])
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    for steps in (1, 2):
+        finetune.main()
+        record = torch.load(out / "large.pt", weights_only=True)
+        assert record["steps"] == steps
+        assert record["frames_seen"] == pytest.approx(1000 + steps * 2 * finetune.SEGMENT_S * RATE / 128, abs=1)
+    trained = torch.load(out / "resume.pt", weights_only=True)["network"]
+    before = load_checkpoint(start, fold=False).network.state_dict()
+    frozen = [name for name, weights in before.items() if torch.equal(weights, trained[name])]
+    first = [f"body.{layer}." for layer in range(finetune.FROZEN_LAYERS)]
+    assert all(any(name.startswith(prefix) for prefix in first) for name in frozen if name.startswith("body."))
+    assert {name for name in before if name.startswith(tuple(first))} <= set(frozen)
 
 
 def test_validation_scores(gpu_training: ModuleType, tmp_path: Path) -> None:

@@ -180,9 +180,18 @@ class SceneSampler:
 
     def _piano(self, rng: np.random.Generator, row: int, parts: _Parts) -> None:
         notes = self._passage(rng, 0)
-        if rng.random() < 0.35:
-            notes = _pedalled(rng, notes)
-        self._play(rng, row, notes, self._random_piano(rng), parts)
+        held = _pedalled(rng, notes) if rng.random() < 0.35 else notes
+        first = len(parts.labels)
+        self._play(rng, row, held, self._random_piano(rng), parts)
+        # The labels of MAPS end where the key is released, whatever the pedal does: so do all labels.
+        for labels in parts.labels[first:]:
+            labels[:, 2] = np.minimum(labels[:, 2], self._released(notes, labels))
+
+    def _released(self, notes: ScoreNotes, labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where the keys of labelled notes are released, in frames."""
+        keys = zip(notes.pitches - self.config.lowest_note, self._frames(notes.onsets_s), strict=True)
+        offset_of = dict(zip(keys, self._frames(notes.offsets_s), strict=True))
+        return np.array([offset_of[pitch, onset] for pitch, onset in labels[:, [3, 1]]])
 
     def _random_piano(self, rng: np.random.Generator) -> int:
         if rng.random() < 0.05:
@@ -329,14 +338,14 @@ class SceneSampler:
             settles=500.0,
         )
 
+    def _frames(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return times as fractional frames."""
+        return (times_s * self.config.sample_rate - self.config.origin) / self.config.hop_samples
+
     def _label(self, row: int, notes: ScoreNotes, parts: _Parts) -> None:
-        config = self.config
-        onsets, offsets = (
-            (times_s * config.sample_rate - config.origin) / config.hop_samples
-            for times_s in (notes.onsets_s, notes.offsets_s)
-        )
+        onsets, offsets = self._frames(notes.onsets_s), self._frames(notes.offsets_s)
         rows = np.full(len(onsets), row)
-        pitches = notes.pitches - config.lowest_note
+        pitches = notes.pitches - self.config.lowest_note
         parts.labels.append(np.stack([rows, onsets, offsets, pitches, notes.velocities / 127], 1))
 
 

@@ -1,0 +1,127 @@
+"""Train a large note network further: torchrun --nproc-per-node 2 recipes/musicnet_em/finetune.py DATA --out OUT.
+
+Runs on CPUs. DATA is what pack_gpu.py wrote. More of the scenes are recordings than in train_gpu.py, and the layers
+before the first convolution over notes stay as they are. Each process has one thread and segments of its own; gradients
+are averaged. Started again, it continues; the learning rate follows the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from gpu_training import SEGMENT_S, BatchSource, Learner, Validation, relative_rate, scene_sampler, unpack
+from torch import Tensor
+
+from audiocx.checkpoints import load_checkpoint
+from audiocx.cli.scripts import exit_on_errors
+from audiocx.io.atomic_write import atomic_write
+from audiocx.notes import NoteOutputs
+
+# Probabilities of recordings, piano scores, ensemble scores, generated music, and no music.
+SHARES = (0.6, 0.16, 0.12, 0.1, 0.02)
+# Convolution, norm and activation of the three units that work on several bins a semitone, which take half of the time.
+FROZEN_LAYERS = 9
+LOG_EVERY_STEPS = 20
+
+
+def main() -> None:
+    """Train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "data", type=Path, nargs="+", help="the folder that pack_gpu.py wrote, or several with its parts"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+    about = "folder for the decoded data (default: %(default)s)"
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "audiocx-unpacked", help=about)
+    about = "checkpoint to start from (default: %(default)s)"
+    parser.add_argument("--start", default="notes-complex-large", help=about)
+    parser.add_argument("--minutes", type=float, default=60.0, help="time to train (default: %(default)s)")
+    about = "segments of a step, for each process (default: %(default)s)"
+    parser.add_argument("--batch", type=int, default=4, help=about)
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="the highest one (default: %(default)s)")
+    about = "minutes between validations, at which the weights are saved (default: %(default)s)"
+    parser.add_argument("--validate-minutes", type=float, default=7.0, help=about)
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    # With bfloat16, several threads of one process take ten times as long as one (torch 2.13).
+    torch.set_num_threads(1)
+    if "RANK" in os.environ:
+        dist.init_process_group("gloo", timeout=timedelta(hours=2))
+    if _rank() == 0:
+        unpack(arguments.data, arguments.cache)
+    if dist.is_initialized():
+        dist.barrier()
+    train(arguments)
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def batches(cache: Path, rows: int, seed: int) -> Iterator[tuple[Tensor, NoteOutputs]]:
+    """Yield random batches without end."""
+    sampler, source = scene_sampler(cache), BatchSource(cache, torch.device("cpu"), seed)
+    sampler.config = replace(sampler.config, shares=SHARES)
+    rng = np.random.default_rng([seed, 78])
+    while True:
+        yield source.batch(sampler.batch(rng, rows), rows)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train until the time is over."""
+    device, first = torch.device("cpu"), _rank() == 0
+    start = load_checkpoint(arguments.start)
+    learner = Learner(
+        *("large", start.network.config, arguments.learning_rate, device),
+        start.folder / "weights.safetensors",
+        compiles=False,
+        half=True,
+        frozen_layers=FROZEN_LAYERS,
+    )
+    resumable = arguments.out / "resume.pt"
+    if resumable.exists():
+        learner.load_state_dict(torch.load(resumable, weights_only=True))
+    path = next((path for folder in arguments.data for path in folder.glob("validation.npz")), None)
+    validation = Validation(path, device) if path and first else None
+    frames_before, sums = start.card.get("figures", {}).get("frames", 0), torch.zeros(5)
+    step_s = arguments.batch * SEGMENT_S * (dist.get_world_size() if dist.is_initialized() else 1)
+    begun = saved = time.monotonic()
+    # Other segments in every process and after a restart.
+    seed = 1000 * arguments.seed + 100 * learner.steps + _rank()
+    for samples, targets in batches(arguments.cache, arguments.batch, seed):
+        progress = torch.tensor((time.monotonic() - begun) / (60 * arguments.minutes))
+        if dist.is_initialized():
+            dist.broadcast(progress, 0)
+        sums += learner.step(samples, targets, relative_rate(float(progress), learner.steps))
+        done = bool(progress > 1)
+        if first and learner.steps % LOG_EVERY_STEPS == 0:
+            means = ", ".join(f"{value:.4f}" for value in (sums / LOG_EVERY_STEPS).tolist())
+            print(f"step {learner.steps}, {100 * progress:.0f} % of the time, losses and gradient {means}", flush=True)
+            sums.zero_()
+        if first and (done or time.monotonic() - saved > 60 * arguments.validate_minutes):
+            learner.save(arguments.out, learner.steps * step_s, frames_before)
+            with atomic_write(resumable) as temporary:
+                torch.save(learner.state_dict(), temporary)
+            if validation is not None:
+                with torch.autocast("cpu", torch.bfloat16):
+                    scores = validation.score(learner)
+                print(f"validation after {learner.steps} steps: {scores}", flush=True)
+            saved = time.monotonic()
+        if done:
+            break
+
+
+if __name__ == "__main__":
+    with exit_on_errors("finetune"):
+        main()

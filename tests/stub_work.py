@@ -82,7 +82,7 @@ def parsed(words: list[str], suffixes: dict[str, str] = SUFFIXES) -> tuple[StubT
     """Return task and options for arguments of ``audiocx transcribe``."""
     arguments = build_parser().parse_args(["transcribe", *words])
     settings = {"threshold": arguments.threshold, "tempo": arguments.tempo}
-    task = StubTask(arguments.model or "none", arguments.device, arguments.runtime, settings, arguments.list)
+    task = StubTask(arguments.model or "none", arguments.device, settings, arguments.list, runtime=arguments.runtime)
     return task, batch_options(arguments, suffixes)
 
 

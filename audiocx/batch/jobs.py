@@ -86,8 +86,8 @@ class Task(ABC, Generic[Network]):
 
     model: str
     device: str
-    runtime: Runtime
     settings: dict[str, Any]
+    runtime: Runtime = field(default="auto", kw_only=True)
     command: ClassVar[str]
 
     @abstractmethod

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     settings = {"gaps": arguments.gaps, "format": arguments.format}
     task = ConcealTask(
-        arguments.model or DEFAULT_PREDICTOR, arguments.device, arguments.runtime, settings, arguments.gaps
+        arguments.model or DEFAULT_PREDICTOR, arguments.device, settings, arguments.gaps, runtime=arguments.runtime
     )
     return run_batch(task, batch_options(arguments, {name: FORMATS[name] for name in arguments.format}))
 

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..checkpoints import DEFAULT_PREDICTOR
 
     task = PredictTask(
-        arguments.model or DEFAULT_PREDICTOR, arguments.device, arguments.runtime, {"format": arguments.format}
+        arguments.model or DEFAULT_PREDICTOR, arguments.device, {"format": arguments.format}, runtime=arguments.runtime
     )
     return run_batch(task, batch_options(arguments, {name: FORMATS[name] for name in arguments.format}))
 

@@ -131,6 +131,9 @@ class _InBfloat16(nn.Module):
         super().__init__()
         self.layers = layers.bfloat16()
 
+    def __getitem__(self, part: slice) -> _InBfloat16:
+        return _InBfloat16(self.layers[part])  # type: ignore[index]
+
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.layers(x.bfloat16()).float()
         return result

@@ -114,9 +114,8 @@ class NoteNetwork(nn.Module):
             Feature maps [B, C, T / time_stride, P] of the positions whose context is complete.
         """
         x, context = self._stacked(self.front_end(samples)), self.config.stem_context_frames // self.config.time_stride
-        for layer in list(self.body)[: -1 - len(self.config.dilations)]:
-            x = layer(x)
-        return x[:, :, context : x.shape[2] - context]
+        y: Tensor = self.body[: self._stem_layers](x)
+        return y[:, :, context : y.shape[2] - context]
 
     def probabilities(self, features: Tensor) -> NoteOutputs:
         """Run the later convolutions.
@@ -127,12 +126,16 @@ class NoteNetwork(nn.Module):
         Returns:
             Probabilities, and velocities in 0 to 1, float32 [B, T, P] each.
         """
-        x, context = features, self.config.body_context * self.config.time_stride
-        for layer in list(self.body)[-1 - len(self.config.dilations) :]:
-            x = layer(x)
-        inner = (part[:, context : part.shape[1] - context].float() for part in self._heads(x))
+        context = self.config.body_context * self.config.time_stride
+        logits = self._heads(self.body[self._stem_layers :](features))
+        inner = (part[:, context : part.shape[1] - context].float() for part in logits)
         onsets, frames, offsets, velocities = inner
         return NoteOutputs(onsets.sigmoid(), frames.sigmoid(), offsets.sigmoid(), velocities.clamp(0, 1))
+
+    @property
+    def _stem_layers(self) -> int:
+        """Index of the first residual block; folding changes the number of layers before it."""
+        return -1 - len(self.config.dilations)
 
     def _stacked(self, spectra: Tensor) -> Tensor:
         return self._stack_harmonics(spectra).contiguous(memory_format=torch.channels_last)

@@ -142,11 +142,10 @@ class TorchNetwork:
 
 
 def thread_count() -> int:
-    """Return the number of threads of a network: ``OMP_NUM_THREADS`` if it is set, else one for each usable core."""
+    """Return the number of threads of a network: one for each usable core, or ``OMP_NUM_THREADS`` if that is less."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if wanted.isdecimal() and int(wanted) > 0:
-        return int(wanted)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(int(wanted), cores) if wanted.isdecimal() and int(wanted) > 0 else cores
 
 
 def choose_runtime(runtime: str, device: str, precision: str, has_onnx: bool, name: str) -> Literal["onnx", "torch"]:
@@ -173,7 +172,10 @@ def choose_runtime(runtime: str, device: str, precision: str, has_onnx: bool, na
                 f"{name} has no ONNX form; add one with audiocx export --in-place, or choose the runtime torch."
             )
         if device not in ("auto", "cpu") or precision != "float32":
-            raise ConfigError("onnxruntime runs on the processor in float32 only; for more choose the runtime torch.")
+            setting = f"the device {device}" if device not in ("auto", "cpu") else f"the precision {precision}"
+            raise ConfigError(
+                f"The runtime onnx does not run {setting}: it runs on the processor in float32; choose the runtime torch."
+            )
         return "onnx"
     has_torch = find_spec("torch") is not None
     wants_torch = device not in ("auto", "cpu") or precision != "float32" or runtime == "torch"

@@ -174,11 +174,12 @@ before = len(os.listdir("/proc/self/task"))
 network = audiocx.load(runtime="onnx")
 print(len(os.listdir("/proc/self/task")) - before)
 """
-    one, three = (int(run_python(code, OMP_NUM_THREADS=count)) for count in ("1", "3"))
-    assert three - one == 2
+    # Never more than there are cores, whatever a cluster's profile asks for.
+    one, many = (int(run_python(code, OMP_NUM_THREADS=count)) for count in ("1", "1000"))
+    assert many - one == thread_count() - 1
 
 
-@pytest.mark.parametrize(("value", "count"), [("3", 3), ("4,2", 4), ("0", None), ("many", None), ("-1", None)])
+@pytest.mark.parametrize(("value", "count"), [("1", 1), ("1,2", 1), ("100000", None), ("0", None), ("many", None)])
 def test_the_number_of_threads(value: str, count: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores = thread_count()
@@ -274,7 +275,7 @@ def test_a_checkpoint_without_an_onnx_form(tiny_notes: Path) -> None:
 
 @pytest.mark.parametrize(("device", "precision"), [("cuda", "float32"), ("cpu", "bfloat16"), ("mps", "bfloat16")])
 def test_onnxruntime_runs_on_the_processor_only(device: str, precision: Any) -> None:
-    with pytest.raises(ConfigError, match="on the processor in float32 only; for more choose the runtime torch"):
+    with pytest.raises(ConfigError, match="it runs on the processor in float32; choose the runtime torch"):
         load_transcriber(None, device, precision, "onnx")
     with pytest.raises(ConfigError, match="no runtime 'tensorflow'; choose auto, onnx, torch"):
         load_transcriber(None, runtime="tensorflow")  # type: ignore[arg-type]

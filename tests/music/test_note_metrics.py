@@ -41,7 +41,7 @@ def test_pairs_are_indices_into_the_two_lists() -> None:
 
 def test_without_mir_eval_the_error_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mir_eval", None)
-    with pytest.raises(ConfigError, match=r"mir_eval.*audiocx\[train\]"):
+    with pytest.raises(ConfigError, match=r"mir_eval.*audiocx\[evaluate\]"):
         match_notes([], [])
 
 

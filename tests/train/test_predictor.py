@@ -86,7 +86,7 @@ def test_the_loaded_network_has_the_best_score(whole_run: SimpleNamespace, store
         spectra = stft(torch.from_numpy(stores[1].samples(number)))
         with torch.inference_mode():
             predicted = network(spectra[None, :-1])[0][0]
-        error.add(log_power_db(spectra[1:]), log_power_db(predicted))
+        error.add(log_power_db(spectra[1:]).numpy(), log_power_db(predicted).numpy())
     assert error.mse == pytest.approx(min(logged(whole_run.folder, "val/mse")), rel=1e-5)
 
 

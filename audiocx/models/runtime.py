@@ -174,7 +174,7 @@ def choose_runtime(runtime: str, device: str, precision: str, has_onnx: bool, na
         if device not in ("auto", "cpu") or precision != "float32":
             setting = f"the device {device}" if device not in ("auto", "cpu") else f"the precision {precision}"
             raise ConfigError(
-                f"The runtime onnx has not {setting}; it runs on the processor in float32; choose the runtime torch."
+                f"The runtime onnx cannot use {setting}; it runs on the processor in float32; choose the runtime torch."
             )
         return "onnx"
     has_torch = find_spec("torch") is not None

@@ -113,7 +113,7 @@ def to_onnx(model: OnnxModel, metadata: dict[str, Any] | None = None) -> bytes:
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"Exporting needs {missing[0]}, which is not installed; run pip install 'audiocx[onnx]'.")
-    with _exporter_silenced():
+    with _exporter_silenced(), _exporter_errors():
         program = torch.onnx.export(
             _Positional(model.module).eval(),
             tuple(map(torch.zeros, model.inputs.values())),
@@ -212,6 +212,18 @@ def step_model(network: PredictorNetwork) -> OnnxModel:
     dynamic = [{0: batch}, *core, *[{0: batch}] * (len(states) - len(core))]
     outputs = ["ahead", *(f"next_{index}" for index in range(len(states)))]
     return OnnxModel(step, inputs, outputs, dynamic, {"sample_rate": SPEECH_RATE, "hop_samples": HOP_SAMPLES})
+
+
+@contextmanager
+def _exporter_errors() -> Iterator[None]:
+    """Say in one sentence what the exporter cannot do, such as windows that are no multiples of the hop."""
+    try:
+        yield
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ConfigError(
+            f"PyTorch's exporter cannot write this network ({reason}); run it by the runtime torch."
+        ) from error
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from gpu_training import SEGMENT_S, BatchSource, Learner, Validation, relative_rate, scene_sampler, unpack
+from gpu_training import SEGMENT_S, BatchSource, Learner, Validation, add_folders, relative_rate, scene_sampler, unpack
 from torch import Tensor
 
 from audiocx.checkpoints import load_checkpoint
@@ -37,12 +36,7 @@ LOG_EVERY_STEPS = 20
 def main() -> None:
     """Train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "data", type=Path, nargs="+", help="the folder that pack_gpu.py wrote, or several with its parts"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
-    about = "folder for the decoded data (default: %(default)s)"
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "audiocx-unpacked", help=about)
+    add_folders(parser)
     about = "checkpoint to start from (default: %(default)s)"
     parser.add_argument("--start", default="notes-complex-large", help=about)
     parser.add_argument("--minutes", type=float, default=60.0, help="time to train (default: %(default)s)")

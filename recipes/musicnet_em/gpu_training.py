@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -51,6 +53,16 @@ ONSET_TARGET = 0.67
 LOSS_WEIGHTS = (3.0, 1.0, 1.0, 1.0)
 WARM_UP_STEPS = 200
 AVERAGE_EVERY_STEPS, AVERAGE_DECAY = 4, 0.998
+
+
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    """Add the packed data, the output folder and the cache, which the training scripts share."""
+    parser.add_argument(
+        "data", type=Path, nargs="+", help="the folder that pack_gpu.py wrote, or several with its parts"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
+    about = "folder for the decoded data (default: %(default)s)"
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "audiocx-unpacked", help=about)
 
 
 def unpack(folders: list[Path], cache: Path) -> None:

@@ -11,7 +11,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,18 @@ from queue import Empty
 from typing import Any
 
 import torch
-from gpu_training import LARGE, SEGMENT_S, SMALL, BatchSource, Learner, Validation, draw_batches, relative_rate, unpack
+from gpu_training import (
+    LARGE,
+    SEGMENT_S,
+    SMALL,
+    BatchSource,
+    Learner,
+    Validation,
+    add_folders,
+    draw_batches,
+    relative_rate,
+    unpack,
+)
 from torch import Tensor
 
 from audiocx.cli.scripts import exit_on_errors
@@ -41,12 +51,7 @@ def log(text: str) -> None:
 def main() -> None:
     """Train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "data", type=Path, nargs="+", help="the folder that pack_gpu.py wrote, or several with its parts"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
-    about = "folder for the decoded data (default: %(default)s)"
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "audiocx-unpacked", help=about)
+    add_folders(parser)
     about = "time from the start of this program to its end (default: %(default)s)"
     parser.add_argument("--minutes", type=float, default=9.0, help=about)
     parser.add_argument("--batch", type=int, default=64, help="segments of a step (default: %(default)s)")

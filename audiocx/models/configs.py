@@ -68,6 +68,7 @@ class NoteConfig:
         note_dilations: Dilation over notes, in semitones, of the convolution of each residual block; empty for 1 each.
         level_dbfs: Level to which recordings are normalised before inference, in dBFS; see
             :mod:`audiocx.models.level`. None leaves them unchanged.
+        block_channels: Feature maps between the two convolutions of a residual block; None: ``channels``.
     """
 
     kind: ClassVar[str] = "notes"
@@ -91,11 +92,12 @@ class NoteConfig:
     norm: Literal["standardized", "whitening", "naive", "none"] = "standardized"
     note_dilations: list[int] = field(default_factory=list)
     level_dbfs: float | None = None
+    block_channels: int | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         sizes = (
-            *("stem_channels", "channels", "dilations", "note_dilations"),
+            *("stem_channels", "channels", "block_channels", "dilations", "note_dilations"),
             *("windows", "hop_samples", "time_stride", "sample_rate"),
         )
         check_fields(self, **dict.fromkeys(sizes, "[1, inf)"), harmonics="(0, inf)", magnitude_bias="[0, inf)")

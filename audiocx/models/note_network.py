@@ -48,11 +48,11 @@ class NoteNetwork(nn.Module):
     def __init__(self, config: NoteConfig) -> None:
         super().__init__()
         self.config = config
-        self._shifts = [round(12 * math.log2(ratio) * config.bins_per_semitone) for ratio in config.harmonics]
+        self.shifts = [round(12 * math.log2(ratio) * config.bins_per_semitone) for ratio in config.harmonics]
         # Up to the Nyquist frequency.
         highest = math.floor(69 + 12 * math.log2(config.sample_rate / 2 / 440))
         semitones = min(
-            highest - config.lowest_note, config.outputs + math.ceil(max(self._shifts) / config.bins_per_semitone)
+            highest - config.lowest_note, config.outputs + math.ceil(max(self.shifts) / config.bins_per_semitone)
         )
         self.front_end = LogSpectrum(
             config.sample_rate,
@@ -148,9 +148,9 @@ class NoteNetwork(nn.Module):
     def _stack_harmonics(self, spectra: Tensor) -> Tensor:
         """Stack the harmonics of each pitch as channels: [B, 2W, T, F] to [B, 2WH, T, P * bins_per_semitone]."""
         size = self.config.outputs * self.config.bins_per_semitone
-        lowest = min(0, *self._shifts)
-        padded = F.pad(spectra, (-lowest, max(self._shifts) + size - spectra.shape[3]))
-        stack = [padded[..., shift - lowest : shift - lowest + size] for shift in self._shifts]
+        lowest = min(0, *self.shifts)
+        padded = F.pad(spectra, (-lowest, max(self.shifts) + size - spectra.shape[3]))
+        stack = [padded[..., shift - lowest : shift - lowest + size] for shift in self.shifts]
         # All the real parts first.
         return torch.stack(stack, 2).flatten(1, 2)
 
@@ -160,10 +160,10 @@ class _Block(nn.Module):
 
     def __init__(self, config: NoteConfig, dilation: int, note_dilation: int) -> None:
         super().__init__()
-        maps = config.channels
+        maps, inner = config.channels, config.block_channels or config.channels
         self.body = Layers(
-            *_unit(config, maps, maps, (_KERNEL, 1), padding=(dilation, 0), dilation=(dilation, 1)),
-            *_unit(config, maps, maps, (1, _KERNEL), padding=(0, note_dilation), dilation=(1, note_dilation)),
+            *_unit(config, maps, inner, (_KERNEL, 1), padding=(dilation, 0), dilation=(dilation, 1)),
+            *_unit(config, inner, maps, (1, _KERNEL), padding=(0, note_dilation), dilation=(1, note_dilation)),
         )
         self.scale = nn.Parameter(torch.full((maps * (2 if config.complex else 1), 1, 1), _RESIDUAL_SCALE))
 

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["OnnxModel", "export_onnx", "note_model", "step_model", "to_onnx", "window_model"]
 
 
+_ALIGNED_CHANNELS = 4
+
+
 class OnnxModel(NamedTuple):
     """Module to export, and its inputs and outputs.
 
@@ -164,7 +167,13 @@ def note_stages_model(network: NoteNetwork) -> OnnxModel:
     one_position = config.hop_samples * config.time_stride + config.window_samples
     least = {"samples": [1, one_position], "features": [1, channels, 1, config.outputs]}
     metadata = {"stages": json.dumps(stages), "least_shapes": json.dumps(least)}
-    return OnnxModel(_NoteStages(_exportable(network)), inputs, ["next_features", *outputs], dynamic, metadata)
+    return OnnxModel(
+        _NoteStages(_with_aligned_channels(_exportable(network))),
+        inputs,
+        ["next_features", *outputs],
+        dynamic,
+        metadata,
+    )
 
 
 def note_model(network: NoteNetwork) -> OnnxModel:
@@ -280,9 +289,13 @@ class _NoteStages(nn.Module):
     def __init__(self, network: NoteNetwork) -> None:
         super().__init__()
         self.network = network
+        # A convolution by ones: onnxruntime keeps its results in a layout of blocks of channels, in which it also adds
+        # the residuals. Without it, features are in the common layout, and each block of the network changes it twice.
+        self.ones = torch.ones(network.feature_channels, 1, 1, 1)
 
     def forward(self, samples: Tensor, features: Tensor) -> tuple[Tensor, ...]:
-        return self.network.features(samples), *self.network.probabilities(features)
+        blocked = F.conv2d(features, self.ones, groups=len(self.ones))
+        return self.network.features(samples), *self.network.probabilities(blocked)
 
 
 class _PaddedNoteNetwork(nn.Module):
@@ -314,6 +327,24 @@ def _exportable(network: NoteNetwork) -> NoteNetwork:
     filters = [cast(FilteredSpectrum, spectrum).filters for spectrum in network.front_end.spectra]
     copied.front_end.spectra = nn.ModuleList(MatmulSpectrum(each, hop_samples) for each in filters)
     return copied
+
+
+def _with_aligned_channels(network: NoteNetwork) -> NoteNetwork:
+    """Repeat the last harmonic, with weights of zero, until the number of input channels is a multiple of four.
+
+    onnxruntime computes only such convolutions in its layout of blocks of channels, in half the time.
+
+    Args:
+        network: Folded, a copy that may be changed.
+    """
+    convolution, spectra, harmonics = network.body[0], network.front_end.channels, len(network.config.harmonics)
+    added = next(count for count in range(_ALIGNED_CHANNELS) if spectra * (harmonics + count) % _ALIGNED_CHANNELS == 0)
+    if added and isinstance(convolution, nn.Conv2d):
+        network.shifts = network.shifts + network.shifts[-1:] * added
+        # The harmonics of a spectrum are neighbouring channels.
+        weight = F.pad(convolution.weight.unflatten(1, (spectra, harmonics)), (0, 0, 0, 0, 0, added)).flatten(1, 2)
+        convolution.weight, convolution.in_channels = nn.Parameter(weight), weight.shape[1]
+    return network
 
 
 def _overlap_samples(network: NoteNetwork) -> int:

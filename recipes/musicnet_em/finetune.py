@@ -1,6 +1,7 @@
 """Train a large note network further: torchrun --nproc-per-node 2 recipes/musicnet_em/finetune.py DATA --out OUT.
 
-Runs on CPUs. DATA is what pack_gpu.py wrote. More of the scenes are recordings than in train_gpu.py, and the layers
+With --maps, it is pruned first (pruning.py), and learns from the network that it was beside the labels. Runs on CPUs.
+DATA is what pack_gpu.py wrote. More of the scenes are recordings than in train_gpu.py, and the layers
 before the first convolution over notes stay as they are. Each process has one thread and segments of its own; gradients
 are averaged. Started again, it continues; the learning rate follows the clock.
 """
@@ -19,18 +20,21 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from gpu_training import SEGMENT_S, BatchSource, Learner, Validation, add_folders, relative_rate, scene_sampler, unpack
+from pruning import pruned
 from torch import Tensor
 
-from audiocx.checkpoints import load_checkpoint
+from audiocx.checkpoints import load_checkpoint, load_network
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.io.atomic_write import atomic_write
 from audiocx.notes import NoteOutputs
 
 # Probabilities of recordings, piano scores, ensemble scores, generated music, and no music.
-SHARES = (0.6, 0.16, 0.12, 0.1, 0.02)
+SHARES = (0.5, 0.18, 0.18, 0.12, 0.02)
+NAME = "large"
 # Convolution, norm and activation of the three units that work on several bins a semitone, which take half of the time.
 FROZEN_LAYERS = 9
 LOG_EVERY_STEPS = 20
+PRUNING_EXAMPLES = 16
 
 
 def main() -> None:
@@ -45,6 +49,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="the highest one (default: %(default)s)")
     about = "minutes between validations, at which the weights are saved (default: %(default)s)"
     parser.add_argument("--validate-minutes", type=float, default=7.0, help=about)
+    parser.add_argument("--maps", type=int, help="prune: complex feature maps inside each residual block")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -76,12 +81,17 @@ def train(arguments: argparse.Namespace) -> None:
     """Train until the time is over."""
     device, first = torch.device("cpu"), _rank() == 0
     start = load_checkpoint(arguments.start)
+    network, teacher, seed = load_network(arguments.start).eval(), None, 1000 * arguments.seed + _rank()
+    if arguments.maps:
+        teacher = network.requires_grad_(False)
+        examples, _ = next(batches(arguments.cache, PRUNING_EXAMPLES, 1000 * arguments.seed))
+        network = pruned(teacher, examples, arguments.maps)
     learner = Learner(
-        *("large", start.network.config, arguments.learning_rate, device),
-        start.folder / "weights.safetensors",
+        *(NAME, network.config, arguments.learning_rate, device, network.state_dict()),
         compiles=False,
         half=True,
         frozen_layers=FROZEN_LAYERS,
+        teacher=teacher,
     )
     resumable = arguments.out / "resume.pt"
     if resumable.exists():
@@ -92,8 +102,7 @@ def train(arguments: argparse.Namespace) -> None:
     step_s = arguments.batch * SEGMENT_S * (dist.get_world_size() if dist.is_initialized() else 1)
     begun = saved = time.monotonic()
     # Other segments in every process and after a restart.
-    seed = 1000 * arguments.seed + 100 * learner.steps + _rank()
-    for samples, targets in batches(arguments.cache, arguments.batch, seed):
+    for samples, targets in batches(arguments.cache, arguments.batch, seed + 100 * learner.steps):
         progress = torch.tensor((time.monotonic() - begun) / (60 * arguments.minutes))
         if dist.is_initialized():
             dist.broadcast(progress, 0)

@@ -50,6 +50,8 @@ SEGMENT_S = FRAMES * LARGE.hop_samples / LARGE.sample_rate
 WEIGHTS = {"john-garner": 4.0}
 # Onset targets above this are taken as onsets in validation: the nearest frame.
 ONSET_TARGET = 0.67
+# Share of a teacher's probabilities in the targets.
+TAUGHT_SHARE = 0.6
 LOSS_WEIGHTS = (3.0, 1.0, 1.0, 1.0)
 WARM_UP_STEPS = 200
 AVERAGE_EVERY_STEPS, AVERAGE_DECAY = 4, 0.998
@@ -201,10 +203,11 @@ class Learner:
         config: Configuration of the network.
         learning_rate: Highest learning rate.
         device: Device of the training.
-        start: File of initial weights, ``.safetensors``; None for random ones.
+        start: Initial weights; None for random ones.
         compiles: Whether to compile the network behind its front end.
         half: Whether the forward pass runs in bfloat16; None: on CUDA.
         frozen_layers: Number of the first layers of the network's body that are not trained.
+        teacher: A network to learn from, beside the labels.
     """
 
     def __init__(
@@ -213,19 +216,21 @@ class Learner:
         config: NoteConfig,
         learning_rate: float,
         device: torch.device,
-        start: Path | None = None,
+        start: dict[str, Tensor] | None = None,
         compiles: bool = True,
         half: bool | None = None,
         frozen_layers: int = 0,
+        teacher: NoteNetwork | None = None,
     ) -> None:
         self.name, self.config, self.device, self.steps = name, config, device, 0
-        self._learning_rate = learning_rate
+        self._learning_rate, self._teacher = learning_rate, teacher
         self._half = device.type == "cuda" if half is None else half
         self.network: NoteNetwork = build(config)
         if start is not None:
-            from safetensors.torch import load_file
-
-            self.network.load_state_dict({key: value.float() for key, value in load_file(start).items()})
+            self.network.load_state_dict({key: value.float() for key, value in start.items()})
+        if dist.is_initialized():
+            for value in self.network.state_dict().values():
+                dist.broadcast(value, 0)
         self.network.to(device).body.to(memory_format=torch.channels_last)
         self._average = {key: value.detach().clone().float() for key, value in self.network.state_dict().items()}
         self.network.body[:frozen_layers].requires_grad_(False)
@@ -253,8 +258,12 @@ class Learner:
         with torch.no_grad():
             spectra = self.network.front_end(samples)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            logits = self.network.infer(spectra.bfloat16() if self._half else spectra)
-        errors = losses(NoteOutputs(*(part.float() for part in logits)), targets)
+            spectra = spectra.bfloat16() if self._half else spectra
+            logits, taught = self.network.infer(spectra), None
+            if self._teacher is not None:
+                with torch.no_grad():
+                    taught = NoteOutputs(*(part.float() for part in self._teacher.infer(spectra)))
+        errors = losses(NoteOutputs(*(part.float() for part in logits)), targets, taught)
         self._optimizer.zero_grad(set_to_none=True)
         (errors * errors.new_tensor(LOSS_WEIGHTS)).sum().backward()
         if dist.is_initialized():
@@ -324,12 +333,20 @@ def _average_gradients(network: NoteNetwork) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
-def losses(logits: NoteOutputs, targets: NoteOutputs) -> Tensor:
-    """Return the losses of onsets, frames, offsets and velocities, [4]."""
-    errors = [
-        F.binary_cross_entropy_with_logits(getattr(logits, name), getattr(targets, name))
-        for name in ("onsets", "frames", "offsets")
-    ]
+def losses(logits: NoteOutputs, targets: NoteOutputs, taught: NoteOutputs | None = None) -> Tensor:
+    """Return the losses of onsets, frames, offsets and velocities, [4].
+
+    Args:
+        logits: Of the network.
+        targets: Of the labels.
+        taught: Logits of a network to learn from: its probabilities are mixed with the targets.
+    """
+    errors = []
+    for name in ("onsets", "frames", "offsets"):
+        target = getattr(targets, name)
+        if taught is not None:
+            target = target.lerp(getattr(taught, name).sigmoid(), TAUGHT_SHARE)
+        errors.append(F.binary_cross_entropy_with_logits(getattr(logits, name), target))
     struck = (targets.onsets > 0).float()
     squares = (logits.velocities - targets.velocities).square() * struck
     return torch.stack([*errors, squares.sum() / struck.sum().clamp_min(1)])

@@ -30,6 +30,7 @@ from gpu_training import (
     relative_rate,
     unpack,
 )
+from safetensors.torch import load_file
 from torch import Tensor
 
 from audiocx.cli.scripts import exit_on_errors
@@ -132,7 +133,8 @@ def make_learners(arguments: argparse.Namespace, device: torch.device) -> list[L
     large = replace(LARGE, channels=8, stem_channels=4) if arguments.tiny else LARGE
     learners = [Learner("large", large, arguments.learning_rate, device, compiles=compiles)]
     if arguments.small:
-        learners.append(Learner("small", SMALL, arguments.small_learning_rate, device, arguments.small, compiles))
+        start = load_file(arguments.small)
+        learners.append(Learner("small", SMALL, arguments.small_learning_rate, device, start, compiles))
     sizes = [sum(parameter.numel() for parameter in learner.network.parameters()) for learner in learners]
     log(f"parameters: {', '.join(map(str, sizes))}")
     return learners

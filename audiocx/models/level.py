@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK_SAMPLES", "normalize_level"]
+__all__ = ["BLOCK_SAMPLES", "DECAY_DB_PER_S", "LOOKAHEAD_BLOCKS", "LOWEST_DBFS", "normalize_level"]
 
 # Distance of the gain's grid points; a level is measured over two blocks, 93 ms at 11025 Hz.
 BLOCK_SAMPLES = 512
-_LOOKAHEAD_BLOCKS = 16
-_DECAY_DB_PER_S = 1.0
+LOOKAHEAD_BLOCKS = 16
+DECAY_DB_PER_S = 1.0
 # Below this level there is only quantisation noise.
-_LOWEST_DBFS = -86.0
+LOWEST_DBFS = -86.0
 
 
 def normalize_level(
@@ -55,7 +55,7 @@ class _RunningGain:
     """Gain of consecutive blocks, computed once the blocks of the look-ahead have arrived."""
 
     def __init__(self, sample_rate: int, level_dbfs: float) -> None:
-        self._decay_db = _DECAY_DB_PER_S * BLOCK_SAMPLES / sample_rate
+        self._decay_db = DECAY_DB_PER_S * BLOCK_SAMPLES / sample_rate
         self._target_db = level_dbfs
         self._queue: list[NDArray[np.float32]] = []
         self._levels_db: list[float] = []
@@ -68,8 +68,8 @@ class _RunningGain:
             power = float(np.square(block, dtype=np.float64).mean())
             mean_power, self._last_power = (power + self._last_power) / 2, power
             self._queue.append(block)
-            self._levels_db.append(max(10 * math.log10(mean_power + 1e-20), _LOWEST_DBFS))
-            if len(self._queue) > _LOOKAHEAD_BLOCKS:
+            self._levels_db.append(max(10 * math.log10(mean_power + 1e-20), LOWEST_DBFS))
+            if len(self._queue) > LOOKAHEAD_BLOCKS:
                 yield self._next()
 
     def flush(self) -> Iterator[NDArray[np.float32]]:
@@ -78,12 +78,12 @@ class _RunningGain:
             yield self._next()
 
     def _next(self) -> NDArray[np.float32]:
-        ahead_db = self._levels_db[: _LOOKAHEAD_BLOCKS + 1]
+        ahead_db = self._levels_db[: LOOKAHEAD_BLOCKS + 1]
         if self._level_db is None:
             before_db = after_db = max(ahead_db)
         else:
             before_db = self._level_db
-            decayed_db = max(before_db - self._decay_db, _LOWEST_DBFS)
+            decayed_db = max(before_db - self._decay_db, LOWEST_DBFS)
             # The steepest of the straight lines to the levels ahead.
             rise_db = max((level_db - decayed_db) / max(blocks, 1) for blocks, level_db in enumerate(ahead_db))
             after_db = decayed_db + max(rise_db, 0.0)

@@ -9,8 +9,9 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -28,6 +29,7 @@ from ..notes import NoteOutputs
 from ..stft import BINS, HOP_SAMPLES, SPEECH_RATE
 from .filtered_spectrum import FilteredSpectrum, MatmulSpectrum
 from .note_network import NoteNetwork
+from .onnx_level import with_level_normalization
 from .predictor_network import PredictorNetwork
 from .window_network import TranscriberNetwork
 
@@ -49,6 +51,7 @@ class OnnxModel(NamedTuple):
         output_names: Names of the outputs.
         dynamic: Axes with a dynamic size, of each input.
         metadata: Metadata of the file, in addition to those of all kinds.
+        finish: Called with the exported model, to change it.
     """
 
     module: nn.Module
@@ -56,6 +59,7 @@ class OnnxModel(NamedTuple):
     output_names: list[str]
     dynamic: list[dict[int, Any]]
     metadata: dict[str, Any]
+    finish: Callable[[Any], None] | None = None
 
 
 def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
@@ -68,7 +72,8 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
     and N are dynamic. The file's metadata hold name, kind, sample_rate, hop_samples, weights_sha256 and the version of
     audiocx; of transcribers also lowest_note and decode (the checkpoint's settings as JSON); of a window network also
     window_samples, of a note network overlap_samples and step_samples: in a block that begins at a multiple of
-    step_samples, frames further than overlap_samples from its ends are the same as in the whole recording.
+    step_samples, frames further than overlap_samples from its ends are the same as in the whole recording. A network
+    that normalises levels needs whole recordings, and has no overlap_samples.
 
     Args:
         checkpoint: Checkpoint with its PyTorch network, on the CPU.
@@ -78,8 +83,7 @@ def export_onnx(checkpoint: Checkpoint, path: str | Path) -> Path:
         The file.
 
     Raises:
-        ConfigError: The extra ``onnx`` is not installed, or the checkpoint is of a kind that is not exported, or
-            normalises levels before its network.
+        ConfigError: The extra ``onnx`` is not installed, or the checkpoint is of a kind that is not exported.
         OutputError: The file cannot be written.
     """
     make_model, config = checkpoint.kind.load("onnx"), checkpoint.config
@@ -129,7 +133,10 @@ def to_onnx(model: OnnxModel, metadata: dict[str, Any] | None = None) -> bytes:
     assert program is not None
     every = {"audiocx": __version__, **(metadata or {}), **model.metadata}
     program.model.metadata_props.update({name: str(value) for name, value in every.items()})
-    return program.model_proto.SerializeToString()
+    proto = program.model_proto
+    if model.finish:
+        model.finish(proto)
+    return proto.SerializeToString()
 
 
 def window_model(network: TranscriberNetwork) -> OnnxModel:
@@ -168,7 +175,7 @@ def note_stages_model(network: NoteNetwork) -> OnnxModel:
     least = {"samples": [1, one_position], "features": [1, channels, 1, config.outputs]}
     metadata = {"stages": json.dumps(stages), "least_shapes": json.dumps(least)}
     return OnnxModel(
-        _NoteStages(_with_aligned_channels(_exportable(network))),
+        _NoteStages(_exportable(network)),
         inputs,
         ["next_features", *outputs],
         dynamic,
@@ -177,26 +184,20 @@ def note_stages_model(network: NoteNetwork) -> OnnxModel:
 
 
 def note_model(network: NoteNetwork) -> OnnxModel:
-    """Return the ONNX model of a note network.
+    """Return the ONNX model of a note network, with its level normalisation.
 
     Args:
         network: On the CPU, in evaluation mode.
-
-    Raises:
-        ConfigError: The network normalises levels first, which is no part of its graph.
     """
     config = network.config
-    if config.level_dbfs is not None:
-        raise ConfigError(
-            "A network with level_dbfs cannot be exported to ONNX, which would lack its level normalisation; choose "
-            "one without, such as notes-complex."
-        )
-    metadata = {
-        "overlap_samples": _overlap_samples(network),
-        "step_samples": config.hop_samples * config.time_stride,
-    }
+    metadata: dict[str, Any] = {"step_samples": config.hop_samples * config.time_stride}
+    finish = None
+    if config.level_dbfs is None:
+        metadata["overlap_samples"] = _overlap_samples(network)
+    else:
+        finish = partial(with_level_normalization, sample_rate=config.sample_rate, level_dbfs=config.level_dbfs)
     inputs, dynamic = {"samples": (2, 2 * config.window_samples)}, [{0: Dim("batch"), 1: Dim("samples")}]
-    return OnnxModel(_PaddedNoteNetwork(network), inputs, list(NoteOutputs._fields), dynamic, metadata)
+    return OnnxModel(_PaddedNoteNetwork(network), inputs, list(NoteOutputs._fields), dynamic, metadata, finish)
 
 
 def step_model(network: PredictorNetwork) -> OnnxModel:
@@ -318,7 +319,7 @@ class _PaddedNoteNetwork(nn.Module):
 
 
 def _exportable(network: NoteNetwork) -> NoteNetwork:
-    """Return a copy whose front end transforms by matrix products."""
+    """Return a copy that onnxruntime computes fast, whose front end transforms by matrix products."""
     if network.config.hop_samples % 2:
         raise ConfigError(
             f"A network with an odd hop, {network.config.hop_samples} samples, cannot be exported to ONNX."
@@ -326,7 +327,7 @@ def _exportable(network: NoteNetwork) -> NoteNetwork:
     copied, hop_samples = copy.deepcopy(network), network.config.hop_samples
     filters = [cast(FilteredSpectrum, spectrum).filters for spectrum in network.front_end.spectra]
     copied.front_end.spectra = nn.ModuleList(MatmulSpectrum(each, hop_samples) for each in filters)
-    return copied
+    return _with_aligned_channels(copied)
 
 
 def _with_aligned_channels(network: NoteNetwork) -> NoteNetwork:

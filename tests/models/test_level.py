@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from audiocx.errors import ConfigError
 from audiocx.models import NoteConfig, NoteNetwork
 from audiocx.models.level import normalize_level
 from audiocx.models.note_blocks import infer_notes, infer_notes_stream, probabilities_at
-from audiocx.models.onnx_export import note_model
 from audiocx.models.runtime import TorchNetwork
 from audiocx.train.experiments import NoteExperiment
 from audiocx.train.settings import NoteTraining
@@ -76,8 +74,3 @@ def test_note_dilations_must_fit() -> None:
 def test_training_without_that_level_is_refused() -> None:
     with pytest.raises(ValueError, match="train_gpu"):
         NoteExperiment(NoteTraining(4, 2, 2, segment_frames=16), NoteConfig(level_dbfs=-20.0))
-
-
-def test_export_to_onnx_is_refused(network: NoteNetwork) -> None:
-    with pytest.raises(ConfigError, match="level normalisation"):
-        note_model(network)

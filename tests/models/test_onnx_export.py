@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from audiocx.cli import main
 from audiocx.errors import CheckpointError, ConfigError
 from audiocx.kinds import build
 from audiocx.models import TranscriberConfig, onnx_export
+from audiocx.models.level import BLOCK_SAMPLES
 from audiocx.models.note_blocks import infer_notes
+from audiocx.models.note_network import NoteNetwork
 from audiocx.models.runtime import TorchNetwork
 from audiocx.music.window_decoding import WindowDecodeSettings
 
@@ -82,11 +85,28 @@ def test_note_networks_have_the_same_outputs_at_any_length(tmp_path: Path, tiny_
     np.testing.assert_allclose(uncut[10 + overlap_frames :], cut[overlap_frames:], rtol=0, atol=1e-4)
 
 
+@needs_onnx
+def test_exported_networks_normalise_levels(tmp_path: Path, tiny_notes: Path) -> None:
+    tiny = checkpoints.load_checkpoint(tiny_notes, fold=False)
+    network = NoteNetwork(replace(tiny.config, level_dbfs=-20.0)).eval()
+    network.load_state_dict(tiny.network.state_dict())
+    quiet = checkpoints.save_checkpoint(network, tmp_path / "quiet", decode=tiny.decode)
+    ran = session(onnx_export.export_onnx(checkpoints.load_checkpoint(quiet), tmp_path / "quiet.onnx"))
+    assert "overlap_samples" not in ran.get_modelmeta().custom_metadata_map
+    rng = np.random.default_rng(0)
+    for length in (HOP - 1, BLOCK_SAMPLES, 40 * BLOCK_SAMPLES + 7):
+        levels = 10 ** rng.uniform(-5, 0, length // 3000 + 1)
+        samples = recording(length) * np.repeat(levels, 3000)[:length].astype(np.float32)
+        for part, expected in zip(
+            ran.run(None, {"samples": samples[None]}), infer_notes(TorchNetwork(network), samples), strict=True
+        ):
+            np.testing.assert_allclose(part[0], expected, rtol=0, atol=1e-4, err_msg=f"{length} samples")
+
+
 def test_unsupported_networks_and_missing_packages_are_refused(
     tmp_path: Path,
     tiny_checkpoint: Path,
     tiny_predictor: Path,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "it.onnx"
@@ -96,8 +116,6 @@ def test_unsupported_networks_and_missing_packages_are_refused(
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: True)
     with pytest.raises(CheckpointError, match="tiny-predictor predicts speech"):
         load_transcriber(tiny_predictor, "cpu")
-    assert main(["export", "notes-complex-large", "-o", str(path)]) == 1
-    assert "level_dbfs cannot be exported" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -1,23 +1,21 @@
-"""``audiocx transcribe`` beside Basic Pitch: scores on the same labelled recordings, wall time and peak memory.
+"""``audiocx transcribe`` beside Basic Pitch and Transkun: scores on the same recordings, wall time and peak memory.
 
-python benchmarks/transcribe.py FOLDER [-m NAME]... [--seconds 240]
+python benchmarks/transcribe.py FOLDER [-m NAME]... [--seconds 240] [--peer transkun=PYTHON]...
 
 Each program runs as a process of its own, start-up included, on one recording of the given length (the folder's
 recordings, looped), in turns; then each network is scored on every recording of the folder, with the settings that it
-runs with. What is printed is a Markdown table. benchmarks/README.md tells how to install Basic Pitch.
+runs with. What is printed is a Markdown table. benchmarks/README.md tells how to install the other programs.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
-import importlib.util
 import os
 import platform
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +39,9 @@ COLUMNS = {
     "with offset": "note_offset_f1",
 }
 
-BASIC_PITCH = """
+# For each other program the name of its package, and a script with the arguments SOUND and MIDI.
+PEERS = {
+    "basic-pitch": """
 import sys
 from basic_pitch import ICASSP_2022_MODEL_PATH
 from basic_pitch.inference import predict
@@ -51,7 +51,16 @@ output, midi, _ = predict(sys.argv[1], ICASSP_2022_MODEL_PATH)
 midi.write(sys.argv[2])
 note = output["note"]
 numpy.savez(sys.argv[2] + ".npz", note=note, times_s=model_frames_to_time(len(note)))
-"""
+""",
+    "transkun": """
+import sys
+from transkun.transcribe import main
+sys.argv = ["transkun", *sys.argv[1:], "--device", "cpu"]
+main()
+""",
+}
+VERSION = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
+FRAME_S = 0.01
 LAUNCHER = """
 import resource, subprocess, sys, time
 began_s = time.perf_counter()
@@ -61,12 +70,27 @@ sys.exit(code)
 """
 
 
-def command(program: str, source: Path, folder: Path, model: str | None) -> list[str]:
-    """Gives the command line that writes ``<stem>.mid`` into a folder."""
-    if program == "basic-pitch":
-        return [sys.executable, "-c", BASIC_PITCH, str(source), str(folder / f"{source.stem}.mid")]
-    chosen = ["--model", model] if model else []
-    return [sys.executable, "-m", "audiocx", "transcribe", str(source), "-o", str(folder), "--overwrite", *chosen]
+def command(source: Path, folder: Path, model: str) -> list[str]:
+    """Gives the command line of audiocx that writes ``<stem>.mid`` into a folder."""
+    return [sys.executable, "-m", "audiocx", "transcribe", str(source), "-o", str(folder), "--overwrite", "-m", model]
+
+
+def peer_command(peer: str, python: str, source: Path, folder: Path) -> list[str]:
+    """Gives the command line of another program that does so."""
+    return [python, "-c", PEERS[peer], str(source), str(folder / f"{source.stem}.mid")]
+
+
+def peers(given: list[str]) -> dict[str, tuple[str, str]]:
+    """Gives the other programs that are installed: name with version, to key and Python interpreter."""
+    chosen = {"basic-pitch": sys.executable, **dict(entry.split("=", 1) for entry in given)}
+    found = {}
+    for peer, python in chosen.items():
+        done = subprocess.run([python, "-c", VERSION, peer], capture_output=True, text=True)
+        if done.returncode == 0:
+            found[f"{peer} {done.stdout.strip()}"] = peer, python
+        elif python != sys.executable:
+            sys.exit(f"{python} has no {peer}; install it there (benchmarks/README.md tells how).")
+    return found
 
 
 def timed(arguments: list[str]) -> tuple[float, float]:
@@ -89,14 +113,19 @@ def looped(pairs: list[tuple[Path, Path]], seconds: float, path: Path) -> None:
     soundfile.write(path, np.concatenate(pieces)[: int(seconds * rate)], rate, subtype="PCM_16")
 
 
-def basic_pitch_piece(recording: Path, labels: Path, folder: Path) -> Piece:
-    """Transcribes a recording with Basic Pitch and lays it beside what was played."""
-    timed(command("basic-pitch", recording, folder, None))
-    midi = folder / f"{recording.stem}.mid"
-    output = np.load(f"{midi}.npz")
-    probabilities, reference = output["note"].astype(np.float32), read_labels(labels)
-    roll = notes_to_roll(reference, output["times_s"])
-    return Piece(recording.stem, probabilities, roll, reference, read_midi(midi), 0.3)
+def peer_piece(peer: str, python: str, recording: Path, labels: Path, folder: Path) -> Piece:
+    """Transcribes a recording with another program and lays it beside what was played."""
+    timed(peer_command(peer, python, recording, folder))
+    midi, reference = folder / f"{recording.stem}.mid", read_labels(labels)
+    notes, output = read_midi(midi), Path(f"{midi}.npz")
+    if output.exists():
+        with np.load(output) as stored:
+            probabilities, times_s = stored["note"].astype(np.float32), stored["times_s"]
+    else:
+        # Notes alone: their frames, each with probability 1.
+        times_s = np.arange(0, max(note.offset_s for note in [*notes, *reference]), FRAME_S)
+        probabilities = notes_to_roll(notes, times_s).astype(np.float32)
+    return Piece(recording.stem, probabilities, notes_to_roll(reference, times_s), reference, notes, 0.3)
 
 
 def audiocx_piece(transcriber: Transcriber, recording: Path, labels: Path) -> Piece:
@@ -129,6 +158,8 @@ def arguments_given() -> argparse.Namespace:
     parser.add_argument("--most", type=int, default=1000, help="how many recordings to score")
     about = "a checkpoint; give it again for each further one (default: the bundled one)"
     parser.add_argument("-m", "--model", action="append", help=about)
+    about = "another program, basic-pitch or transkun, and the Python interpreter that has it"
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON", help=about)
     return parser.parse_args()
 
 
@@ -141,19 +172,18 @@ def main() -> None:
         folder = Path(draft)
         song = folder / "song.wav"
         looped(pairs, arguments.seconds, song)
-        commands = {model: command("audiocx", song, folder, model) for model in models}
-        peer = f"Basic Pitch {version('basic-pitch')}" if importlib.util.find_spec("basic_pitch") else None
-        if peer:
-            commands[peer] = command("basic-pitch", song, folder, None)
-        else:
-            print("Basic Pitch is not installed here (benchmarks/README.md tells how); audiocx alone:")
+        commands = {model: command(song, folder, model) for model in models}
+        others = peers(arguments.peer)
+        commands |= {name: peer_command(*other, song, folder) for name, other in others.items()}
+        if not others:
+            print("No other program is installed here (benchmarks/README.md tells how); audiocx alone:")
         measured = speeds(commands, arguments.repeats)
         scores = {
             model: evaluate(audiocx_piece(transcriber, *pair) for pair in pairs).overall
             for model, transcriber in models.items()
         }
-        if peer:
-            scores[peer] = evaluate(basic_pitch_piece(*pair, folder) for pair in pairs).overall
+        for name, other in others.items():
+            scores[name] = evaluate(peer_piece(*other, *pair, folder) for pair in pairs).overall
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {datetime.date.today()}"
     print(f"{len(pairs)} recordings scored, {arguments.seconds:.0f} s at 44.1 kHz timed, least of {arguments.repeats}")
     print(f"({machine}):\n\n{table(scores, measured)}")

@@ -16,6 +16,7 @@ import pretty_midi
 import pytest
 import torch
 
+from audiocx.io.midi import write_midi
 from audiocx.io.note_tables import write_csv
 from audiocx.music.tuning import estimate_tuning
 from audiocx.notes import Note
@@ -56,18 +57,37 @@ def test_every_network_has_its_own_line(
     write_csv([Note(0.0, 69, 1.0)], recording.with_suffix(".csv"))
     ran: list[list[str]] = []
     space = benchmark["main"].__globals__
-    monkeypatch.setitem(space, "timed", lambda arguments: (ran.append(arguments), (1.25, 300.0))[1])
-    monkeypatch.setattr(space["importlib"].util, "find_spec", lambda _: None)
+
+    def timed(arguments: list[str]) -> tuple[float, float]:
+        ran.append(arguments)
+        if arguments[1] == "-c":
+            write_midi([Note(0.0, 69, 1.0), Note(0.5, 81, 1.0)], arguments[-1])
+        return 1.25, 300.0
+
+    monkeypatch.setitem(space, "timed", timed)
+    monkeypatch.setitem(space, "peers", lambda given: {"transkun 2.0.1": ("transkun", given[0])})
     models = [str(tiny_checkpoint), str(tiny_notes)]
     folder = str(recording.parent)
     monkeypatch.setattr(sys, "argv", ["transcribe.py", folder, "--seconds", "2", "-m", models[0], "-m", models[1]])
+    sys.argv += ["--peer", "python"]
     benchmark["main"]()
-    heading, _, first, second = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    heading, _, first, second, third = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert heading == "| network | frame AP | frame F1 | note F1 | with offset | wall s | peak MB |"
     # The one hears an A in everything, which is right here; the other was never trained.
     assert first == f"| {models[0]} | 1.000 | 1.000 | 1.000 | 1.000 | 1.2 | 300 |"
     assert second.startswith(f"| {models[1]} | .") and second.endswith(" | 1.2 | 300 |")
-    assert [arguments[-1] for arguments in ran] == models * 3
+    # One of two notes is right.
+    assert third.startswith("| transkun 2.0.1 | ") and " | .667 | .667 | 1.2 | 300 |" in third
+    assert [arguments[-1] for arguments in ran if arguments[1] == "-m"] == models * 3
+
+
+def test_other_programs_are_looked_for_where_they_are_said_to_be(
+    benchmark: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(benchmark["PEERS"], "numpy", "")
+    assert list(benchmark["peers"]([f"numpy={sys.executable}"])) == [f"numpy {np.__version__}"]
+    with pytest.raises(SystemExit, match="false has no transkun; install it"):
+        benchmark["peers"](["transkun=/usr/bin/false"])
 
 
 @pytest.fixture

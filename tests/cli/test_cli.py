@@ -52,7 +52,7 @@ def test_writes_every_format(sine_file: SineFile, tiny_checkpoint: Path) -> None
     assert main([*command, "--format", ",".join(FORMATS)]) == 0
     written = {path.name: path for path in Path("new/folder").iterdir()}
     assert set(written) == {f"song{suffix}" for suffix in FORMATS.values()}
-    notes = note_tables.read_csv(written["song.csv"])
+    notes = note_tables.read_table(written["song.csv"])
     content = json.loads(written["song.json"].read_text())
     assert len(notes) == 1 and [Note(**row) for row in content["notes"]] == notes
     assert content["metadata"] == {
@@ -78,7 +78,7 @@ def test_the_options_reach_the_network(sine_file: SineFile, tiny_checkpoint: Pat
     command = ["transcribe", str(sine_file("song.wav")), "-m", str(tiny_checkpoint), "--format", "csv", "--overwrite"]
     for options, count in ((["--threshold", "0.9999"], 0), (["--min-note", "1500"], 0), (["--min-note", "900"], 1)):
         assert main([*command, *options]) == 0
-        assert len(note_tables.read_csv("song.csv")) == count, options
+        assert len(note_tables.read_table("song.csv")) == count, options
 
 
 def test_the_tuning_is_estimated_printed_and_corrected(
@@ -104,7 +104,7 @@ def test_the_tempo_is_stated_and_the_times_stay(sine_file: SineFile, tiny_checkp
     path = sine_file("song.wav", duration_s=2.0)
     assert main(["transcribe", str(path), "-m", str(tiny_checkpoint), "--tempo", str(tempo), "-f", "midi,csv"]) == 0
     assert pretty_midi.PrettyMIDI("song.mid").get_tempo_changes()[1][0] == pytest.approx(tempo, rel=1e-4)
-    (in_midi,), (in_csv,) = midi.read_midi("song.mid"), note_tables.read_csv("song.csv")
+    (in_midi,), (in_csv,) = midi.read_midi("song.mid"), note_tables.read_table("song.csv")
     assert in_midi.onset_s == pytest.approx(in_csv.onset_s, abs=2e-3)
     assert in_midi.offset_s == pytest.approx(in_csv.offset_s, abs=2e-3)
 
@@ -122,7 +122,7 @@ def test_quantize_moves_the_notes_of_the_midi_file_alone(sine_file: SineFile, ti
 
 def _notes_of(command: list[str]) -> tuple[list[Note], list[Note]]:
     assert main(command) == 0
-    return midi.read_midi("song.mid"), note_tables.read_csv("song.csv")
+    return midi.read_midi("song.mid"), note_tables.read_table("song.csv")
 
 
 def test_existing_outputs_stay_unless_asked_and_no_network_is_loaded_for_that(
@@ -172,7 +172,7 @@ def test_two_recordings_of_one_name_do_not_overwrite_one_another(
     assert main(["transcribe", *files, "-m", str(tiny_checkpoint), "--overwrite", "-f", "csv"]) == 1
     out, err = capsys.readouterr()
     assert err.startswith("audiocx: error: b/song.wav") and "a/song.wav" in err
-    assert note_tables.read_csv("song.csv")[0].offset_s < 1.5 and out.count("\n") == 1
+    assert note_tables.read_table("song.csv")[0].offset_s < 1.5 and out.count("\n") == 1
 
 
 def test_a_recording_is_never_its_own_output(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,27 @@ Metadata of the file: name, kind, sample_rate (Hz), hop_samples (from frame to f
 the first of P), window_samples, or overlap_samples and step_samples, decode (JSON: thresholds and durations that
 turn probabilities into notes), weights_sha256, audiocx (its version).
 """
-EVALUATE = "Score a network on a folder of recordings, each with its notes (.tsv, .txt, .csv or .mid) beside it."
+EVALUATE = """\
+Score a network on a folder of recordings with labels: average precision, frames, notes. The labels of song.wav are the
+first of song.tsv, song.txt, song.csv, song.jams, song.mid and song.json beside it, or as MAESTRO and MusicNet lay them
+out. Which file was taken for each recording, and what was ignored, is printed above the table.
+"""
+EVALUATE_EXAMPLES = """\
+examples:
+  audiocx evaluate recordings                          the default network's scores
+  audiocx evaluate maestro-v3.0.0 --split test         the recordings that its listing names for testing
+  audiocx evaluate recordings -o scores.json           also as JSON
+  audiocx evaluate recordings --save scored            also what was scored, to compute scores from it again:
+                                                       scores.json, table.md, and for each recording song.wav.npz
+                                                       (probabilities, notes, labels) and song.wav.csv (notes)
+
+labels:
+  .tsv .txt .csv  columns of onset, offset or duration, pitch and, optionally, velocity, in seconds and as MIDI numbers
+                  or in Hz; with or without headings, such as those of MAPS and Basic Pitch; MusicNet's .csv
+  .jams .json     annotations note_midi or note_hz; JSON that audiocx transcribe wrote
+  .mid .midi      notes last as long as the sustain pedal holds them; drums are left out
+
+The exit code is 0 if every recording with labels was scored, 1 if one was not, 2 for a wrong command line.
+"""
 
 TRAIN = "Train a network as a .toml file describes it. A run continues when its command is given again."

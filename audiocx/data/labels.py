@@ -61,19 +61,14 @@ def label_files(audio: Path) -> list[Path]:
     Returns:
         The files of the same stem with a suffix of :data:`LABEL_SUFFIXES`, in this order, in the same folder or, for a
         recording in a folder such as MusicNet's ``test_data``, in ``test_labels``; then Basic Pitch's,
-        ``STEM_basic_pitch.csv``. Text and JSON without notes, such as lyrics, are left out.
+        ``STEM_basic_pitch.csv``.
     """
     kind, _, data = audio.parent.name.rpartition("_")
     folders = [audio.parent, audio.parent.with_name(f"{kind}_labels")] if data == "data" else [audio.parent]
     bases = [folder / stem.format(audio.stem) for stem in STEMS for folder in folders]
     pairs = [(f"{base}{suffix}", f"{base}{suffix.upper()}") for base in bases for suffix in LABEL_SUFFIXES]
     present = [next((path for path in map(Path, pair) if path.is_file()), None) for pair in pairs]
-    return [path for path in present if path and _may_hold_notes(path)]
-
-
-def _may_hold_notes(path: Path) -> bool:
-    name = label_format(path)
-    return is_table(path) if name == TABLE else is_json_of_notes(path) if name in ("JAMS", "JSON") else True
+    return [path for path in present if path]
 
 
 def find_labels(audio: Path) -> Path | None:
@@ -83,9 +78,14 @@ def find_labels(audio: Path) -> Path | None:
         audio: Audio file.
 
     Returns:
-        The first of :func:`label_files`; None without one.
+        The first of :func:`label_files` that is no .txt, .csv or .json without notes, such as lyrics; None without one.
     """
-    return next(iter(label_files(audio)), None)
+    return next(filter(_may_hold_notes, label_files(audio)), None)
+
+
+def _may_hold_notes(path: Path) -> bool:
+    checks = {".txt": is_table, ".csv": is_table, ".json": is_json_of_notes}
+    return checks.get(path.suffix.lower(), lambda _: True)(path)
 
 
 def find_labelled(folder: str | Path, split: str | None = None) -> list[tuple[Path, Path]]:

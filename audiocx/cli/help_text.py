@@ -56,8 +56,8 @@ the filled gaps have nothing above 4 kHz. Meant for gaps of up to 100 ms; longer
 """
 CONCEAL_EXAMPLES = """\
 examples:
-  audiocx conceal call.wav                             writes call.concealed.wav; a gap is 5 ms or more of zeros in
-                                                       all channels, except at the very beginning
+  audiocx conceal call.wav                             writes call.concealed.wav; finds the gaps of each channel
+  audiocx conceal call.ogg --gap-level 22              finds shallower gaps, too
   audiocx conceal call.wav --gaps 1.20-1.25,3.0-3.06   only the gaps from 1.20 to 1.25 s and from 3.0 to 3.06 s
   audiocx conceal call.wav --gaps gaps.txt             the same from a file: a start and an end in each line, such as
                                                        1.20 1.25, and comments after #
@@ -67,7 +67,11 @@ formats:
   wav  the concealed recording, with its rate and channels; 24 bits and floating point are kept, others become 16 bits
   png  the spectrogram with gaps above the concealed one
 
-A recording that was muted or cut to digital silence has zeros, too: name its gaps with --gaps.
+A gap is where the level falls at once, stays down, and rises at once again: by about 25 dB (--gap-level) against the
+5 ms before and after. It is either constant (zeros, the silence of A-law or of an offset, dither) for 5 ms or more; or,
+after a codec such as Ogg or MP3, 10 to 150 ms long and in a loud passage. Silence up to the beginning or the end is no
+gap. In 8 bits, only gaps in loud passages are found. A recording that was muted has such gaps, too: name its own with
+--gaps. Gaps that --gaps names are filled in all channels.
 
 The exit code is 0 if every file was concealed (or had no gaps), 1 if one was not, 2 for a wrong command line.
 """

@@ -240,7 +240,7 @@ def _open_checkpoint(name_or_path: str) -> Trained:
     return replace(_trained(opened.name, opened.network, counts), **_recordings(opened.card.get("recordings")))
 
 
-def _trained(name: str, network: nn.Module, counts: dict[str, Any]) -> Trained:
+def _trained(name: str, network: nn.Module, counts: dict[Any, Any]) -> Trained:
     # Folding changes the number of parameters.
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Trained(name, checkpoints.for_inference(network), parameters, **counts)

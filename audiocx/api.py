@@ -188,6 +188,7 @@ def conceal(
     *,
     runtime: Runtime = "auto",
     sample_rate: int | None = None,
+    gap_level_db: float | None = None,
     progress: bool = False,
 ) -> NDArray[np.float32]:
     """Fill gaps in a recording of speech with a prediction of what followed, each channel on its own.
@@ -196,12 +197,14 @@ def conceal(
 
     Args:
         source: An audio file, or samples, float [N] or [N, C], full scale at 1 (then with ``sample_rate``).
-        gaps: Start and end of each, in seconds; None to find them (:func:`audiocx.speech.gaps.find_gaps`).
+        gaps: Start and end of each, in seconds, in all channels; None to find those of each channel
+            (:func:`audiocx.speech.gaps.find_gaps`).
         model: A name of ``audiocx.available()``, a checkpoint folder, or a predictor that is loaded already, for many
             recordings; None for the default predictor.
         device: Where to run, as in :func:`load`.
         runtime: What runs the network, as in :func:`load`.
         sample_rate: Rate of the samples, in Hz; only for samples.
+        gap_level_db: How far a gap that is to be found is below its surroundings; None for 25 dB.
         progress: Show a progress bar on stderr, if that is a terminal.
 
     Returns:
@@ -215,15 +218,15 @@ def conceal(
             their rate.
     """
     from .models.running import read_channels
-    from .speech.concealment import fill, network_forecast
-    from .speech.gaps import find_gaps, merge_gaps
+    from .speech.concealment import fill_channels, network_forecast
+    from .speech.gaps import gaps_by_channel
 
     samples, rate, name = read_channels(source, sample_rate)
-    spans = find_gaps(samples, rate) if gaps is None else merge_gaps(gaps, len(samples) / rate, name)
-    if not spans:
+    spans = gaps_by_channel(samples, rate, gaps, gap_level_db, name)
+    if not any(spans):
         return samples
     predictor = load_predictor(model, device, runtime) if model is None or isinstance(model, (str, Path)) else model
-    return fill(samples, rate, spans, network_forecast(predictor.network), progress=progress)
+    return fill_channels(samples, rate, spans, network_forecast(predictor.network), progress=progress)
 
 
 def _load(

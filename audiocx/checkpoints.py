@@ -217,6 +217,7 @@ def save_checkpoint(
     description: str = "",
     figures: dict[str, Any] | None = None,
     card: str = "",
+    recordings: dict[str, Any] | None = None,
     half: bool | None = None,
 ) -> Path:
     """Write a checkpoint.
@@ -229,6 +230,7 @@ def save_checkpoint(
         description: One line that says what it is.
         figures: Measured figures, for ``config.json``.
         card: Text of the model card, Markdown.
+        recordings: Ids of those trained on and validated with, as ``train`` and ``validation``; None if unknown.
         half: Store large weights as float16, at half the size; None as is usual for the kind.
 
     Returns:
@@ -258,6 +260,8 @@ def save_checkpoint(
         config["hop_samples"] = kind.hop_samples if hop_samples is None else hop_samples
     config["weights"] = {"sha256": hashlib.sha256(weights).hexdigest(), "bytes": len(weights)}
     config["figures"] = figures or {}
+    if recordings is not None:
+        config["recordings"] = recordings
     files = {
         WEIGHTS: weights,
         CONFIG: (json.dumps(config, indent=2) + "\n").encode(),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..batch.jobs import Done, Job, Task, speed
 from . import help_text
-from .options import add_batch, add_model, add_outputs, batch_options, make_folders, run_batch
+from .options import add_batch, add_model, add_outputs, batch_options, make_folders, number_between, run_batch
 
 if TYPE_CHECKING:
     from ..speech.predictor import Predictor
@@ -20,6 +20,8 @@ FORMATS = {name: f".concealed.{name}" for name in ("wav", "png")}
 # Encodings that the result keeps; of any other it is 16 bits.
 KEPT_SUBTYPES = ("PCM_16", "PCM_24", "FLOAT")
 USUAL_SUBTYPE = "PCM_16"
+# A shallower gap could not be told from the troughs between pitch pulses; no format is deeper.
+LEVELS_DB = (10, 100)
 GAP = re.compile(r"\s*(\d*\.?\d+)\s*-\s*(\d*\.?\d+)\s*")
 
 
@@ -27,8 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.epilog = help_text.CONCEAL_EXAMPLES
     add_batch(parser)
-    about = "where sound is missing, in seconds, or a file of gaps; the same for every FILE (default: runs of zeros)"
+    about = "where sound is missing, in seconds, or a file of gaps; the same for every FILE (default: found in each)"
     parser.add_argument("--gaps", type=read_gaps, metavar="START-END,...|FILE.txt", help=about)
+    about = "find gaps that are DB below their surroundings (default: 25); less finds more, and more that are none"
+    parser.add_argument("--gap-level", type=number_between(*LEVELS_DB), metavar="DB", help=about)
     add_model(parser)
     add_outputs(parser, FORMATS, ["wav"])
 
@@ -47,9 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from ..checkpoints import DEFAULT_PREDICTOR
 
-    settings = {"gaps": arguments.gaps, "format": arguments.format}
+    settings = {"gaps": arguments.gaps, "gap_level": arguments.gap_level, "format": arguments.format}
     task = ConcealTask(
-        arguments.model or DEFAULT_PREDICTOR, arguments.device, settings, arguments.gaps, runtime=arguments.runtime
+        arguments.model or DEFAULT_PREDICTOR,
+        arguments.device,
+        settings,
+        arguments.gaps,
+        arguments.gap_level,
+        runtime=arguments.runtime,
     )
     return run_batch(task, batch_options(arguments, {name: FORMATS[name] for name in arguments.format}))
 
@@ -99,9 +108,11 @@ class ConcealTask(Task["Predictor"]):
 
     Attributes:
         gaps: Start and end of each gap, in seconds; None to find them in each recording.
+        gap_level_db: How far they are below their surroundings; None for the default.
     """
 
     gaps: list[tuple[float, float]] | None
+    gap_level_db: float | None
     command: ClassVar[str] = "conceal"
 
     def load(self) -> Predictor:
@@ -115,14 +126,15 @@ class ConcealTask(Task["Predictor"]):
         from ..io import audio
         from ..models.running import read_channels
         from ..speech import concealment
-        from ..speech.gaps import find_gaps, merge_gaps
+        from ..speech.gaps import gaps_by_channel, merge_gaps
 
         began_s = time.perf_counter()
         samples, rate, _ = read_channels(job.source, None)
         duration_s = len(samples) / rate
-        gaps = find_gaps(samples, rate) if self.gaps is None else merge_gaps(self.gaps, duration_s, str(job.source))
+        spans = gaps_by_channel(samples, rate, self.gaps, self.gap_level_db, str(job.source))
+        gaps = merge_gaps((gap for own in spans for gap in own), duration_s, str(job.source))
         forecast = concealment.network_forecast(network.network)
-        concealed = concealment.fill(samples, rate, gaps, forecast, progress=progress) if gaps else samples
+        concealed = concealment.fill_channels(samples, rate, spans, forecast, progress=progress)
         make_folders(job)
         if "wav" in job.outputs:
             subtype = audio.info(job.source).subtype
@@ -135,6 +147,8 @@ class ConcealTask(Task["Predictor"]):
         took_s = time.perf_counter() - began_s
         gaps_ms = 1000 * sum(end_s - start_s for start_s, end_s in gaps)
         counted = f"{len(gaps)} gap{'' if len(gaps) == 1 else 's'}, {gaps_ms:.0f} ms" if gaps else "no gaps"
+        if any(own != spans[0] for own in spans):
+            counted += f" ({', '.join(f'channel {number}: {len(own)}' for number, own in enumerate(spans, 1))})"
         written = ", ".join(map(str, job.outputs.values()))
         return Done(
             f"{job.source}: {counted} in {duration_s:.1f} s of sound ({speed(took_s, duration_s)}) -> {written}",

@@ -56,8 +56,8 @@ the filled gaps have nothing above 4 kHz. Meant for gaps of up to 100 ms; longer
 """
 CONCEAL_EXAMPLES = """\
 examples:
-  audiocx conceal call.wav                             writes call.concealed.wav; a gap is 5 ms or more of zeros in
-                                                       all channels, except at the very beginning
+  audiocx conceal call.wav                             writes call.concealed.wav; finds the gaps of each channel
+  audiocx conceal call.ogg --gap-level 22              finds shallower gaps, too
   audiocx conceal call.wav --gaps 1.20-1.25,3.0-3.06   only the gaps from 1.20 to 1.25 s and from 3.0 to 3.06 s
   audiocx conceal call.wav --gaps gaps.txt             the same from a file: a start and an end in each line, such as
                                                        1.20 1.25, and comments after #
@@ -67,7 +67,11 @@ formats:
   wav  the concealed recording, with its rate and channels; 24 bits and floating point are kept, others become 16 bits
   png  the spectrogram with gaps above the concealed one
 
-A recording that was muted or cut to digital silence has zeros, too: name its gaps with --gaps.
+A gap is where the level falls at once, stays down, and rises at once again: by about 25 dB (--gap-level) against the
+5 ms before and after. It is either constant (zeros, the silence of A-law or of an offset, dither) for 5 ms or more; or,
+after a codec such as Ogg or MP3, 10 to 150 ms long and in a loud passage. Silence up to the beginning or the end is no
+gap. In 8 bits, only gaps in loud passages are found. A recording that was muted has such gaps, too: name its own with
+--gaps. Gaps that --gaps names are filled in all channels.
 
 The exit code is 0 if every file was concealed (or had no gaps), 1 if one was not, 2 for a wrong command line.
 """
@@ -95,6 +99,27 @@ Metadata of the file: name, kind, sample_rate (Hz), hop_samples (from frame to f
 the first of P), window_samples, or overlap_samples and step_samples, decode (JSON: thresholds and durations that
 turn probabilities into notes), weights_sha256, audiocx (its version).
 """
-EVALUATE = "Score a network on a folder of recordings, each with its notes (.tsv, .txt, .csv or .mid) beside it."
+EVALUATE = """\
+Score a network on a folder of recordings with labels: average precision, frames, notes. The labels of song.wav are the
+first of song.tsv, song.txt, song.csv, song.jams, song.mid and song.json beside it, or as MAESTRO and MusicNet lay them
+out. Which file was taken for each recording, and what was ignored, is printed above the table.
+"""
+EVALUATE_EXAMPLES = """\
+examples:
+  audiocx evaluate recordings                          the default network's scores
+  audiocx evaluate maestro-v3.0.0 --split test         the recordings that its listing names for testing
+  audiocx evaluate recordings -o scores.json           also as JSON
+  audiocx evaluate recordings --save scored            also what was scored, to compute scores from it again:
+                                                       scores.json, table.md, and for each recording song.wav.npz
+                                                       (probabilities, notes, labels) and song.wav.csv (notes)
+
+labels:
+  .tsv .txt .csv  columns of onset, offset or duration, pitch and, optionally, velocity, in seconds and as MIDI numbers
+                  or in Hz; with or without headings, such as those of MAPS and Basic Pitch; MusicNet's .csv
+  .jams .json     annotations note_midi or note_hz; JSON that audiocx transcribe wrote
+  .mid .midi      notes last as long as the sustain pedal holds them; drums are left out
+
+The exit code is 0 if every recording with labels was scored, 1 if one was not, 2 for a wrong command line.
+"""
 
 TRAIN = "Train a network as a .toml file describes it. A run continues when its command is given again."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,14 @@ def exit_on_errors(name: str) -> Iterator[None]:
         name: The script's name, with which the sentence begins.
 
     Raises:
-        SystemExit: An :class:`audiocx.errors.AudiocxError` was raised, or Ctrl-C was pressed.
+        SystemExit: An :class:`audiocx.errors.AudiocxError` was raised, Ctrl-C was pressed, or nobody reads stdout.
     """
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except AudiocxError as error:
         sys.exit(f"{name}: error: {error}")
     except KeyboardInterrupt:

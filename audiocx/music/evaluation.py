@@ -13,10 +13,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 
 from ..data.labels import read_labels
+from ..errors import DataError
+from ..io.atomic_write import atomic_write
 from ..notes import Note, notes_to_roll
 from .metrics import Piece, precision_recall_curve
 from .note_decoding import NoteDecodeSettings
@@ -33,6 +36,8 @@ __all__ = [
     "LabelledOutputs",
     "Tuning",
     "infer_labelled",
+    "read_piece",
+    "save_piece",
     "scorable",
     "tune_decoding",
 ]
@@ -147,6 +152,60 @@ def scorable(labelled: LabelledOutputs, settings: WindowDecodeSettings | NoteDec
     roll = notes_to_roll(reference, times_s, outputs.lowest_note, pitches)
     estimated = outputs.decode(settings)
     return Piece(labelled.name, outputs.probabilities, roll, reference, estimated, settings.frame_threshold)
+
+
+def save_piece(piece: Piece, outputs: ModelOutputs, path: str | Path) -> None:
+    """Write a scored piece, so that its scores can be computed again.
+
+    Args:
+        piece: As :func:`scorable` returned it.
+        outputs: The model outputs that it is from.
+        path: The .npz file: ``probabilities``, float32 [T, P]; the reference ``roll``, bool [T, P]; ``estimated`` and
+            ``reference`` notes, float64 [notes, 5], as onset_s, offset_s, midi_note, velocity, program; and
+            ``frame_rate`` in Hz, ``lowest_note``, ``threshold`` and ``name``.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    notes: dict[str, Any] = {
+        part: np.array([(n.onset_s, n.offset_s, n.midi_note, n.velocity, n.program) for n in part_notes], np.float64)
+        for part, part_notes in (("estimated", piece.estimated), ("reference", piece.reference))
+    }
+    with atomic_write(path) as temporary:
+        np.savez_compressed(
+            temporary,
+            probabilities=piece.probabilities,
+            roll=piece.roll,
+            frame_rate=outputs.frame_rate,
+            lowest_note=outputs.lowest_note,
+            threshold=piece.threshold,
+            name=piece.name,
+            **{part: rows.reshape(-1, 5) for part, rows in notes.items()},
+        )
+
+
+def read_piece(path: str | Path) -> Piece:
+    """Read a piece that :func:`save_piece` wrote.
+
+    Args:
+        path: The .npz file.
+
+    Returns:
+        The piece, for :func:`audiocx.music.metrics.evaluate`.
+
+    Raises:
+        DataError: It is missing, damaged or another file.
+    """
+    try:
+        with np.load(path) as saved:
+            estimated, reference = (
+                [Note(on, int(note), off, int(velocity), int(program)) for on, off, note, velocity, program in rows]
+                for rows in (saved["estimated"].tolist(), saved["reference"].tolist())
+            )
+            name, threshold = str(saved["name"]), float(saved["threshold"])
+            return Piece(name, saved["probabilities"], saved["roll"], reference, estimated, threshold)
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise DataError(f"{path}: is no piece that audiocx evaluate --save wrote ({error}); name another.") from None
 
 
 def tune_decoding(

@@ -11,7 +11,7 @@ inside a gap cannot be predicted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from .gaps import crossfade, frame_ranges, sample_ranges
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Forecast", "fill", "network_forecast", "damp_levels", "plot", "extrapolate_phase"]
+__all__ = ["Forecast", "fill", "fill_channels", "network_forecast", "damp_levels", "plot", "extrapolate_phase"]
 
 Spectra = NDArray[np.complex64]
 # Takes the frames since the last call, complex64 [C, T, F], T > 0, and the state returned by that call (None at first);
@@ -134,6 +134,35 @@ def fill(
     return crossfade(samples, filled.reshape(samples.shape), gaps, sample_rate)
 
 
+def fill_channels(
+    samples: NDArray[np.float32],
+    sample_rate: int,
+    gaps: Sequence[Sequence[tuple[float, float]]],
+    forecast: Forecast,
+    *,
+    progress: bool = False,
+) -> NDArray[np.float32]:
+    """Fill the gaps of each channel, which may differ.
+
+    Args:
+        samples: Float32 [N] or [N, C].
+        sample_rate: Their rate, in Hz.
+        gaps: Of each of the C channels, or of the only one, as returned by :func:`audiocx.speech.gaps.find_gaps`.
+        forecast: Forecast of the frames in the gaps.
+        progress: Show a progress bar on stderr, if that is a terminal.
+
+    Returns:
+        The samples, concealed, of the same shape.
+    """
+    if all(own == gaps[0] for own in gaps):
+        return fill(samples, sample_rate, gaps[0], forecast, progress=progress) if gaps[0] else samples
+    filled = samples.copy()
+    for channel, own in enumerate(gaps):
+        if own:
+            filled[:, channel] = fill(samples[:, channel], sample_rate, own, forecast, progress=progress)
+    return filled
+
+
 def _silenced(
     samples: NDArray[np.float32], sample_rate: int, gaps: Iterable[tuple[float, float]]
 ) -> NDArray[np.float32]:
@@ -226,7 +255,10 @@ def plot(
     from ..plots import spectrograms
 
     gaps = list(gaps)
-    lost = _silenced(samples, sample_rate, gaps)
+    lost = samples.copy()
+    for start, stop in sample_ranges(gaps, sample_rate):
+        # A channel in which nothing was filled has no gap there.
+        lost[start:stop] *= (samples[start:stop] == concealed[start:stop]).all(axis=0)
     lost_db, concealed_db = (_levels_db(each, sample_rate) for each in (lost, concealed))
     hop_s = HOP_SAMPLES / SPEECH_RATE
     # Frame t is centred at sample 128 (t - 1).

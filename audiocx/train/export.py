@@ -24,7 +24,7 @@ from ..music.metrics import evaluate
 from ..music.transcriber import Transcriber
 from .experiments import Experiment, NoteExperiment
 from .model_cards import CardFacts
-from .runs import load_network, read_experiment, seen
+from .runs import load_network, read_experiment, recordings_of, seen
 
 __all__ = ["SCORES", "CorpusFacts", "check_replaceable", "export_transcriber", "infer_pieces", "scored_hop"]
 
@@ -185,7 +185,13 @@ def export_transcriber(
     if checkpoint.exists():
         shutil.rmtree(checkpoint)
     checkpoints.save_checkpoint(
-        network, checkpoint, decode=settings, description=card["description"], figures=figures, card=CARD.format(**card)
+        network,
+        checkpoint,
+        decode=settings,
+        description=card["description"],
+        figures=figures,
+        card=CARD.format(**card),
+        recordings=recordings_of(run),
     )
     return rows
 

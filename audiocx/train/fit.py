@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ..data.training_data import TrainingData
-from ..errors import ConfigError, DataError, OutputError
+from ..errors import ConfigError, OutputError
 from ..io.atomic_write import atomic_write
 from ..kinds import kind_of
 from . import loop
+from .runs import DATA_RECORD, read_data
 
-__all__ = ["DATA_RECORD", "fit_recordings"]
-
-DATA_RECORD = "data.json"
+__all__ = ["fit_recordings"]
 
 
 def fit_recordings(
@@ -48,34 +47,37 @@ def fit_recordings(
     folder = Path(folder)
     begun = resume and (folder / "last.ckpt").is_file()
     if begun:
-        _check_data(folder, data)
+        _check_data(folder, data.record())
     stores = data.open(cache, None if kind_of(experiment).does == "predict" else experiment.model)
-    if not begun:
+    record = data.record() | {"contents": [[store.fingerprint for store in part] for part in stores]}
+    if begun:
+        _check_data(folder, record)
+    else:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{folder}: cannot hold a run ({error.strerror}); choose another folder.") from None
         with atomic_write(folder / DATA_RECORD) as temporary:
-            temporary.write_text(json.dumps(data.record()), encoding="utf-8")
+            temporary.write_text(json.dumps(record), encoding="utf-8")
     return loop.fit(experiment, *stores, folder, resume=resume, **options)
 
 
-def _check_data(folder: Path, data: TrainingData) -> None:
-    """Make sure that a run to be continued is on the same recordings; runs of earlier versions have no record."""
-    path, record = folder / DATA_RECORD, data.record()
-    if path.is_file() and (before := _read(path)) != record:
+def _check_data(folder: Path, record: dict[str, Any]) -> None:
+    """Make sure that a run to be continued is on the same recordings; runs of earlier versions record less."""
+    path = folder / DATA_RECORD
+    if not path.is_file():
+        return
+    before = read_data(path)
+    if any(before[name] != record[name] for name in ("corpus", "train", "validation")):
         raise ConfigError(
             f"{folder} holds a run on other recordings ({_summary(before)}; now {_summary(record)}); train on the "
             "same, name another folder, or start over with --fresh."
         )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return {name: record[name] for name in ("corpus", "train", "validation")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}); start over with --fresh.") from None
+    if "contents" in before and "contents" in record and before["contents"] != record["contents"]:
+        raise ConfigError(
+            f"{folder} holds a run on other recordings of the same names, such as other renders; train on the same, "
+            "name another folder, or start over with --fresh."
+        )
 
 
 def _summary(record: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,20 @@ from ..errors import ConfigError, DataError
 from ..kinds import build, kind_of
 from .experiments import experiment_of
 
-__all__ = ["Trained", "load_network", "open_trained", "other_kind", "read_experiment", "seen", "seen_by"]
+__all__ = [
+    "DATA_RECORD",
+    "Trained",
+    "load_network",
+    "open_trained",
+    "other_kind",
+    "read_data",
+    "read_experiment",
+    "recordings_of",
+    "seen",
+    "seen_by",
+]
+
+DATA_RECORD = "data.json"
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,9 @@ class Trained:
         parameters: Number of trained values.
         windows: Windows seen in training, of kinds that count them; None where that is not recorded.
         frames: Frames seen in training; likewise.
+        recordings: Ids of the recordings that it was trained on, those of the networks that training started from among
+            them; None where they are not recorded.
+        chosen_by: Ids of the recordings by which the weights were chosen.
     """
 
     name: str
@@ -36,6 +52,8 @@ class Trained:
     parameters: int
     windows: int | None = None
     frames: int | None = None
+    recordings: frozenset[str] | None = None
+    chosen_by: frozenset[str] = frozenset()
 
 
 def read_experiment(run: Path, *kinds: type[Any]) -> Any:
@@ -158,16 +176,71 @@ def _open_run(run: Path) -> Trained:
     network = load_network(run / "best.ckpt", experiment.model)
     unit = kind_of(experiment).counts
     counts = {unit: seen(run / "last.ckpt", experiment)} if unit else {}
-    return _trained(run.name, network, counts)
+    return replace(_trained(run.name, network, counts), **_recordings(recordings_of(run)))
+
+
+def recordings_of(name_or_path: str | Path) -> dict[str, Any] | None:
+    """Return which recordings a network was trained on, and which its weights were chosen by.
+
+    Args:
+        name_or_path: The folder of a run, or a checkpoint's name or folder.
+
+    Returns:
+        Ids as ``train`` and ``validation``, sorted, for JSON; None where they, or those of a network that training
+        started from, are not recorded.
+
+    Raises:
+        DataError: A record is damaged.
+        CheckpointError: There is no such checkpoint.
+    """
+    run = Path(name_or_path)
+    if not (run / "experiment.json").is_file():
+        recorded: dict[str, Any] | None = checkpoints.load_checkpoint(name_or_path).card.get("recordings")
+        return recorded
+    if not (run / DATA_RECORD).is_file():
+        return None
+    data = read_data(run / DATA_RECORD)
+    ids = {part: {name for names in data[part] for name in names} for part in ("train", "validation")}
+    if start := read_experiment(run).train.start:
+        if (before := recordings_of(start)) is None:
+            return None
+        ids = {part: ids[part] | set(before[part]) for part in ids}
+    return {part: sorted(names) for part, names in ids.items()}
+
+
+def _recordings(recorded: dict[str, Any] | None) -> dict[str, Any]:
+    if recorded is None:
+        return {}
+    return {"recordings": frozenset(recorded["train"]), "chosen_by": frozenset(recorded["validation"])}
+
+
+def read_data(path: Path) -> dict[str, Any]:
+    """Read the recordings that a run's folder records.
+
+    Args:
+        path: Its ``data.json``.
+
+    Returns:
+        The corpus, and the ids of both parts, a list for each corpus; ``contents``, if it was recorded.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        optional = {"contents": record["contents"]} if "contents" in record else {}
+        return {name: record[name] for name in ("corpus", "train", "validation")} | optional
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); start over with --fresh.") from None
 
 
 def _open_checkpoint(name_or_path: str) -> Trained:
     opened = checkpoints.load_checkpoint(name_or_path, fold=False)
     counts = {unit: opened.card["figures"].get(unit) for unit in ("windows", "frames")}
-    return _trained(opened.name, opened.network, counts)
+    return replace(_trained(opened.name, opened.network, counts), **_recordings(opened.card.get("recordings")))
 
 
-def _trained(name: str, network: nn.Module, counts: dict[Any, int | None]) -> Trained:
+def _trained(name: str, network: nn.Module, counts: dict[Any, Any]) -> Trained:
     # Folding changes the number of parameters.
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Trained(name, checkpoints.for_inference(network), parameters, **counts)

@@ -89,7 +89,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate(arguments: argparse.Namespace, corpus: str, split: Split, training: Sequence[Sequence[Utterance]]) -> None:
-    """Score a predictor, print the scores, and write scores.json and prediction.png.
+    """Score a predictor, write scores.json and prediction.png, and print the scores.
 
     Args:
         arguments: The parsed command line; ``folder`` and ``cache`` are among them.
@@ -104,19 +104,20 @@ def evaluate(arguments: argparse.Namespace, corpus: str, split: Split, training:
     parts = {name: getattr(split, name) for name in chosen or SPLITS[:1]}
     require(arguments.folder, "speakers", **parts)
     subject = _open_subject(arguments, training)
+    output: Path = arguments.output or Path("results") / subject.name
+    with suppress(OSError):  # atomic_write reports the reason
+        output.mkdir(parents=True, exist_ok=True)
     splits: dict[str, Any] = {}
+    scores = {"name": subject.name, **subject.facts, "corpus": corpus, "splits": splits}
     stores = open_speech_stores(parts.values(), arguments.cache)
     for (name, utterances), store in zip(parts.items(), stores, strict=True):
         speakers = [utterance.speaker for utterance in utterances]
         splits[name] = score_store(subject.forecast, store, speakers, arguments.resynthesis)
-        print(_summary(name, splits[name], arguments.padding))
-    scores = {"name": subject.name, **subject.facts, "corpus": corpus, "splits": splits}
-    output: Path = arguments.output or Path("results") / subject.name
-    with suppress(OSError):  # atomic_write reports the reason
-        output.mkdir(parents=True, exist_ok=True)
-    with atomic_write(output / "scores.json") as temporary:
-        temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+        with atomic_write(output / "scores.json") as temporary:
+            temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     save_figure(_picture(subject, stores[-1]), output / "prediction.png")
+    # Last: whoever reads it may stop, such as head.
+    print("\n".join(_summary(name, own, arguments.padding) for name, own in splits.items()))
     print(f"written to {output}")
 
 

@@ -67,13 +67,13 @@ def main() -> None:
     labelled = infer_pieces(transcriber, validation, hop, DEGRADATION if arguments.degraded else None)
     pieces = [scorable(one, transcriber.checkpoint.decode) for one in labelled]
     evaluation = evaluate(pieces)
-    print(format_table([*evaluation.rows, evaluation.overall]))
     with suppress(OSError):  # atomic_write reports the reason
         arguments.output.mkdir(parents=True, exist_ok=True)
     with atomic_write(arguments.output / "scores.json") as temporary:
         temporary.write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
     outputs = labelled[0].outputs
     draw(transcriber.checkpoint.name, pieces, evaluation, outputs.lowest_note, outputs.frame_rate, arguments.output)
+    print(format_table([*evaluation.rows, evaluation.overall]))
 
 
 if __name__ == "__main__":

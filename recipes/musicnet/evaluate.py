@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from audiocx.config import to_dict
 from audiocx.data.corpora import musicnet
 from audiocx.data.frame_grids import GRIDS
 from audiocx.data.training_data import open_stores, require
+from audiocx.errors import DataError
 from audiocx.io.atomic_write import atomic_write
 from audiocx.models import NoteNetwork, TranscriberNetwork
 from audiocx.music.frame_evaluation import grid_hop_samples, infer_store, score_frames
@@ -29,7 +31,7 @@ from audiocx.music.metrics import precision_recall_curve
 from audiocx.plots.figure import save_figure
 from audiocx.plots.piano_roll import plot_prediction
 from audiocx.plots.precision_recall import plot_precision_recall
-from audiocx.train.runs import open_trained
+from audiocx.train.runs import Trained, open_trained
 
 # A0 to G#7; a network of 88 notes has four more above.
 PAPER_PITCHES = 84
@@ -68,11 +70,42 @@ def write(
 def print_scores(scores: dict[str, Any]) -> None:
     """Print the scores, overall and in groups."""
     print(f"AP {100 * scores['average_precision']:.2f} %, frame F1 {100 * scores['frame_f1']:.2f} %")
+    if scores["trained_on"] is None:
+        print("  (which recordings it was trained on is not recorded)")
     for name, score in scores["recordings"].items():
-        print(f"  {name}: AP {100 * score:.2f} %")
+        marks = {"trained on": scores["trained_on"] or [], "weights chosen by it": scores["chosen_by"]}
+        mark = "".join(f" ({words})" for words, ids in marks.items() if name in ids)
+        print(f"  {name}: AP {100 * score:.2f} %{mark}")
     for rows in (scores["instruments"], scores["polyphony"]):
         if rows:
             print(f"\n{format_groups(rows)}")
+
+
+def known_from_training(
+    trained: Trained, names: Collection[str], extended: bool, allowed: bool
+) -> tuple[list[str] | None, list[str]]:
+    """Tell which recordings the network was trained on, and which its weights were chosen by.
+
+    Args:
+        trained: The network.
+        names: Ids of the recordings to score.
+        extended: Whether the extended test set is scored, most of which is usually trained on.
+        allowed: Score them all the same.
+
+    Returns:
+        Both, sorted; the first None where it is not recorded.
+
+    Raises:
+        DataError: It was trained on some, or this is not recorded of an extended test set; and they are not allowed.
+    """
+    recorded = trained.recordings
+    known = None if recorded is None else sorted(recorded & set(names))
+    remedy = "train with --extended to keep them out, or mark them by --allow-trained"
+    if known and not allowed:
+        raise DataError(f"{trained.name} was trained on {', '.join(known)} of the recordings to score; {remedy}.")
+    if known is None and extended and not allowed:
+        raise DataError(f"{trained.name} does not record which of these recordings it was trained on; {remedy}.")
+    return known, sorted(trained.chosen_by & set(names))
 
 
 def parse() -> argparse.Namespace:
@@ -88,6 +121,8 @@ def parse() -> argparse.Namespace:
         choices=list(GRIDS),
         help="frames to score: the paper's, those of Thickstun et al. 2018, or whole recordings (default: %(default)s)",
     )
+    about = "score recordings that the network was trained on, too, and mark them"
+    parser.add_argument("--allow-trained", action="store_true", help=about)
     parser.add_argument("--device", default="cpu", help="cpu, cuda ... (default: %(default)s)")
     return parser.parse_args()
 
@@ -99,6 +134,8 @@ def main() -> None:
     config = trained.network.config
     pieces = getattr(musicnet.split(musicnet.find_pieces(arguments.folder), arguments.extended), arguments.split)
     require(arguments.folder, "ids", **{arguments.split: pieces})
+    names = [piece.name for piece in pieces]
+    trained_on, chosen_by = known_from_training(trained, names, arguments.extended, arguments.allow_trained)
     (store,) = open_stores([pieces], arguments.cache, config)
     pitches = min(PAPER_PITCHES, config.outputs)
     recordings = infer_store(trained.network, store, arguments.frames, pitches, arguments.device)
@@ -111,6 +148,8 @@ def main() -> None:
         "corpus": Path(arguments.folder).name,
         "split": arguments.split + " (extended)" * arguments.extended,
         "frames": arguments.frames,
+        "trained_on": trained_on,
+        "chosen_by": chosen_by,
         **score_frames(recordings),
     }
     output = arguments.output or Path("results") / trained.name

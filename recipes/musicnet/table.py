@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from audiocx.cli.scripts import exit_on_errors
+from audiocx.config import to_dict
 from audiocx.errors import DataError
 from audiocx.io.atomic_write import atomic_write
+from audiocx.models import TranscriberConfig
 from audiocx.plots.figure import save_figure
 from audiocx.plots.precision_recall import plot_precision_recall
 
@@ -38,21 +40,37 @@ def read_scores(folder: Path) -> dict[str, Any]:
     return scores
 
 
+def published(model: dict[str, Any]) -> str:
+    """Return the paper's figure for a network; nothing for one that the paper does not have, such as an ablation."""
+    figure = PUBLISHED.get((model.get("architecture"), model["complex"]))
+    if figure is None:
+        return ""
+    free = {name: model[name] for name in ("architecture", "complex", "sample_rate", "outputs")}
+    return f"{figure:.1f}" if model == to_dict(TranscriberConfig(front_end="spectrum", **free)) else ""
+
+
 def row(scores: dict[str, Any]) -> str:
     """Return a network's row of the table."""
     model = scores["model"]
     arithmetic = "complex" if model["complex"] else "real"
-    kind, published = f"note network, {arithmetic}", ""
-    if "architecture" in model:
-        kind = f"{model['architecture']} {arithmetic}, {model['front_end']}"
-        figure = PUBLISHED.get((model["architecture"], model["complex"]))
-        published = "" if figure is None else f"{figure:.1f}"
+    kind = f"{model['architecture']} {arithmetic}" if "architecture" in model else f"note network, {arithmetic}"
     windows = "?" if scores["windows"] is None else f"{scores['windows']:,}"
-    ours = 100 * scores["average_precision"]
-    return (
-        f"| {scores['name']} | {kind} | {model['sample_rate']} | {scores['parameters']:,} | {windows} | {ours:.1f} | "
-        f"{published} |"
-    )
+    ours = f"{100 * scores['average_precision']:.1f}"
+    if scores.get("trained_on"):
+        ours += f" (trained on {len(scores['trained_on'])} of {len(scores['recordings'])})"
+    cells = [scores["name"], kind, model.get("front_end", ""), *_layers(model), str(model["sample_rate"])]
+    cells += [f"{scores['parameters']:,}", windows, ours, published(model)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _layers(model: dict[str, Any]) -> tuple[str, str]:
+    """Return the normalisation and the activation that a network has."""
+    norm, activation = model.get("norm", ""), model.get("activation", "")
+    if model.get("architecture") == "shallow":
+        norm = "none"
+    elif not model["complex"] and norm in ("whitening", "naive"):
+        norm = "batch"
+    return norm, activation if model["complex"] else "relu"
 
 
 def table(networks: list[dict[str, Any]]) -> str:
@@ -60,8 +78,8 @@ def table(networks: list[dict[str, Any]]) -> str:
     best_last = sorted(networks, key=lambda scores: scores["average_precision"])
     conditions = sorted({f"{scores['corpus']}, {scores['split']}, frames: {scores['frames']}" for scores in networks})
     head = [
-        "| run | network | rate, Hz | parameters | windows | AP, % | published (MusicNet), % |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        "| run | network | front end | norm | activation | rate, Hz | parameters | windows | AP, % | published, % |",
+        "|---|---|---|---|---|---:|---:|---:|---:|---:|",
     ]
     return "\n".join([*head, *map(row, best_last), "", f"Scored on: {'; '.join(conditions)}. {OTHERS}"]) + "\n"
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import audiocx
 from audiocx.api import load_transcriber
 from audiocx.cli import main
 from audiocx.cli.transcribe import FORMATS
-from audiocx.errors import AudioError
+from audiocx.errors import AudioError, DataError
 from audiocx.io import midi, note_tables
+from audiocx.music.evaluation import read_piece
+from audiocx.music.metrics import evaluate, format_table
 from audiocx.notes import Note
 
 SineFile = Callable[..., Path]
@@ -52,7 +55,7 @@ def test_writes_every_format(sine_file: SineFile, tiny_checkpoint: Path) -> None
     assert main([*command, "--format", ",".join(FORMATS)]) == 0
     written = {path.name: path for path in Path("new/folder").iterdir()}
     assert set(written) == {f"song{suffix}" for suffix in FORMATS.values()}
-    notes = note_tables.read_csv(written["song.csv"])
+    notes = note_tables.read_table(written["song.csv"])
     content = json.loads(written["song.json"].read_text())
     assert len(notes) == 1 and [Note(**row) for row in content["notes"]] == notes
     assert content["metadata"] == {
@@ -78,7 +81,7 @@ def test_the_options_reach_the_network(sine_file: SineFile, tiny_checkpoint: Pat
     command = ["transcribe", str(sine_file("song.wav")), "-m", str(tiny_checkpoint), "--format", "csv", "--overwrite"]
     for options, count in ((["--threshold", "0.9999"], 0), (["--min-note", "1500"], 0), (["--min-note", "900"], 1)):
         assert main([*command, *options]) == 0
-        assert len(note_tables.read_csv("song.csv")) == count, options
+        assert len(note_tables.read_table("song.csv")) == count, options
 
 
 def test_the_tuning_is_estimated_printed_and_corrected(
@@ -104,7 +107,7 @@ def test_the_tempo_is_stated_and_the_times_stay(sine_file: SineFile, tiny_checkp
     path = sine_file("song.wav", duration_s=2.0)
     assert main(["transcribe", str(path), "-m", str(tiny_checkpoint), "--tempo", str(tempo), "-f", "midi,csv"]) == 0
     assert pretty_midi.PrettyMIDI("song.mid").get_tempo_changes()[1][0] == pytest.approx(tempo, rel=1e-4)
-    (in_midi,), (in_csv,) = midi.read_midi("song.mid"), note_tables.read_csv("song.csv")
+    (in_midi,), (in_csv,) = midi.read_midi("song.mid"), note_tables.read_table("song.csv")
     assert in_midi.onset_s == pytest.approx(in_csv.onset_s, abs=2e-3)
     assert in_midi.offset_s == pytest.approx(in_csv.offset_s, abs=2e-3)
 
@@ -122,7 +125,7 @@ def test_quantize_moves_the_notes_of_the_midi_file_alone(sine_file: SineFile, ti
 
 def _notes_of(command: list[str]) -> tuple[list[Note], list[Note]]:
     assert main(command) == 0
-    return midi.read_midi("song.mid"), note_tables.read_csv("song.csv")
+    return midi.read_midi("song.mid"), note_tables.read_table("song.csv")
 
 
 def test_existing_outputs_stay_unless_asked_and_no_network_is_loaded_for_that(
@@ -172,7 +175,7 @@ def test_two_recordings_of_one_name_do_not_overwrite_one_another(
     assert main(["transcribe", *files, "-m", str(tiny_checkpoint), "--overwrite", "-f", "csv"]) == 1
     out, err = capsys.readouterr()
     assert err.startswith("audiocx: error: b/song.wav") and "a/song.wav" in err
-    assert note_tables.read_csv("song.csv")[0].offset_s < 1.5 and out.count("\n") == 1
+    assert note_tables.read_table("song.csv")[0].offset_s < 1.5 and out.count("\n") == 1
 
 
 def test_a_recording_is_never_its_own_output(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -358,7 +361,8 @@ def labelled() -> Path:
     for name in ("one", "two"):
         soundfile.write(folder / f"{name}.wav", np.zeros(16000), 8000)
     (folder / "one.tsv").write_text("onset_s\toffset_s\tmidi_note\tvelocity\n0.0\t2.0\t69\t80\n")
-    midi.write_midi([Note(0.0, 69, 2.0)], folder / "two.mid")
+    for name in ("one", "two"):
+        midi.write_midi([Note(0.0, 69, 2.0)], folder / f"{name}.mid")
     soundfile.write(folder / "unlabelled.wav", np.zeros(800), 8000)
     return folder
 
@@ -367,13 +371,52 @@ def test_evaluate_scores_a_folder(labelled: Path, tiny_checkpoint: Path, capsys:
     command = ["evaluate", str(labelled), "-m", str(tiny_checkpoint), "-o", "scores.json"]
     assert main(command) == 0
     out, err = capsys.readouterr()
-    assert [line.split("|")[1].strip() for line in out.splitlines()[2:]] == ["one", "two", "overall"] and err == ""
+    said, table = out.splitlines()[:3], out.splitlines()[5:]
+    assert [line.split("|")[1].strip() for line in table] == ["one", "two", "overall"] and err == ""
+    assert said == [
+        "one.wav: 1 notes of one.tsv (table); ignored: one.mid",
+        "two.wav: 1 notes of two.mid (MIDI, with the sustain pedal)",
+        "without labels, and left out: unlabelled.wav",
+    ]
     scores = json.loads(Path("scores.json").read_text())
-    assert len(scores["pieces"]) == 2
+    assert [row["labels"] for row in scores["pieces"]] == ["one.tsv", "two.mid"]
+    assert scores["network"]["checkpoint"] == "tiny" and scores["without_labels"] == ["unlabelled.wav"]
     for key in ("average_precision", "frame_f1", "note_f1"):
         assert scores["overall"][key] == pytest.approx(1.0, abs=0.01), key
     assert main(command) == 1
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_scores_can_be_computed_again_from_what_evaluate_saved(labelled: Path, tiny_checkpoint: Path) -> None:
+    (labelled / "deeper").mkdir()
+    for suffix in (".wav", ".mid"):
+        (labelled / f"two{suffix}").rename(labelled / "deeper" / f"two{suffix}")
+    command = ["evaluate", str(labelled), "-m", str(tiny_checkpoint), "-q", "--save", "new/scored"]
+    assert main(command) == 0
+    saved = sorted(path for path in Path("new/scored").rglob("*") if path.is_file())
+    assert [str(path.relative_to("new/scored")) for path in saved] == [
+        "deeper/two.wav.csv", "deeper/two.wav.npz", "one.wav.csv", "one.wav.npz", "scores.json", "table.md"
+    ]  # fmt: skip
+    pieces = [read_piece(path) for path in saved if path.suffix == ".npz"]
+    again, scores = evaluate(pieces).to_dict(), json.loads(Path("new/scored/scores.json").read_text())
+    assert again["overall"] == scores["overall"] and scores["overall"]["note_f1"] > 0
+    assert all(own.items() <= row.items() for own, row in zip(again["pieces"], scores["pieces"], strict=True))
+    assert format_table([*again["pieces"], again["overall"]]) + "\n" == Path("new/scored/table.md").read_text()
+    (written,), (estimated,) = note_tables.read_table("new/scored/one.wav.csv"), pieces[1].estimated
+    assert written == replace(estimated, offset_s=round(estimated.offset_s, 6))
+    assert main(command) == 1 and main([*command, "--overwrite"]) == 0
+    with pytest.raises(DataError, match="is no piece"):
+        read_piece("new/scored/scores.json")
+
+
+def test_evaluate_has_saved_its_scores_when_nobody_reads_them(labelled: Path, tiny_checkpoint: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "audiocx", "evaluate", str(labelled), "-m", str(tiny_checkpoint), "-o", "a.json"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    os.close(writer)
+    assert done.returncode == 1 and done.stderr == b""
+    assert len(json.loads(Path("a.json").read_text())["pieces"]) == 2
 
 
 def test_evaluate_reports_a_bad_recording_and_scores_the_rest(

@@ -51,6 +51,30 @@ def test_gaps_are_found_and_filled(tiny_predictor: Path, capsys: pytest.CaptureF
     np.testing.assert_array_equal(concealed[outside], lost[outside])
 
 
+def test_a_gap_in_one_channel_is_filled_there_alone(tiny_predictor: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = call("call.wav", 16000, 2, lost=False)
+    samples, _ = soundfile.read(path, dtype="float32")
+    samples[8000:8800, 1] = 0
+    soundfile.write(path, samples, 16000)
+    assert main(["conceal", str(path), "-m", str(tiny_predictor), "-f", "wav,png"]) == 0
+    assert "1 gap, 50 ms (channel 1: 0, channel 2: 1) in 1.0 s of sound" in capsys.readouterr().out
+    lost, concealed = (soundfile.read(name, dtype="int16")[0] for name in (path, "call.concealed.wav"))
+    np.testing.assert_array_equal(concealed[:, 0], lost[:, 0])
+    assert concealed[8000:8800, 1].any()
+
+
+def test_the_level_of_gaps_is_an_option(tiny_predictor: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = call("call.wav", lost=False)
+    samples, _ = soundfile.read(path, dtype="float32")
+    samples[8000:8800] = 0.155 + 0.1 * (samples[8000:8800] - 0.155)  # 20 dB less
+    soundfile.write(path, samples, 16000)
+    command = ["conceal", str(path), "-m", str(tiny_predictor), "--overwrite"]
+    for level, said in (("25", "no gaps"), ("18", "1 gap, ")):
+        assert main([*command, "--gap-level", level]) == 0 and said in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*command, "--gap-level", "5"])
+
+
 @pytest.mark.parametrize(
     ("subtype", "kept"),
     [("PCM_16", "PCM_16"), ("PCM_24", "PCM_24"), ("FLOAT", "FLOAT"), ("PCM_U8", "PCM_16"), ("DOUBLE", "PCM_16")],

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+import soundfile
 from tiny_corpus import write_corpus
 from training_runs import checkpoint
 
 from audiocx.cli import main
-from audiocx.train.fit import DATA_RECORD
+from audiocx.train.runs import DATA_RECORD
 
 EXPERIMENT = """\
 kind = "notes"
@@ -50,7 +51,14 @@ def test_a_network_is_trained_on_folders_and_its_run_keeps_to_them(
     # The same recordings elsewhere are the same; others are refused.
     corpus = corpus.rename(tmp_path / "moved")
     assert main([word.replace("corpus", "moved") if word.endswith("/corpus") else word for word in words]) == 0
-    next(path for path in corpus.rglob("*.wav") if "AkPnBcht" not in path.name).unlink()
+    # So are others of the same names, such as another render.
+    first = next(path for path in corpus.rglob("*.wav") if "AkPnBcht" not in path.name)
+    content = first.read_bytes()
+    soundfile.write(first, soundfile.read(first)[0][:-999], 11025)
+    again = [word.replace("corpus", "moved") if word.endswith("/corpus") else word for word in words]
+    assert main(again) == 1 and "other recordings of the same names" in capsys.readouterr().err
+    first.write_bytes(content)
+    first.unlink()
     moved = [str(corpus) if word == str(tmp_path / "corpus") else word for word in words]
     assert main(moved) == 1
     error = capsys.readouterr().err

@@ -159,7 +159,9 @@ def test_the_command_writes_the_same_notes(transcriber: NoteTranscriber, tiny_no
     expected = transcriber.transcribe(song)
     assert main(["transcribe", str(song), "-m", str(tiny_notes), "-f", "midi,csv,json,npz", "-q"]) == 0
     assert_alike([Note(**row) for row in json.loads(Path("song.json").read_text())["notes"]], expected.notes)
-    assert [note.midi_note for note in note_tables.read_csv("song.csv")] == [note.midi_note for note in expected.notes]
+    assert [note.midi_note for note in note_tables.read_table("song.csv")] == [
+        note.midi_note for note in expected.notes
+    ]
     assert len(midi.read_midi("song.mid")) == len(expected.notes)
     with np.load("song.npz") as archive:
         assert set(archive) == {"probabilities", "onsets", "frame_rate", "lowest_note"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,11 +18,13 @@ from musicnet_lookalike import labels_of, write_folder
 from recipe_runs import RECIPES, TRAINING, refusal, run_script, settings
 from sklearn.metrics import average_precision_score
 
+from audiocx.config import to_dict
 from audiocx.data.corpora import musicnet
 from audiocx.data.corpora.musicnet_labels import Label, write_table
 from audiocx.io import audio
+from audiocx.models import TranscriberConfig
 from audiocx.music.group_scores import program_name
-from audiocx.train.runs import open_trained
+from audiocx.train.runs import open_trained, recordings_of
 
 SECONDS = 2.0
 WINDOW = 256
@@ -188,7 +191,7 @@ def test_the_recurrent_network_trains_and_is_scored(corpus: Path, tmp_path: Path
     printed = run_script("musicnet/table", tmp_path / "results", "-o", tmp_path / "table")
     ours = f"{100 * scores['average_precision']:.1f}"
     seen = f"{scores['parameters']:,} | {scores['windows']:,}"
-    assert f"| results | cgrnn complex, compressed | 11025 | {seen} | {ours} |  |" in printed
+    assert f"| results | cgrnn complex | compressed | whitening | crelu | 11025 | {seen} | {ours} |  |" in printed
 
 
 def test_the_table_has_results_and_published_figures(
@@ -211,12 +214,68 @@ def test_the_table_has_results_and_published_figures(
     assert set(rows) == {"run", "tiny", "thickstun", "checkpoint"}
     ours = {folder.name: scores_of(folder) for folder in (first, second, third)}
     for name, scores in ours.items():
-        assert rows[name].endswith(f"| {100 * scores['average_precision']:.1f} | 72.9 |")
+        assert rows[name].endswith(f"| {100 * scores['average_precision']:.1f} |  |")  # of 256 samples: not the paper's
         assert f" | {scores['parameters']:,} | " in rows[name]
-    assert " | deep complex, spectrum | 11025 | " in rows["tiny"] and f" | {3 * STEPS} | " in rows["tiny"]
-    assert " | deep complex, compressed | 8000 | " in rows["checkpoint"] and " | ? | " in rows["checkpoint"]
+    assert (
+        " | deep complex | spectrum | whitening | crelu | 11025 | " in rows["tiny"]
+        and f" | {3 * STEPS} | " in rows["tiny"]
+    )
+    assert (
+        " | deep complex | compressed | whitening | crelu | 8000 | " in rows["checkpoint"]
+        and " | ? | " in rows["checkpoint"]
+    )
     best = max((first, second, third), key=lambda folder: ours[folder.name]["average_precision"])
     assert (tmp_path / "table" / "prediction.png").read_bytes() == (best / "prediction.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "cells"),
+    [
+        ({}, "deep complex | spectrum | whitening | crelu | 11025 | 1 | 2 | 50.0 | 72.9 |"),
+        ({"complex": False}, "deep real | spectrum | batch | relu | 11025 | 1 | 2 | 50.0 | 69.6 |"),
+        ({"architecture": "shallow"}, "shallow complex | spectrum | none | crelu | 11025 | 1 | 2 | 50.0 | 66.0 |"),
+        ({"sample_rate": 11000}, "deep complex | spectrum | whitening | crelu | 11000 | 1 | 2 | 50.0 | 72.9 |"),
+        ({"norm": "naive"}, "deep complex | spectrum | naive | crelu | 11025 | 1 | 2 | 50.0 |  |"),
+        ({"activation": "zrelu"}, "deep complex | spectrum | whitening | zrelu | 11025 | 1 | 2 | 50.0 |  |"),
+        ({"front_end": "raw"}, "deep complex | raw | whitening | crelu | 11025 | 1 | 2 | 50.0 |  |"),
+    ],
+)
+def test_the_published_figure_is_that_of_the_papers_network_only(
+    changes: dict[str, Any], cells: str, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "prediction.png").touch()
+    np.savez(mine / "curve.npz", precision=[1.0, 0.5], recall=[0.0, 1.0])
+    model = to_dict(TranscriberConfig(**{"front_end": "spectrum", "outputs": 84, **changes}))
+    scores = {"model": model, "parameters": 1, "windows": 2, "average_precision": 0.5}
+    scores |= {"corpus": "musicnet", "split": "test", "frames": "paper", "recordings": {}}
+    (mine / "scores.json").write_text(json.dumps(scores))
+    assert f"| mine | {cells}" in run_script("musicnet/table", mine, "-o", tmp_path / "table")
+
+
+def test_recordings_that_were_trained_on_are_refused_or_marked(
+    run: Path, corpus: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    words = (corpus, *cache_of(corpus), "-o", tmp_path / "results", "--extended", "--frames", "whole")
+    assert "was trained on 1759 of the recordings to score" in refusal("musicnet/evaluate", run, *words)
+    assert "does not record which" in refusal("musicnet/evaluate", tiny_checkpoint, *words)
+    printed = run_script("musicnet/evaluate", run, *words, "--allow-trained")
+    assert printed.count("(trained on)") == 1 and re.search(r"1759: AP [\d.]+ % \(trained on\)", printed)
+    scores = scores_of(tmp_path / "results")
+    assert scores["trained_on"] == ["1759"] and scores["chosen_by"] == []
+    assert "(trained on 1 of 4) |" in run_script("musicnet/table", tmp_path / "results", "-o", tmp_path / "table")
+    printed = run_script("musicnet/evaluate", tiny_checkpoint, *words, "--allow-trained")
+    assert "is not recorded" in printed and scores_of(tmp_path / "results")["trained_on"] is None
+    # What a network started from counts too.
+    later = tmp_path / "later"
+    shutil.copytree(run, later)
+    record, experiment = (json.loads((later / name).read_text()) for name in ("data.json", "experiment.json"))
+    (later / "data.json").write_text(json.dumps(record | {"train": [["1727"]]}))
+    experiment["train"]["start"] = str(run)
+    (later / "experiment.json").write_text(json.dumps(experiment))
+    assert recordings_of(later) == {"train": ["1727", "1728", "1759"], "validation": ["2131", "2384"]}
+    assert recordings_of(tiny_checkpoint) is None
 
 
 def test_errors_are_one_sentence(run: Path, corpus: Path, tmp_path: Path) -> None:

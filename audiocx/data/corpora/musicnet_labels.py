@@ -9,12 +9,15 @@ from typing import NamedTuple
 
 from ...errors import DataError
 from ...io.atomic_write import atomic_write
+from ...io.note_tables import whole
 from ...notes import Note
 
 __all__ = ["LABEL_RATE", "Label", "check_label", "is_table", "read_table", "to_note", "write_table"]
 
 # Hz. Label times are samples of the original recordings, whatever the sample rate of the audio files.
 LABEL_RATE = 44_100
+# The further columns, of the score, may be missing.
+NEEDED = 4
 # From here on, floats in seconds cannot represent single samples.
 _LATEST = 2**53
 
@@ -42,7 +45,7 @@ class Label(NamedTuple):
 
 
 def is_table(path: str | Path) -> bool:
-    """Return whether a file begins with the header of a MusicNet label table.
+    """Return whether a file begins with the header of a MusicNet label table, or with its first four columns.
 
     Args:
         path: Any file.
@@ -141,13 +144,14 @@ def check_label(label: Label, where: str) -> Label:
 
 
 def _is_header(row: list[str]) -> bool:
-    return tuple(name.strip() for name in row) == Label._fields
+    return tuple(name.strip() for name in row[:NEEDED]) == Label._fields[:NEEDED]
 
 
 def _label(row: list[str], where: str) -> Label:
     try:
-        start, end, instrument, note, start_beat, end_beat, value = row
-        label = Label(int(start), int(end), int(instrument), int(note), float(start_beat), float(end_beat), value)
+        start, end, instrument, note = map(whole, row[:NEEDED])
+        start_beat, end_beat, value = row[NEEDED:] or (0, 0, "")
+        label = Label(start, end, instrument, note, float(start_beat), float(end_beat), value)
     except ValueError:
         raise DataError(f"{where}: not {','.join(Label._fields)}, the first four whole numbers.") from None
     return check_label(label, where)

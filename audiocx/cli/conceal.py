@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from ..batch.jobs import Done, Job, Task, speed
+from ..batch.jobs import Done, Job, Task, noted, said, speed
 from . import help_text
 from .options import add_batch, add_model, add_outputs, batch_options, make_folders, run_batch
 
@@ -118,15 +118,15 @@ class ConcealTask(Task["Predictor"]):
         from ..speech.gaps import find_gaps, merge_gaps
 
         began_s = time.perf_counter()
-        samples, rate, _ = read_channels(job.source, None)
+        recording = read_channels(job.source, None)
+        samples, rate = recording.samples, round(recording.sample_rate)
         duration_s = len(samples) / rate
         gaps = find_gaps(samples, rate) if self.gaps is None else merge_gaps(self.gaps, duration_s, str(job.source))
         forecast = concealment.network_forecast(network.network)
         concealed = concealment.fill(samples, rate, gaps, forecast, progress=progress) if gaps else samples
         make_folders(job)
         if "wav" in job.outputs:
-            subtype = audio.info(job.source).subtype
-            subtype = subtype if subtype in KEPT_SUBTYPES else USUAL_SUBTYPE
+            subtype = recording.subtype if recording.subtype in KEPT_SUBTYPES else USUAL_SUBTYPE
             audio.write(job.outputs["wav"], concealed, rate, subtype)
         if "png" in job.outputs:
             from ..plots.figure import save_figure
@@ -135,8 +135,10 @@ class ConcealTask(Task["Predictor"]):
         took_s = time.perf_counter() - began_s
         gaps_ms = 1000 * sum(end_s - start_s for start_s, end_s in gaps)
         counted = f"{len(gaps)} gap{'' if len(gaps) == 1 else 's'}, {gaps_ms:.0f} ms" if gaps else "no gaps"
+        counted += f" in {duration_s:.1f} s of sound{said(recording.remarks)}"
+        figures = {"duration_s": round(duration_s, 3), "gaps": len(gaps), "lost_ms": round(float(gaps_ms), 1)}
         written = ", ".join(map(str, job.outputs.values()))
         return Done(
-            f"{job.source}: {counted} in {duration_s:.1f} s of sound ({speed(took_s, duration_s)}) -> {written}",
-            {"duration_s": round(duration_s, 3), "gaps": len(gaps), "lost_ms": round(float(gaps_ms), 1)},
+            f"{job.source}: {counted} ({speed(took_s, duration_s)}) -> {written}",
+            {**noted(recording.remarks), **figures},
         )

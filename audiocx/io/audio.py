@@ -67,6 +67,7 @@ class Recording:
         sample_rate: Sample rate in Hz.
         name: Name of the file, or "samples".
         remarks: What a user should know: what was left out, scaled, or found to be otherwise than the header states.
+        full_scale_known: False if the samples were far beyond full scale, and were scaled to a peak of 1.
         subtype: Encoding of the file, such as ``PCM_16``; of samples the closest.
     """
 
@@ -75,6 +76,7 @@ class Recording:
     name: str
     remarks: tuple[str, ...] = ()
     subtype: str = ""
+    full_scale_known: bool = True
 
 
 def info(path: str | Path) -> AudioInfo:
@@ -125,7 +127,7 @@ def load(
         OutputError: The disk is too full for a temporary file.
     """
     if isinstance(source, tuple) and len(source) == 2:
-        source, sample_rate = source if is_array(source[0]) else source[::-1]
+        source, sample_rate = source if is_array(source[0]) else source[::-1]  # SciPy has the rate first
     if is_array(source):
         return _load(_array_decoder(source, sample_rate), rate_out, mono, max_memory_s, block_frames)
     with as_file(source) as (path, name), open_decoder(path, name) as decoder:
@@ -234,7 +236,7 @@ def _load(decoder: Decoder, rate_out: float | None, mono: bool, max_memory_s: fl
     def measured() -> Iterator[np.ndarray]:
         nonlocal usual
         for block in decoder.decode(block_frames):
-            usual = bool(np.abs(block).max() <= LOUDEST_PEAK)  # False if it holds NaN, too
+            usual = bool(block.max() <= LOUDEST_PEAK and block.min() >= -LOUDEST_PEAK)  # False if it holds NaN, too
             if not usual:
                 return
             if compare:
@@ -251,7 +253,7 @@ def _load(decoder: Decoder, rate_out: float | None, mono: bool, max_memory_s: fl
     if not len(samples):
         raise AudioError(f"{decoder.name}: holds no samples; record, export or copy it again.")
     remarks = tuple(dict.fromkeys([*decoder.remarks, *mix.remarks]))
-    return Recording(samples, rate, Path(decoder.name).name, remarks, decoder.subtype)
+    return Recording(samples, rate, Path(decoder.name).name, remarks, decoder.subtype, mix.gain == 1.0)
 
 
 def _survey(decoder: Decoder, mono: bool, block_frames: int) -> Mix:

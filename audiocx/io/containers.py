@@ -184,15 +184,25 @@ def _repaired(window: Window, start: int, family: _Family, fields: dict[bytes, i
 
 
 def _au_layout(window: Window) -> Layout | None:
-    """Return the layout of an AU file, whose only size is that of the samples."""
-    head = window.get(window.start, 24)
-    if head[:4] != b".snd" or len(head) < 24:
-        return None
-    at, size = struct.unpack(">II", head[4:12])
-    present = window.end - window.start - at
-    unknown = _is_unknown(size)
-    if present <= 0 or not (unknown or size < present - _LEAST_BYTES):
-        return Layout()
-    said = "no length" if unknown else "too short a length"
-    pieces: list[Piece] = [head[:8] + b"\xff" * 4, (window.start + 12, window.end)]
-    return Layout([pieces], remarks=[f"its header states {said}; all of it was read"])
+    """Return the layout of AU files, whose only size is that of the samples."""
+    parts: list[list[Piece]] = []
+    remarks: list[str] = []
+    start = window.start
+    pieces: list[Piece]
+    while (head := window.get(start, 24))[:4] == b".snd" and len(head) == 24:
+        at, size = struct.unpack(">II", head[4:12])
+        end, present = start + at + size, window.end - start - at
+        unknown = any(size in sizes for sizes in _UNKNOWN_SIZES)
+        if present <= 0 or size > present > 0 and not unknown:
+            end, pieces = window.end, [(start, window.end)]  # a decoder says what is wrong
+        elif unknown or (size < present - _LEAST_BYTES and window.get(end, 4) != b".snd"):
+            said = "no length" if unknown else "too short a length"
+            remarks.append(f"its header states {said}; all of it was read")
+            end, pieces = window.end, [head[:8] + b"\xff" * 4, (start + 12, window.end)]
+        else:
+            pieces = [(start, end)]
+        parts.append(pieces)
+        start = end
+    if len(parts) > 1:
+        remarks.append(f"{len(parts)} recordings in one file, read one after the other")
+    return Layout(parts if remarks else (), remarks=remarks) if parts else None

@@ -49,8 +49,8 @@ def flac_layout(window: Window) -> Layout | None:
         remarks += [remark] if remark and remark not in remarks else []
     if len(parts) > 1:
         remarks.append(f"{len(parts)} recordings in one file, read one after the other")
-        return Layout(parts, frames, remarks)
-    return Layout(parts, frames, remarks) if remarks else Layout()
+        return Layout(parts, frames, remarks=remarks)
+    return Layout(parts, frames, remarks=remarks) if remarks else Layout()
 
 
 def _part(window: Window, start: int, end: int) -> tuple[list[Piece], int, str | None]:

@@ -27,7 +27,7 @@ _DESCRIPTOR = re.compile(r"(?:/dev/fd|/proc/(?:self|\d+)/fd)/(\d+)")  # what a s
 
 def is_array(source: Any) -> bool:
     """Return whether something is an array of samples, of NumPy or another library."""
-    return hasattr(source, "__array__") or isinstance(source, list)
+    return isinstance(source, list) or (hasattr(source, "__array__") and source.ndim > 0)
 
 
 def is_pipe(source: str | os.PathLike[str]) -> bool:

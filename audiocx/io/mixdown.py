@@ -23,12 +23,14 @@ __all__ = ["LOUDEST_PEAK", "MAX_COMPARED_CHANNELS", "ChannelSurvey", "LevelSurve
 # Beyond this peak the samples are not of full scale 1.
 LOUDEST_PEAK = 16.0
 LEAST_FRAMES = 1024  # of shorter recordings channels are not compared
-SEGMENT_FRAMES = 32_768  # in which channels are compared
+SEGMENT_FRAMES = 8192  # in which channels are compared; of many channels more, for memory
+NEIGHBOURS = 2048  # of a block, for the correlation of neighbouring samples
 SILENT_POWER = 1e-6  # relative to the loudest channel
 # Of two channels without relation the mean has half of their mean power; of channels that cancel, less than 0.2 of that
 MAX_COMPARED_CHANNELS = 32  # more are microphones of an array, say
 CANCELLED = 0.2
 CANCELLED_SHARE = 0.05
+AS_LOUD = 0.99  # of channels whose energies differ by less the first is taken
 # Correlation of neighbouring samples: of white noise 0, of music and speech above 0.5.
 NOISE_CORRELATION, SOUND_CORRELATION = 0.1, 0.4
 NOISE_POWER = 0.03  # -15 dBFS; hiss is lower
@@ -58,10 +60,14 @@ class Mix:
         Returns:
             Float32 [N] if mono, else [N, C].
         """
+        if mono and self.channels is not None:
+            block = block[:, list(self.channels)]
+        if self.gain != 1.0:
+            block = block * self.gain
         if mono:
-            block = block if self.channels is None else block[:, list(self.channels)]
-            block = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-        return (block if self.gain == 1.0 else block * self.gain).astype(np.float32, copy=False)
+            channels = block.shape[1]  # a product takes a sixtieth of the time of mean()
+            block = block[:, 0] if channels == 1 else block @ np.full(channels, 1 / channels, block.dtype)
+        return block.astype(np.float32, copy=False)
 
 
 class LevelSurvey:
@@ -110,8 +116,9 @@ class ChannelSurvey:
 
     def __init__(self, channels: int) -> None:
         self._channels = channels
+        self._segment_frames = SEGMENT_FRAMES * max(1, channels**2 // 16)
         self._products: list[NDArray[np.float64]] = []  # covariance of the channels, [C, C], times frames, by segment
-        self._neighbours = np.zeros(channels)  # products of neighbouring samples
+        self._neighbours, self._neighbours_energy = np.zeros(channels), np.zeros(channels)  # of pairs of samples
         self._frames = 0
         self._start_segment()
 
@@ -122,13 +129,15 @@ class ChannelSurvey:
     def add(self, block: NDArray[np.floating]) -> None:
         """Add a block, float [N, C], finite."""
         while len(block):
-            part, block = np.split(block, [SEGMENT_FRAMES - self._in_segment])
-            self._sums += part.sum(axis=0)
+            part, block = np.split(block, [self._segment_frames - self._in_segment])
+            self._sums += np.ones(len(part), part.dtype) @ part
             self._squares += part.T @ part
-            self._neighbours += np.einsum("nc,nc->c", part[:-1], part[1:])
+            some = part[:NEIGHBOURS]
+            self._neighbours += np.einsum("nc,nc->c", some[:-1], some[1:])
+            self._neighbours_energy += np.einsum("nc,nc->c", some, some)
             self._frames += len(part)
             self._in_segment += len(part)
-            if self._in_segment == SEGMENT_FRAMES:
+            if self._in_segment == self._segment_frames:
                 self._end_segment()
 
     def _end_segment(self) -> None:
@@ -149,7 +158,7 @@ class ChannelSurvey:
         products = np.stack(self._products)
         energy = np.einsum("scc->c", products).clip(0)
         silent = ~faulty & (energy < SILENT_POWER * energy.max())
-        correlation = self._neighbours / np.maximum(energy, 1e-30)
+        correlation = self._neighbours / np.maximum(self._neighbours_energy, 1e-30)
         sound = ~(faulty | silent)
         noise = sound & (np.abs(correlation) < NOISE_CORRELATION) & (energy > NOISE_POWER * self._frames)
         noise &= bool((sound & (correlation > SOUND_CORRELATION)).any())
@@ -160,7 +169,7 @@ class ChannelSurvey:
             if which.any()
         ]
         if len(used) > 1 and _cancel(products[:, used][:, :, used]):
-            loudest = int(used[energy[used].argmax()])
+            loudest = int(used[np.argmax(energy[used] > AS_LOUD * energy[used].max())])
             remarks.append(f"{_listed(used)} cancel each other: channel {loudest + 1} alone")
             used = np.array([loudest])
         return Mix(tuple(map(int, used)), 1.0, tuple(remarks)) if remarks else Mix()

@@ -34,8 +34,7 @@ _SEARCH_BYTES = 2**16
 _SAME = 0xFFFE0C00  # bits of a header that all frames of a stream share: version, layer and sample rate
 # Encoders leave some bytes, and tags at the end are not always of a known kind.
 _JUNK_BYTES = 4096
-# Decoders state a frame more or less than there are.
-_TOLERANCE_FRAMES = 2
+_TOLERANCE_FRAMES = 1  # some encoders count the Xing frame, some do not
 _LAME_DELAYS = 21  # offset of the delays, after the name of the encoder
 
 
@@ -86,11 +85,14 @@ def mpeg_layout(window: Window) -> Layout:
     remarks = [f"{junk_bytes} damaged bytes left out"] if junk_bytes > _JUNK_BYTES else []
     if not parts:
         return Layout()
-    first = parts[0]
+    first, samples = parts[0], parts[0].frames * parts[0].header.samples
     if len(parts) == 1 and first.header.layer != 3:  # such files state no length, and cannot be told one
-        return Layout(frames=first.frames * first.header.samples, remarks=remarks)
+        return Layout(frames=samples, remarks=remarks)
     if len(parts) == 1 and first.stated is not None and first.stated >= first.frames - _TOLERANCE_FRAMES:
-        return Layout(remarks=remarks)
+        stated = first.stated * first.header.samples
+        # Decoders comment on tags and damage between frames.
+        pieces = [] if len(first.spans) == 1 and not junk_bytes else [[first.tag, *first.spans]]
+        return Layout(pieces, samples, stated if first.stated > first.frames + _TOLERANCE_FRAMES else None, remarks)
     if len(parts) > 1 or first.stated is not None:
         remarks.append("its header states too short a length; all of it was read")
     return Layout([[_info_frame(part), *part.spans] for part in parts if part.frames], remarks=remarks)

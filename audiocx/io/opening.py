@@ -142,20 +142,27 @@ def _open_sndfile(
     """Open a file by soundfile; None if it cannot read it."""
     import soundfile
 
-    parts = []
-    try:
+    class Forward(soundfile.SoundFile):  # soundfile seeks after each block, which some encodings cannot, such as GSM
+        def seekable(self) -> bool:
+            return False
+
+    def opened() -> list[soundfile.SoundFile]:
         if layout.parts:
-            parts = [stack.enter_context(soundfile.SoundFile(Spans(file, pieces))) for pieces in layout.parts]
-        else:
-            given = str(path) if sys.platform == "win32" else os.fsencode(path)  # soundfile encodes a str strictly
-            parts = [stack.enter_context(soundfile.SoundFile(given))]
+            return [stack.enter_context(Forward(Spans(file, pieces))) for pieces in layout.parts]
+        given = str(path) if sys.platform == "win32" else os.fsencode(path)  # soundfile encodes a str strictly
+        return [stack.enter_context(Forward(given))]
+
+    try:
+        parts = opened()
     except (soundfile.SoundFileError, TypeError, ValueError, OverflowError):  # TypeError: headerless .raw files
         return None
     first = parts[0]
-    if any(part.frames >= UNKNOWN_FRAMES for part in parts) or (first.format, first.subtype) == ("RAW", "GSM610"):
-        return None  # of unknown length, or a file without a header, in which libsndfile cannot go back
+    if any(part.frames >= UNKNOWN_FRAMES for part in parts) or (first.format == "RAW" and first.subtype != "VOX_ADPCM"):
+        return None  # of unknown length; or without a header, which libsndfile takes for mu-law if it is called .au
     for part in parts:
         _check_stated(part, name)
+    if layout.stated is not None and layout.frames is not None:
+        check_length(name, layout.stated, layout.frames, first.samplerate)
     if sphere:
         check_length(name, sphere.frames, first.frames, first.samplerate)
     frames = sum(round(part.frames * first.samplerate / max(part.samplerate, 1)) for part in parts)
@@ -167,8 +174,10 @@ def _open_sndfile(
     if len({(part.samplerate, part.channels) for part in parts}) > 1:
         remarks.append("its parts differ in rate or channels and were brought to those of the first")
 
+    unread = [parts]
+
     def decode(block_frames: int) -> Iterator[np.ndarray]:
-        for part in parts:
+        for part in unread.pop() if unread else opened():
             blocks = _sndfile_blocks(part, name, block_frames)
             if part.channels != first.channels:
                 blocks = (with_channels(block, first.channels) for block in blocks)
@@ -196,7 +205,6 @@ def _sndfile_blocks(part: soundfile.SoundFile, name: str, block_frames: int) -> 
     dtype = "float64" if part.subtype == "DOUBLE" else "float32"
     present = 0
     try:
-        part.seek(0)
         while len(block := part.read(block_frames, dtype=dtype, always_2d=True)):
             present += len(block)
             yield block

@@ -19,6 +19,7 @@ __all__ = ["open_av"]
 _STATING = ("mov", "matroska", "asf")
 _STATED_TOLERANCE_S = 0.5
 _LISTS = ("hls", "dash", "concat")  # of other files
+_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "flt": "f4", "dbl": "f8"}  # of samples, by FFmpeg's names
 _OPTIONS = {"protocol_whitelist": "file"}  # what a file names elsewhere is not fetched
 
 
@@ -121,7 +122,14 @@ def _frames(container: Any, stream: Any, lost_s: list[float]) -> Iterator[Any]:
 
 
 def _samples(frame: Any) -> np.ndarray:
-    """Return the samples of a frame, float [N, C]."""
-    channels = frame.layout.nb_channels
-    block = frame.to_ndarray()
-    return scaled(block.T if frame.format.is_planar else block.reshape(-1, channels))
+    """Return the samples of a frame, float [N, C].
+
+    ``frame.to_ndarray`` goes beyond the last plane where there are 8 channels (PyAV 18.1), and crashes.
+    """
+    channels, count = frame.layout.nb_channels, frame.samples
+    dtype = _TYPES[frame.format.name.removesuffix("p")]
+    if frame.format.is_planar:
+        block = np.stack([np.frombuffer(frame.planes[i], dtype, count) for i in range(channels)], axis=1)
+    else:
+        block = np.frombuffer(frame.planes[0], dtype, count * channels).reshape(count, channels)
+    return scaled(block)

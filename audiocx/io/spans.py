@@ -22,11 +22,13 @@ class Layout:
     Attributes:
         parts: Parts to decode one after the other, each of pieces; none if the file is decoded as it is.
         frames: True length of the file in frames, if a decoder may find another; None if it is right or unknown.
+        stated: Length that the header states, if the file was cut short; else None.
         remarks: What a user should know.
     """
 
     parts: Sequence[Sequence[Piece]] = ()
     frames: int | None = None
+    stated: int | None = None
     remarks: list[str] = field(default_factory=list)
 
 

@@ -28,7 +28,7 @@ _USUAL_DBFS = (-50.0, 1.0)
 _SCALED_DBFS = -36.0  # level of others, at which networks do best
 # Levels of noise alone: rounding, with dither, and codecs.
 _NOISE_DBFS = {"PCM_U8": -46.0, "PCM_S8": -46.0, "ULAW": -66.0, "ALAW": -62.0, "PCM_24": -138.0, "PCM_32": -150.0}
-_FLOAT_NOISE_DBFS, _USUAL_NOISE_DBFS = -200.0, -92.0
+_FLOAT_NOISE_DBFS, _USUAL_NOISE_DBFS = -740.0, -92.0
 _MEASURE_SAMPLES = 2**20
 
 
@@ -119,18 +119,20 @@ def measure_level(samples: NDArray[np.floating]) -> float:
     return 10 * math.log10(power) if power > 0 else -math.inf
 
 
-def usual_gain(samples: NDArray[np.floating], encoding: str = "FLOAT") -> float:
+def usual_gain(samples: NDArray[np.floating], encoding: str = "FLOAT", full_scale_known: bool = True) -> float:
     """Return the gain that brings a recording of unusual level to one that networks were trained on.
 
     Args:
         samples: Mono samples, float [N].
         encoding: Encoding of the samples, such as ``PCM_16``, which tells the level of its noise.
+        full_scale_known: Whether a level of these samples means anything.
 
     Returns:
-        Gain in dB; 0 for levels from -50 dBFS on, and for noise alone.
+        Gain in dB; 0 for levels from -50 to 1 dBFS, and for noise alone.
     """
     level_dbfs = measure_level(samples)
     noise_dbfs = _FLOAT_NOISE_DBFS if encoding in ("FLOAT", "DOUBLE") else _NOISE_DBFS.get(encoding, _USUAL_NOISE_DBFS)
-    if level_dbfs <= noise_dbfs or _USUAL_DBFS[0] <= level_dbfs <= _USUAL_DBFS[1]:
+    usual = full_scale_known and _USUAL_DBFS[0] <= level_dbfs <= _USUAL_DBFS[1]
+    if level_dbfs <= noise_dbfs or usual:
         return 0.0
     return _SCALED_DBFS - level_dbfs

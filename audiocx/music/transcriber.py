@@ -204,7 +204,7 @@ class Transcriber(ABC):
             OutputError: There is no room for the temporary file that a long recording takes.
         """
         recording = read_samples(source, sample_rate, self.config.sample_rate)
-        gain_db = usual_gain(recording.samples, recording.subtype)
+        gain_db = usual_gain(recording.samples, recording.subtype, recording.full_scale_known)
         if gain_db == 0.0:
             return recording
         gain = np.float32(10 ** (gain_db / 20))

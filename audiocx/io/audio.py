@@ -47,6 +47,7 @@ class AudioInfo:
         duration_s: Length in seconds.
         format: Container, such as ``WAV`` or ``FLAC``.
         subtype: Encoding of the samples, such as ``PCM_16``.
+        remarks: What a user should know, such as that the header states no length.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class AudioInfo:
     duration_s: float
     format: str
     subtype: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +69,8 @@ class Recording:
         sample_rate: Sample rate in Hz.
         name: Name of the file, or "samples".
         remarks: What a user should know: what was left out, scaled, or found to be otherwise than the header states.
-        full_scale_known: False if the samples were far beyond full scale, and were scaled to a peak of 1.
         subtype: Encoding of the file, such as ``PCM_16``; of samples the closest.
+        full_scale_known: False if the samples were far beyond full scale, and were scaled to a peak of 1.
     """
 
     samples: NDArray[np.float32]
@@ -93,7 +95,8 @@ def info(path: str | Path) -> AudioInfo:
     """
     with as_file(path) as (local, name), open_decoder(local, name) as source:
         rate, frames = int(source.sample_rate), source.frames
-        return AudioInfo(Path(path), rate, source.channels, frames, frames / rate, source.format, source.subtype)
+        seconds, remarks = frames / rate, tuple(source.remarks)
+        return AudioInfo(Path(path), rate, source.channels, frames, seconds, source.format, source.subtype, remarks)
 
 
 def load(

@@ -43,13 +43,13 @@ def is_pipe(source: str | os.PathLike[str]) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or (name in ("-", STDIN) and not stat.S_ISREG(mode))
 
 
-def stem(source: str | os.PathLike[str]) -> str:
+def stem(source: str | Path) -> str:
     """Return the name for the outputs of a recording, without a suffix.
 
     >>> stem("music/song.wav"), stem("-"), stem("/dev/fd/63")
     ('song', 'stdin', 'pipe63')
     """
-    name = os.fspath(source)
+    name = str(source)  # URLs are no local paths
     if match := _DESCRIPTOR.fullmatch(name):
         return f"pipe{match[1]}"
     return "stdin" if name == "-" else Path(name).stem

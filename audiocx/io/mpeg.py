@@ -166,17 +166,18 @@ def _parse(head: bytes) -> _Header | None:
 
 
 def _first_frame(window: Window, position: int, end: int, frames: int) -> int | None:
-    """Return the position of the first of some frames of one stream that follow one another; None if there are none."""
+    """Return the position of the first of some frames of one stream that follow one another; None if there are none.
+
+    At the end of the file two are enough, or one that is complete.
+    """
     while 0 <= (position := window.find(b"\xff", position)) < end:
-        at, stream = position, None
-        for _ in range(frames):
+        at, stream, matched = position, None, 0
+        while matched < frames and at < window.end:
             header = _parse(window.get(at, 4))
             if header is None or stream not in (None, header.stream):
                 break
-            at, stream = at + header.size, header.stream
-            if at >= window.end:
-                return position if at == window.end or frames > 2 else None
-        else:
+            at, stream, matched = at + header.size, header.stream, matched + 1
+        if matched == frames or (at >= window.end and (matched > 1 or at == window.end)):
             return position
         position += 1
     return None

@@ -42,7 +42,7 @@ AV_SUFFIXES = (
     *(".m4a", ".m4b", ".aac", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".weba", ".mka", ".mkv", ".wma", ".wmv", ".asf"),
     *(".amr", ".awb", ".gsm", ".ac3", ".eac3", ".dts", ".ape", ".wv", ".tta", ".tak", ".mpc", ".spx", ".ra", ".avi"),
 )
-HEAD_BYTES = 64
+HEAD_BYTES = 4096
 UNKNOWN_FRAMES = 2**40  # libsndfile's length of a file that states none is 2**63 - 1
 AV_HINT = f"run pip install 'audiocx[av]', which reads more formats, or {CONVERSION_HINT}"
 
@@ -85,10 +85,11 @@ def is_audio_content(path: Path) -> bool:
     """Return whether a file begins as audio does, whatever its name."""
     try:
         with open(path, "rb") as file:
-            window = Window(file)
-            head = window.get(0, HEAD_BYTES)
+            head = file.read(HEAD_BYTES)
             known = _chunk_file(head) or head.startswith((b"fLaC", b"OggS", b"NIST_1A", b"#!AMR", b"MAC ", b"wvpk"))
-            return known or head[4:12] in (b"ftypM4A ", b"ftypM4B ") or is_mpeg(window)
+            if known or head[4:12] in (b"ftypM4A ", b"ftypM4B "):
+                return True
+            return not head.isascii() and is_mpeg(Window(file))  # not to search texts
     except OSError:
         return False
 

@@ -184,3 +184,9 @@ def test_a_rate_that_cannot_be_right(tmp_path: Path, rate: int) -> None:
 def test_codecs_that_cannot_seek_are_read(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", sound(1.0, 8000), 8000, "GSM610")
     assert len(audio.read(tmp_path / "a.wav")[0]) >= 8000
+
+
+def test_binary_files_are_hardly_ever_taken_for_mpeg() -> None:
+    rng = np.random.default_rng(0)
+    taken = sum(is_mpeg(Window(io.BytesIO(rng.bytes(int(size))))) for size in rng.integers(1, 20_000, 300))
+    assert taken <= 3

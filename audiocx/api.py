@@ -21,6 +21,7 @@ from .errors import CheckpointError
 from .kinds import KINDS
 
 if TYPE_CHECKING:
+    from .io.audio import AudioSource
     from .models.runtime import Runtime
     from .music.transcriber import Precision, Transcriber
     from .music.transcription import Transcription
@@ -111,12 +112,12 @@ def load_predictor(
 
 
 def transcribe(
-    source: str | Path | NDArray[np.floating],
+    source: AudioSource,
     model: str | Path | None = None,
     device: str = "auto",
     *,
     runtime: Runtime = "auto",
-    sample_rate: int | None = None,
+    sample_rate: float | None = None,
     threshold: float | None = None,
     min_note_s: float | None = None,
     hop_samples: int | None = None,
@@ -126,7 +127,9 @@ def transcribe(
     """Find the notes of one recording; for several, call :func:`load_transcriber` once and use its ``transcribe``.
 
     Args:
-        source: An audio file, or mono samples, float [N] (then with ``sample_rate``).
+        source: An audio file by its name ("-" is standard input), its content as bytes, an open binary file, or
+            samples with ``sample_rate``: [N], [N, C] or [C, N], full scale at 1 or integers. Also
+            ``(samples, sample_rate)``; see :func:`audiocx.io.audio.load`.
         model: A name of ``audiocx.available()`` or a checkpoint folder; None for the default.
         device: Where to run, as in :func:`load`.
         runtime: What runs the network, as in :func:`load`.
@@ -155,17 +158,19 @@ def transcribe(
 
 
 def predict(
-    source: str | Path | NDArray[np.floating],
+    source: AudioSource,
     model: str | Path | None = None,
     device: str = "auto",
     *,
     runtime: Runtime = "auto",
-    sample_rate: int | None = None,
+    sample_rate: float | None = None,
 ) -> Prediction:
     """Predict every frame of one recording; for several, call :func:`load_predictor` once and use its ``predict``.
 
     Args:
-        source: An audio file, or mono samples, float [N] (then with ``sample_rate``).
+        source: An audio file by its name ("-" is standard input), its content as bytes, an open binary file, or
+            samples with ``sample_rate``: [N], [N, C] or [C, N], full scale at 1 or integers. Also
+            ``(samples, sample_rate)``; see :func:`audiocx.io.audio.load`.
         model: A name of ``audiocx.available()`` or a checkpoint folder; None for the default predictor.
         device: Where to run, as in :func:`load`.
         runtime: What runs the network, as in :func:`load`.
@@ -181,13 +186,13 @@ def predict(
 
 
 def conceal(
-    source: str | Path | NDArray[np.floating],
+    source: AudioSource,
     gaps: Iterable[tuple[float, float]] | None = None,
     model: str | Path | Predictor | None = None,
     device: str = "auto",
     *,
     runtime: Runtime = "auto",
-    sample_rate: int | None = None,
+    sample_rate: float | None = None,
     gap_level_db: float | None = None,
     progress: bool = False,
 ) -> NDArray[np.float32]:
@@ -196,7 +201,7 @@ def conceal(
     A gap longer than 100 ms fades out, and is silent from 150 ms on; one without sound before it stays silent.
 
     Args:
-        source: An audio file, or samples, float [N] or [N, C], full scale at 1 (then with ``sample_rate``).
+        source: An audio file or samples, as in :func:`transcribe`.
         gaps: Start and end of each, in seconds, in all channels; None to find those of each channel
             (:func:`audiocx.speech.gaps.find_gaps`).
         model: A name of ``audiocx.available()``, a checkpoint folder, or a predictor that is loaded already, for many
@@ -221,8 +226,9 @@ def conceal(
     from .speech.concealment import fill_channels, network_forecast
     from .speech.gaps import gaps_by_channel
 
-    samples, rate, name = read_channels(source, sample_rate)
-    spans = gaps_by_channel(samples, rate, gaps, gap_level_db, name)
+    recording = read_channels(source, sample_rate)
+    samples, rate = recording.samples, round(recording.sample_rate)
+    spans = gaps_by_channel(samples, rate, gaps, gap_level_db, recording.name)
     if not any(spans):
         return samples
     predictor = load_predictor(model, device, runtime) if model is None or isinstance(model, (str, Path)) else model

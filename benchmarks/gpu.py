@@ -301,7 +301,7 @@ def hour(run: Run, section: Section, clock: Clock) -> None:
             continue
         in_half: Precision = "bfloat16" if precision == "bfloat16" else "float32"
         transcriber = load_transcriber(None, str(run.device), in_half, "torch")
-        piece, _ = transcriber.samples(find_labelled(run.recordings)[0][0])
+        piece = transcriber.samples(find_labelled(run.recordings)[0][0]).samples
         samples = np.resize(piece, length_s * transcriber.config.sample_rate)
         calls: list[Callable[[], Any]] = [
             partial(transcriber.transcribe, samples, transcriber.config.sample_rate),

@@ -228,7 +228,8 @@ def test_an_option_out_of_range_is_refused(options: dict[str, float]) -> None:
     ("samples", "message"),
     [
         (np.zeros(0), "empty"),
-        (np.zeros((9, 2)), "mono"),
+        (np.zeros((9, 2, 2)), "must be"),
+        (np.zeros(9, complex), "real"),
         (np.full(9, np.nan), "NaN"),
         (np.full(9, -np.inf), "infinite"),
     ],

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from ..errors import ConfigError, OutputError
+from ..io.inputs import stem
 from ..io.paths import as_path, check_writable, is_glob, is_url
 from ..models.runtime import Runtime
 
@@ -23,6 +24,8 @@ __all__ = [
     "check_output",
     "check_outputs",
     "names_pattern",
+    "noted",
+    "said",
     "speed",
 ]
 
@@ -193,7 +196,7 @@ class BatchOptions:
         Returns:
             The files, by format.
         """
-        return {name: folder / f"{source.stem}{suffix}" for name, suffix in self.suffixes.items()}
+        return {name: folder / f"{stem(source)}{suffix}" for name, suffix in self.suffixes.items()}
 
 
 def names_pattern(name: str) -> bool:
@@ -208,6 +211,20 @@ def speed(took_s: float, duration_s: float) -> str:
     '2.0 s, 30 x real time'
     """
     return f"{took_s:.1f} s, {duration_s / took_s:.0f} x real time"
+
+
+def said(remarks: Sequence[str]) -> str:
+    """Format what was done with a recording for its line.
+
+    >>> said(["channel 2 left out (silent)"]), said([])
+    ('; channel 2 left out (silent)', '')
+    """
+    return "".join(f"; {remark}" for remark in remarks)
+
+
+def noted(remarks: Sequence[str]) -> dict[str, list[str]]:
+    """Return what was done with a recording for the manifest; nothing if nothing was."""
+    return {"remarks": list(remarks)} if remarks else {}
 
 
 def check_folder(folder: Path) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import EXIT_INTERRUPTED, AudiocxError, ConfigError, OutputError, report
+from ..io.inputs import STDIN, is_pipe
 from ..io.paths import is_url, staged, stamp
-from .jobs import BatchOptions, Done, Job, Task, check_folder, check_outputs
+from .jobs import BatchOptions, Done, Job, Task, check_folder, check_outputs, said
 from .manifest import BEGUN, DONE, FAILED, Manifest, fingerprint
 from .pool import Died, Engine, run_pool
 
@@ -233,10 +234,11 @@ class _SerialRun:
 
         jobs: list[Job] = []
         taken: dict[Path, Path] = {}
-        for source in map(Path, self.options.sources):
+        for source in (Path(STDIN if name == "-" else name) for name in self.options.sources):
             outputs = self.options.outputs(source, self.options.folder)
             try:
-                audio.info(source)
+                if not is_pipe(source):  # which can be read only once
+                    audio.info(source)
                 check_outputs(source, outputs.values(), taken, self.options.overwrite)
             except AudiocxError as error:
                 self._fail(error)
@@ -313,6 +315,9 @@ class _ManifestRun:
         self.manifest.write(job.source, DONE, job.outputs.values(), **outcome.values)
         self.done += 1
         self.sound_s += outcome.values["duration_s"]
+        if (remarks := outcome.values.get("remarks")) and not self.options.quiet:
+            with self.bar.external_write_mode(file=sys.stderr):
+                print(f"audiocx: note: {job.source}{said(remarks)}", file=sys.stderr)
         if outcome.done and outcome.done.listing:
             with self.bar.external_write_mode(file=sys.stdout):
                 outcome.done.show(self.options.quiet)

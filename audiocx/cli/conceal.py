@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from ..batch.jobs import Done, Job, Task, speed
+from ..batch.jobs import Done, Job, Task, noted, said, speed
 from . import help_text
 from .options import add_batch, add_model, add_outputs, batch_options, make_folders, number_between, run_batch
 
@@ -129,7 +129,8 @@ class ConcealTask(Task["Predictor"]):
         from ..speech.gaps import gaps_by_channel, merge_gaps
 
         began_s = time.perf_counter()
-        samples, rate, _ = read_channels(job.source, None)
+        recording = read_channels(job.source, None)
+        samples, rate = recording.samples, round(recording.sample_rate)
         duration_s = len(samples) / rate
         spans = gaps_by_channel(samples, rate, self.gaps, self.gap_level_db, str(job.source))
         gaps = merge_gaps((gap for own in spans for gap in own), duration_s, str(job.source))
@@ -137,8 +138,7 @@ class ConcealTask(Task["Predictor"]):
         concealed = concealment.fill_channels(samples, rate, spans, forecast, progress=progress)
         make_folders(job)
         if "wav" in job.outputs:
-            subtype = audio.info(job.source).subtype
-            subtype = subtype if subtype in KEPT_SUBTYPES else USUAL_SUBTYPE
+            subtype = recording.subtype if recording.subtype in KEPT_SUBTYPES else USUAL_SUBTYPE
             audio.write(job.outputs["wav"], concealed, rate, subtype)
         if "png" in job.outputs:
             from ..plots.figure import save_figure
@@ -149,8 +149,10 @@ class ConcealTask(Task["Predictor"]):
         counted = f"{len(gaps)} gap{'' if len(gaps) == 1 else 's'}, {gaps_ms:.0f} ms" if gaps else "no gaps"
         if any(own != spans[0] for own in spans):
             counted += f" ({', '.join(f'channel {number}: {len(own)}' for number, own in enumerate(spans, 1))})"
+        counted += f" in {duration_s:.1f} s of sound{said(recording.remarks)}"
+        figures = {"duration_s": round(duration_s, 3), "gaps": len(gaps), "lost_ms": round(float(gaps_ms), 1)}
         written = ", ".join(map(str, job.outputs.values()))
         return Done(
-            f"{job.source}: {counted} in {duration_s:.1f} s of sound ({speed(took_s, duration_s)}) -> {written}",
-            {"duration_s": round(duration_s, 3), "gaps": len(gaps), "lost_ms": round(float(gaps_ms), 1)},
+            f"{job.source}: {counted} ({speed(took_s, duration_s)}) -> {written}",
+            {**noted(recording.remarks), **figures},
         )

@@ -13,7 +13,10 @@ examples:
   audiocx export                                       the default network as an ONNX file
   audiocx COMMAND --help                               all options of a command
 """
-TRANSCRIBE = "Find the notes of recordings (WAV, FLAC, Ogg, MP3, AIFF ...) and write them to STEM.mid and others."
+TRANSCRIBE = (
+    "Find the notes of recordings (WAV, FLAC, Ogg, MP3, AIFF ...; M4A, WMA, WebM ... with the extra av) and write \
+them to STEM.mid and others."
+)
 TRANSCRIBE_EXAMPLES = """\
 examples:
   audiocx transcribe song.wav                          writes song.mid
@@ -22,6 +25,7 @@ examples:
                                                        also a picture, and song.notes.wav to listen to
   audiocx transcribe song.wav --threshold 0.3          more notes, and more wrong ones
   audiocx transcribe song.wav --quantize               notes on a grid of sixteenths, to open in a notation program
+  ffmpeg -i film.mp4 -f wav - | audiocx transcribe -   writes stdin.mid
   audiocx transcribe suite.flac --tuning -100          played at A4 = 415 Hz: notes as in the score
   audiocx transcribe music -o notes --jobs 4           all recordings in a folder, by 4 processes: music/a/b.flac
                                                        becomes notes/a/b.mid. If it is interrupted, the same command

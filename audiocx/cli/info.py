@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..batch.jobs import said
 from ..errors import AudiocxError, report
 from .options import add_files
 
@@ -35,6 +36,6 @@ def run(arguments: argparse.Namespace) -> int:
         channels = f"{about.channels} channel{'' if about.channels == 1 else 's'}"
         print(
             f"{about.path}: {about.duration_s:.2f} s, {about.sample_rate} Hz, {channels}, {about.frames} frames, "
-            f"{about.format} {about.subtype}"
+            f"{about.format} {about.subtype}{said(about.remarks)}"
         )
     return code

@@ -35,7 +35,11 @@ def add_files(parser: argparse.ArgumentParser, about: str = "an audio file") -> 
 
 def add_batch(parser: argparse.ArgumentParser) -> None:
     """Add recordings, and the options of a batch."""
-    add_files(parser, "audio files, folders of them (searched with subfolders), globs in quotes, or URLs of these")
+    about = (
+        "audio files, folders of them (searched with subfolders), globs in quotes, or URLs of these; - for standard "
+        "input (outputs: stdin.*); pipes such as <(command) are read, too; at most 4 GiB"
+    )
+    add_files(parser, about)
     about = "work on N recordings at a time, in processes that share the cores (default: 1)"
     parser.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help=about)
     about = "where the jobs run: on this machine (local, the default) or a Ray cluster (ray)"

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ..batch.jobs import Done, Job, Task, speed
+from ..batch.jobs import Done, Job, Task, noted, said, speed
 from . import help_text
 from .options import add_batch, add_model, add_outputs, batch_options, make_folders, run_batch
 
@@ -66,9 +66,13 @@ class PredictTask(Task["Predictor"]):
             getattr(prediction, f"to_{name}")(path)
         took_s = time.perf_counter() - began_s
         written = " -> " + ", ".join(map(str, job.outputs.values())) if job.outputs else ""
-        length = f"{len(prediction.frame_mse)} frames, {prediction.duration_s:.1f} s of sound"
+        length = f"{len(prediction.frame_mse)} frames, {prediction.duration_s:.1f} s of sound{said(prediction.remarks)}"
         score = f"MSE {prediction.mse:.2f} dB^2 over {length}"
         return Done(
             f"{job.source}: {score} ({speed(took_s, prediction.duration_s)}){written}",
-            {"duration_s": round(prediction.duration_s, 3), "mse": round(float(prediction.mse), 4)},
+            {
+                **noted(prediction.remarks),
+                "duration_s": round(prediction.duration_s, 3),
+                "mse": round(float(prediction.mse), 4),
+            },
         )

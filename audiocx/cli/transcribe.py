@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ..batch.jobs import Done, Job, Task, speed
+from ..batch.jobs import Done, Job, Task, noted, said, speed
 from ..errors import ConfigError
 from . import help_text
 from .options import (
@@ -22,10 +22,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from ..api import Transcriber
+    from ..io.audio import Recording
     from ..music.transcriber import Precision
     from ..notes import Note
 
@@ -176,7 +174,7 @@ class TranscribeTask(Task["Transcriber"]):
 
         return load_transcriber(self.model, self.device, self.precision, self.runtime)
 
-    def read(self, network: Transcriber, job: Job) -> tuple[NDArray[np.float32], str]:
+    def read(self, network: Transcriber, job: Job) -> Recording:
         """Read a recording at the network's rate."""
         return network.samples(job.source)
 
@@ -203,10 +201,11 @@ class TranscribeTask(Task["Transcriber"]):
             f"{len(result.notes)} note{'' if len(result.notes) == 1 else 's'} in {result.duration_s:.1f} s of sound"
         )
         counted += f", A4 at {a4_hz(result.tuning_cents):.0f} Hz" if result.tuning_cents else ""
+        counted += said(result.remarks)
         written = ", ".join(map(str, job.outputs.values()))
         return Done(
             f"{job.source}: {counted} ({speed(took_s, result.duration_s)}) -> {written}",
-            {"duration_s": round(result.duration_s, 3), "notes": len(result.notes)},
+            {**noted(result.remarks), "duration_s": round(result.duration_s, 3), "notes": len(result.notes)},
             _table(result.notes) if self.list_notes else "",
         )
 

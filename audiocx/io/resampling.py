@@ -14,10 +14,20 @@ from ..errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["pad_or_trim", "resample", "resample_blocks", "resample_stream", "resample_torch", "resampled_length"]
+__all__ = [
+    "MAX_RATE",
+    "MIN_RATE",
+    "resample",
+    "resample_stream",
+    "resample_torch",
+    "resampled_length",
+]
+
+# Of recordings, in Hz; what states others is damaged.
+MIN_RATE, MAX_RATE = 1000, 1_000_000
 
 
-def resampled_length(frames: int, rate_in: int, rate_out: int) -> int:
+def resampled_length(frames: int, rate_in: float, rate_out: float) -> int:
     """Return the length of a signal after resampling: ceil(frames * rate_out / rate_in).
 
     Args:
@@ -34,12 +44,12 @@ def resampled_length(frames: int, rate_in: int, rate_out: int) -> int:
     >>> resampled_length(44101, 44100, 11025)
     11026
     """
-    if rate_in <= 0 or rate_out <= 0:
+    if not (rate_in > 0 and rate_out > 0):
         raise ConfigError(f"A sample rate must be positive, not {min(rate_in, rate_out)} Hz; give it in Hz.")
-    return -(-frames * rate_out // rate_in)
+    return int(-(-frames * rate_out // rate_in))
 
 
-def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> NDArray[np.float32]:
+def resample(samples: np.ndarray, rate_in: float, rate_out: float) -> NDArray[np.float32]:
     """Resample a signal by band-limited interpolation (soxr, high quality).
 
     Args:
@@ -53,28 +63,7 @@ def resample(samples: np.ndarray, rate_in: int, rate_out: int) -> NDArray[np.flo
     Raises:
         ConfigError: A sample rate is not positive.
     """
-    whole = [np.asarray(samples, dtype=np.float32)]
-    return np.concatenate([*resample_blocks(whole, len(samples), rate_in, rate_out)])
-
-
-def resample_blocks(
-    blocks: Iterable[NDArray[np.float32]], frames: int, rate_in: int, rate_out: int
-) -> Iterator[NDArray[np.float32]]:
-    """Resample a signal block by block; the blocks together are the result of :func:`resample`.
-
-    Args:
-        blocks: Float32 [*] each.
-        frames: Length of all blocks together, in samples.
-        rate_in: Input sample rate in Hz.
-        rate_out: Output sample rate in Hz.
-
-    Yields:
-        Float32 [*]; ceil(frames * rate_out / rate_in) samples in all.
-
-    Raises:
-        ConfigError: A sample rate is not positive.
-    """
-    yield from pad_or_trim(resample_stream(blocks, rate_in, rate_out), resampled_length(frames, rate_in, rate_out))
+    return np.concatenate([*resample_stream([np.asarray(samples, dtype=np.float32)], rate_in, rate_out)])
 
 
 def resample_torch(samples: torch.Tensor, rate_in: int, rate_out: int) -> torch.Tensor:
@@ -107,48 +96,38 @@ def resample_torch(samples: torch.Tensor, rate_in: int, rate_out: int) -> torch.
 
 
 def resample_stream(
-    blocks: Iterable[np.ndarray], rate_in: int, rate_out: int, shape: tuple[int, ...] = ()
+    blocks: Iterable[np.ndarray], rate_in: float, rate_out: float, shape: tuple[int, ...] = ()
 ) -> Iterator[np.ndarray]:
-    """Resample blocks of a multichannel signal; the output may be longer than :func:`resampled_length`.
+    """Resample a signal block by block; the blocks of a mono signal together are the result of :func:`resample`.
 
     Args:
-        blocks: Float32 [*, *shape] each.
+        blocks: Float32 [*, *shape] each, N frames in all.
         rate_in: Input sample rate in Hz.
         rate_out: Output sample rate in Hz.
         shape: Shape of a frame: () for mono, else (C,).
 
     Yields:
-        Float32 [*, *shape]; at least ceil(N * rate_out / rate_in) frames in all.
+        Float32 [*, *shape]; ceil(N * rate_out / rate_in) frames in all.
+
+    Raises:
+        ConfigError: A sample rate is not positive.
     """
+    resampled_length(0, rate_in, rate_out)
     if rate_in == rate_out:
         yield from blocks
         return
     import soxr
 
     stream = soxr.ResampleStream(rate_in, rate_out, math.prod(shape), dtype="float32")
+    received = sent = 0
     for block in blocks:
-        yield stream.resample_chunk(block)
+        received += len(block)
+        resampled = stream.resample_chunk(block)
+        sent += len(resampled)
+        yield resampled
     # soxr rounds the length; one more output sample of silence makes it round up
-    yield stream.resample_chunk(np.zeros((math.ceil(rate_in / rate_out), *shape), dtype=np.float32), last=True)
-
-
-def pad_or_trim(
-    blocks: Iterable[NDArray[np.float32]], length: int, shape: tuple[int, ...] = ()
-) -> Iterator[NDArray[np.float32]]:
-    """Trim a stream of blocks to a length, or pad it with silence.
-
-    Args:
-        blocks: Float32 [*, *shape] each.
-        length: Output length in frames.
-        shape: Shape of a frame: () for mono, else (C,).
-
-    Yields:
-        Float32 [*, *shape].
-    """
-    left = length
-    for block in blocks:
-        kept = block[:left]
-        left -= len(kept)
-        yield kept
-    if left:
-        yield np.zeros((left, *shape), np.float32)
+    rest = stream.resample_chunk(np.zeros((math.ceil(rate_in / rate_out), *shape), dtype=np.float32), last=True)
+    missing = resampled_length(received, rate_in, rate_out) - sent
+    yield rest[:missing]
+    if missing > len(rest):
+        yield np.zeros((missing - len(rest), *shape), np.float32)

@@ -13,7 +13,17 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK_SAMPLES", "DECAY_DB_PER_S", "LOOKAHEAD_BLOCKS", "LOWEST_DBFS", "normalize_level"]
+from ..io.disk_array import in_blocks
+
+__all__ = [
+    "BLOCK_SAMPLES",
+    "DECAY_DB_PER_S",
+    "LOOKAHEAD_BLOCKS",
+    "LOWEST_DBFS",
+    "measure_level",
+    "normalize_level",
+    "usual_gain",
+]
 
 # Distance of the gain's grid points; a level is measured over two blocks, 93 ms at 11025 Hz.
 BLOCK_SAMPLES = 512
@@ -21,6 +31,13 @@ LOOKAHEAD_BLOCKS = 16
 DECAY_DB_PER_S = 1.0
 # Below this level there is only quantisation noise.
 LOWEST_DBFS = -86.0
+# Recordings between these levels are left to the network; no recording of full scale 1 is louder.
+_USUAL_DBFS = (-50.0, 1.0)
+_SCALED_DBFS = -36.0  # level of others, at which networks do best
+# Levels of noise alone: rounding, with dither, and codecs.
+_NOISE_DBFS = {"PCM_U8": -46.0, "PCM_S8": -46.0, "ULAW": -66.0, "ALAW": -62.0, "PCM_24": -138.0, "PCM_32": -150.0}
+_FLOAT_NOISE_DBFS, _USUAL_NOISE_DBFS = -740.0, -92.0
+_MEASURE_SAMPLES = 2**20
 
 
 def normalize_level(
@@ -91,3 +108,39 @@ class _RunningGain:
         self._levels_db.pop(0)
         gain_db = self._target_db - np.linspace(before_db, after_db, BLOCK_SAMPLES, endpoint=False)
         return (self._queue.pop(0) * 10 ** (gain_db / 20)).astype(np.float32)
+
+
+def measure_level(samples: NDArray[np.floating]) -> float:
+    """Measure the level of a recording: the RMS of its loudest 93 ms at 11025 Hz, without its mean.
+
+    Args:
+        samples: Mono samples, float [N].
+
+    Returns:
+        Level in dBFS; -inf for silence.
+    """
+    power = 0.0
+    for block in in_blocks(samples, _MEASURE_SAMPLES):
+        whole = len(block) // (2 * BLOCK_SAMPLES) * 2 * BLOCK_SAMPLES
+        parts = [block[:whole].reshape(-1, 2 * BLOCK_SAMPLES), block[None, whole:]]
+        power = max([power, *(float(np.var(part, axis=1, dtype=np.float64).max()) for part in parts if part.size)])
+    return 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def usual_gain(samples: NDArray[np.floating], encoding: str = "FLOAT", full_scale_known: bool = True) -> float:
+    """Return the gain that brings a recording of unusual level to one that networks were trained on.
+
+    Args:
+        samples: Mono samples, float [N].
+        encoding: Encoding of the samples, such as ``PCM_16``, which tells the level of its noise.
+        full_scale_known: Whether a level of these samples means anything.
+
+    Returns:
+        Gain in dB; 0 for levels from -50 to 1 dBFS, and for noise alone.
+    """
+    level_dbfs = measure_level(samples)
+    noise_dbfs = _FLOAT_NOISE_DBFS if encoding in ("FLOAT", "DOUBLE") else _NOISE_DBFS.get(encoding, _USUAL_NOISE_DBFS)
+    usual = full_scale_known and _USUAL_DBFS[0] <= level_dbfs <= _USUAL_DBFS[1]
+    if level_dbfs <= noise_dbfs or usual:
+        return 0.0
+    return _SCALED_DBFS - level_dbfs

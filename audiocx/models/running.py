@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..errors import AudioError, ConfigError
 from ..io import audio
-from ..io.resampling import resample, resampled_length
+from ..io.audio import AudioSource, Recording
 
 __all__ = ["frames_bar", "read_channels", "read_samples"]
 
@@ -44,65 +40,39 @@ class _NoBar(AbstractContextManager["_NoBar"]):
         """Show nothing."""
 
 
-def read_samples(
-    source: str | Path | NDArray[np.floating], sample_rate: int | None, network_rate: int
-) -> tuple[NDArray[np.float32], str]:
-    """Read a file, or take samples, and resample them to the rate of a network.
+def read_samples(source: AudioSource, sample_rate: float | None, network_rate: int) -> Recording:
+    """Read a recording, mixed down to mono and resampled to the rate of a network.
 
     Args:
-        source: An audio file, or mono samples, float [N].
+        source: A file or samples; see :func:`audiocx.io.audio.load`.
         sample_rate: Sample rate of given samples, in Hz; ignored for files.
         network_rate: Sample rate of the network, in Hz.
 
     Returns:
-        Mono samples, float32 [M], for long files a read-only disk-backed array; and the name of the recording.
+        Mono samples, float32 [M], for long recordings a read-only disk-backed array; and what is to be said about them.
 
     Raises:
-        AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
+        AudioError: The file cannot be used, or the samples are empty, of no usable type or shape or not finite.
         ConfigError: Samples were given without their sample rate.
         OutputError: The disk is too full for a temporary file.
     """
-    if not isinstance(source, np.ndarray):
-        return audio.read(source, network_rate, max_memory_s=MAX_MEMORY_S)[0], Path(source).name
-    rate = _checked_rate(source, sample_rate)
-    if source.ndim != 1:
-        raise AudioError(f"Samples must be mono, [N]; these are {list(source.shape)}.")
-    return resample(source, rate, network_rate), "samples"
+    return audio.load(source, sample_rate, network_rate, max_memory_s=MAX_MEMORY_S)
 
 
-def read_channels(
-    source: str | Path | NDArray[np.floating], sample_rate: int | None
-) -> tuple[NDArray[np.float32], int, str]:
-    """Read a file, or take samples, with all channels at the original sample rate.
+def read_channels(source: AudioSource, sample_rate: float | None) -> Recording:
+    """Read a recording with all channels at the original sample rate.
 
     Args:
-        source: An audio file, or samples, float [N] or [N, C].
+        source: A file or samples; see :func:`audiocx.io.audio.load`.
         sample_rate: Sample rate of given samples, in Hz; ignored for files.
 
     Returns:
-        Samples, float32 [N], or [N, C] if there are several channels; their sample rate in Hz; and the name of the
-        recording.
+        Samples, float32 [N], or [N, C] if there are several channels; and what is to be said about them.
 
     Raises:
-        AudioError: The file cannot be used, or the samples are empty, of another shape or not finite.
+        AudioError: The file cannot be used, or the samples are empty, of no usable type or shape or not finite.
         ConfigError: Samples were given without their sample rate, or it is not positive.
     """
-    if not isinstance(source, np.ndarray):
-        samples, rate = audio.read(source, mono=False)
-        return samples[:, 0] if samples.shape[1] == 1 else samples, rate, Path(source).name
-    rate = _checked_rate(source, sample_rate)
-    if source.ndim not in (1, 2):
-        raise AudioError(f"Samples must be [N] or [N, C]; these are {list(source.shape)}.")
-    return source.astype(np.float32), rate, "samples"
-
-
-def _checked_rate(samples: NDArray[np.floating], sample_rate: int | None) -> int:
-    """Check given samples, and return their sample rate."""
-    if sample_rate is None:
-        raise ConfigError("Samples need their rate: give sample_rate in Hz.")
-    if samples.size == 0:
-        raise AudioError(f"Samples must not be empty; these are {list(samples.shape)}.")
-    if not np.isfinite(samples).all():
-        raise AudioError("The samples hold NaN or infinite values; remove them first.")
-    resampled_length(samples.size, sample_rate, sample_rate)  # raises if the rate is not positive
-    return sample_rate
+    recording = audio.load(source, sample_rate, mono=False)
+    samples = recording.samples
+    return replace(recording, samples=samples[:, 0]) if samples.shape[1] == 1 else recording

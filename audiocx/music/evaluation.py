@@ -128,7 +128,7 @@ def infer_labelled(
         DataError: The labels cannot be read.
     """
     reference = read_labels(labels)
-    samples, _ = transcriber.samples(audio)
+    samples = transcriber.samples(audio).samples
     if degradation is not None:
         from ..data.augment import degraded  # needs PyTorch
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from ..io.audio import AudioSource, Recording
+from ..io.disk_array import in_blocks, on_disk
+from ..models.level import usual_gain
 from ..models.running import read_samples
 from ..models.runtime import OnnxNetwork, RunnableNetwork, TorchNetwork, choose_device
 from ..notes import Note
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FrameOutputs", "ModelOutputs", "Precision", "Transcriber"]
 
 Precision = Literal["float32", "bfloat16"]
+SCALED_SAMPLES = 2**20  # of recordings in temporary files, scaled at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +101,8 @@ class Transcriber(ABC):
 
     def transcribe(
         self,
-        source: str | Path | NDArray[np.floating] | tuple[NDArray[np.float32], str],
-        sample_rate: int | None = None,
+        source: AudioSource | Recording,
+        sample_rate: float | None = None,
         *,
         threshold: float | None = None,
         min_note_s: float | None = None,
@@ -110,7 +113,9 @@ class Transcriber(ABC):
         """Find the notes of a recording.
 
         Args:
-            source: An audio file, or mono samples, float [N], full scale at 1; or what :meth:`samples` returned.
+            source: An audio file by its name ("-" is standard input), its content as bytes, an open binary file, or
+                samples: [N], [N, C] or [C, N], full scale at 1 or integers; see :func:`audiocx.io.audio.load`. Also
+                what :meth:`samples` returned.
             sample_rate: Rate of the samples, in Hz; only for samples.
             threshold: Least probability of a note, up to 1: that it sounds or, of note networks, that it begins;
                 None for the checkpoint's, tuned on validation.
@@ -125,12 +130,13 @@ class Transcriber(ABC):
             The notes and the probabilities.
 
         Raises:
-            AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
+            AudioError: The file cannot be used, or the samples are empty, of no usable type or shape or not finite.
             ConfigError: An option is out of range.
             OutputError: There is no room for the temporary files that long recordings take.
         """
         settings = self.checkpoint.decode.with_options(threshold, min_note_s)
-        samples, name = source if isinstance(source, tuple) else self.samples(source, sample_rate)
+        recording = source if isinstance(source, Recording) else self.samples(source, sample_rate)
+        samples = recording.samples
         duration_s = len(samples) / self.config.sample_rate
         samples, cents, time_scale = retuned(samples, self.config.sample_rate, tuning)
         notes, outputs = self._infer_and_decode(samples, settings, hop_samples, progress, time_scale)
@@ -140,9 +146,10 @@ class Transcriber(ABC):
             outputs.frame_rate,
             outputs.lowest_note,
             duration_s,
-            name,
+            recording.name,
             outputs.onsets,
             cents,
+            recording.remarks,
         )
 
     def _infer_and_decode(
@@ -181,20 +188,29 @@ class Transcriber(ABC):
             ConfigError: The network cannot be run at this hop.
         """
 
-    def samples(
-        self, source: str | Path | NDArray[np.floating], sample_rate: int | None = None
-    ) -> tuple[NDArray[np.float32], str]:
-        """Read a file, or resample samples, to the network's rate.
+    def samples(self, source: AudioSource, sample_rate: float | None = None) -> Recording:
+        """Read a recording at the network's rate; one of unusual level is scaled.
 
         Args:
-            source: An audio file, or mono samples, float [N].
+            source: An audio file or samples; see :func:`audiocx.io.audio.load`.
             sample_rate: Rate of the samples, in Hz; only for samples.
 
         Returns:
-            Mono samples, float32 [M], and the recording's name.
+            Mono samples, float32 [M], and what is to be said about them.
 
         Raises:
-            AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
+            AudioError: The file cannot be used, or the samples are empty, of no usable type or shape or not finite.
             ConfigError: Samples came without their rate.
+            OutputError: There is no room for the temporary file that a long recording takes.
         """
-        return read_samples(source, sample_rate, self.config.sample_rate)
+        recording = read_samples(source, sample_rate, self.config.sample_rate)
+        gain_db = usual_gain(recording.samples, recording.subtype, recording.full_scale_known)
+        if gain_db == 0.0:
+            return recording
+        gain = np.float32(10 ** (gain_db / 20))
+        if isinstance(recording.samples, np.memmap):  # too long for memory
+            samples = on_disk(gain * block for block in in_blocks(recording.samples, SCALED_SAMPLES))
+        else:
+            samples = gain * recording.samples
+        remark = f"level {'raised' if gain_db > 0 else 'lowered'} by {abs(gain_db):.0f} dB"
+        return replace(recording, samples=samples, remarks=(*recording.remarks, remark))

@@ -41,6 +41,7 @@ class Transcription:
         source: Name of the recording.
         onsets: Float32 [T, P], the probability that a note begins; None for networks without an onset output.
         tuning_cents: Tuning of the recording that was compensated: A4 above 440 Hz, in cents.
+        remarks: What was done with the recording before, such as which channels were left out.
     """
 
     notes: list[Note]
@@ -51,6 +52,7 @@ class Transcription:
     source: str
     onsets: NDArray[np.float32] | None = None
     tuning_cents: float = 0.0
+    remarks: tuple[str, ...] = ()
 
     def to_midi(self, path: str | Path, tempo_bpm: float = 120.0, quantize: int | None = None) -> None:
         """Write a MIDI file; the notes keep their time in seconds at any tempo.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..io.disk_array import in_blocks, on_disk
-from ..io.resampling import resample, resample_blocks
+from ..io.resampling import resample, resample_stream
 
 __all__ = ["DEAD_BAND_CENTS", "MAX_CENTS", "Retuned", "a4_hz", "check_cents", "estimate_tuning", "retuned"]
 
@@ -104,7 +104,7 @@ def retuned(samples: NDArray[np.float32], sample_rate: int, cents: float | None 
         return Retuned(samples, 0.0, 1.0)
     if isinstance(samples, np.memmap):  # too long for memory
         blocks = in_blocks(samples, RESAMPLED_SAMPLES)
-        played = on_disk(resample_blocks(blocks, len(samples), sample_rate, played_rate))
+        played = on_disk(resample_stream(blocks, sample_rate, played_rate))
     else:
         played = resample(samples, sample_rate, played_rate)
     return Retuned(played, float(cents), played_rate / sample_rate)

@@ -43,6 +43,7 @@ class Prediction:
         source: Name of the recording.
         model: Name of the network.
         sample_rate: 8000 Hz.
+        remarks: What was done with the recording before, such as which channels were left out.
     """
 
     samples: NDArray[np.float32]
@@ -51,6 +52,7 @@ class Prediction:
     source: str
     model: str
     sample_rate: int = SPEECH_RATE
+    remarks: tuple[str, ...] = ()
 
     @property
     def duration_s(self) -> float:

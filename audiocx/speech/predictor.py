@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AudioError, ConfigError
+from ..io.audio import AudioSource
 from ..io.disk_array import on_disk
 from ..models.configs import PredictorConfig
 from ..models.predictor_runtime import FRAMES_PER_CALL, OnnxPredictor, RunnablePredictor, TorchPredictor
@@ -50,8 +50,8 @@ class Predictor:
 
     def predict(
         self,
-        source: str | Path | NDArray[np.floating],
-        sample_rate: int | None = None,
+        source: AudioSource,
+        sample_rate: float | None = None,
         *,
         progress: bool = False,
     ) -> Prediction:
@@ -61,7 +61,7 @@ class Predictor:
         takes 115 MB more memory than a minute, its samples at 8 kHz, and 232 MB of disk.
 
         Args:
-            source: An audio file of any rate and number of channels, or mono samples, float [N], full scale at 1.
+            source: An audio file of any rate and number of channels, or samples; see :func:`audiocx.io.audio.load`.
             sample_rate: Rate of the samples, in Hz; only for samples.
             progress: Show a progress bar on stderr, if that is a terminal.
 
@@ -69,11 +69,12 @@ class Predictor:
             The predicted spectra and their errors.
 
         Raises:
-            AudioError: The file cannot be used, or the samples are empty, not mono or not finite.
+            AudioError: The file cannot be used, or the samples are empty, of no usable type or shape or not finite.
             ConfigError: Samples came without their rate.
             OutputError: There is no room for the temporary file.
         """
-        samples, name = read_samples(source, sample_rate, SPEECH_RATE)
+        recording = read_samples(source, sample_rate, SPEECH_RATE)
+        samples = recording.samples
         errors: list[NDArray[np.float32]] = []
 
         def rows() -> Iterator[NDArray[np.complex64]]:
@@ -82,7 +83,9 @@ class Predictor:
                 yield predicted
 
         spectra = on_disk(rows())
-        return Prediction(samples, spectra, np.concatenate(errors)[1:], name, self.checkpoint.name)
+        frame_mse = np.concatenate(errors)[1:]
+        name, remarks = recording.name, recording.remarks
+        return Prediction(samples, spectra, frame_mse, name, self.checkpoint.name, remarks=remarks)
 
     def step(self, frame: NDArray[np.complexfloating], state: Any = None) -> tuple[NDArray[np.complex64], Any]:
         """Predict the next frame of a live stream from this one and all before it.

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import stub_work
 from stub_work import make_network
 
@@ -296,6 +300,28 @@ def test_recordings_are_found_in_order_and_once() -> None:
     }  # fmt: skip
     (one,), _ = find_sources([f"{Path.cwd()}/?/a"])
     assert one.subfolder == Path("m/a")
+
+
+def test_audio_is_found_by_its_content_too() -> None:
+    make("m/text.txt", "m/picture.jpg", "m/.hidden")
+    soundfile.write("m/track01", np.zeros(800), 8000, format="WAV")
+    soundfile.write("m/track02.bak", np.zeros(800), 8000, format="FLAC")
+    soundfile.write("m/track03.dat", np.zeros(8000), 8000, format="MP3")
+    soundfile.write("m/.track04", np.zeros(800), 8000, format="WAV")
+    for names in (["m"], ["m/*"]):
+        found, errors = find_sources(names)
+        assert [one.path.name for one in found] == ["track01", "track02.bak", "track03.dat"] and errors == []
+
+
+def test_files_for_which_pyav_is_missing_are_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    make("m/a.wav", "m/b.m4a", "m/c/d.WMA", "e.mp4")
+    found, errors = find_sources(["m", "e.mp4"])
+    if find_spec("av"):
+        assert len(found) == 4 and errors == []
+    monkeypatch.setattr("audiocx.batch.sources.find_spec", lambda name: None)
+    found, (error,) = find_sources(["m", "e.mp4"])
+    assert [one.path.name for one in found] == ["a.wav", "e.mp4"]  # a file that is named is tried
+    assert re.search(r"^2 files not tried.*m/b\.m4a, m/c/d\.WMA; run pip install 'audiocx\[av\]'", str(error))
 
 
 @pytest.mark.parametrize("name", ["empty", "text", "*.wav"])

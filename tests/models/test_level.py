@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from audiocx.models import NoteConfig, NoteNetwork
-from audiocx.models.level import normalize_level
+from audiocx.models.level import measure_level, normalize_level, usual_gain
 from audiocx.models.note_blocks import infer_notes, infer_notes_stream, probabilities_at
 from audiocx.models.runtime import TorchNetwork
 from audiocx.train.experiments import NoteExperiment
@@ -74,3 +74,30 @@ def test_note_dilations_must_fit() -> None:
 def test_training_without_that_level_is_refused() -> None:
     with pytest.raises(ValueError, match="train_gpu"):
         NoteExperiment(NoteTraining(4, 2, 2, segment_frames=16), NoteConfig(level_dbfs=-20.0))
+
+
+def test_level_is_that_of_the_loudest_passage_without_its_mean() -> None:
+    wave = np.sin(np.arange(40_000) / 5).astype(np.float32) * np.repeat([0.001, 0.1, 0.01, 0.0], 10_000)
+    assert measure_level(wave + 0.5) == pytest.approx(-23, abs=0.3)
+    assert measure_level(np.full(5000, 0.5)) == measure_level(np.zeros(0)) == -np.inf
+    assert measure_level(wave[10_000:10_100]) == pytest.approx(-23, abs=0.5)
+
+
+@pytest.mark.parametrize("level_db", [-45.0, -30.0, -6.0, 0.0])
+def test_usual_levels_are_left(level_db: float) -> None:
+    wave = np.sqrt(2) * 10 ** (level_db / 20) * np.sin(np.arange(5000) / 5)
+    assert usual_gain(wave) == 0.0
+
+
+@pytest.mark.parametrize("level_db", [-120.0, -70.0, -51.0, 10.0, 200.0])
+def test_unusual_levels_are_brought_to_one(level_db: float) -> None:
+    wave = np.sqrt(2) * 10 ** (level_db / 20) * np.sin(np.arange(5000) / 5)
+    assert measure_level(wave * 10 ** (usual_gain(wave) / 20)) == pytest.approx(-36, abs=0.01)
+
+
+@pytest.mark.parametrize(("encoding", "bits"), [("PCM_16", 16), ("PCM_U8", 8), ("PCM_24", 24), ("MPEG_LAYER_III", 16)])
+def test_the_noise_of_rounding_is_not_raised(encoding: str, bits: int) -> None:
+    rng = np.random.default_rng(0)
+    noise = np.round(rng.uniform(-0.5, 0.5, 5000) + rng.uniform(-0.5, 0.5, 5000)) / 2 ** (bits - 1)
+    assert usual_gain(noise, encoding) == 0.0
+    assert usual_gain(np.zeros(5000), encoding) == 0.0

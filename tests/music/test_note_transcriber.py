@@ -78,7 +78,7 @@ def test_a_long_file_is_read_from_disk_with_the_same_result(
     short = transcriber.transcribe(song, tuning=tuning)
     monkeypatch.setattr("audiocx.models.running.MAX_MEMORY_S", 0.1)
     long = transcriber.transcribe(song, tuning=tuning)
-    assert isinstance(transcriber.samples(song)[0], np.memmap)
+    assert isinstance(transcriber.samples(song).samples, np.memmap)
     assert_alike(long.notes, short.notes)
     assert (long.duration_s, long.frame_rate) == (short.duration_s, short.frame_rate)
     np.testing.assert_allclose(long.probabilities, short.probabilities, atol=1e-4)
@@ -181,3 +181,11 @@ def test_the_commands_evaluate_and_models(
     assert main(["models"]) == 0
     row = capsys.readouterr().out.splitlines()[1]
     assert row.split()[:4] == ["tiny-notes", "notes", "AP", "0.250"] and row.endswith("guesses notes")
+
+
+@pytest.mark.parametrize("gain", [1e-30, 1e-6, 1e3, 1e6, 1e30])
+def test_notes_do_not_depend_on_an_unusual_level(transcriber: NoteTranscriber, gain: float) -> None:
+    usual = transcriber.transcribe(1e-4 * recording(LENGTH), RATE)
+    other = transcriber.transcribe(gain * recording(LENGTH).astype(np.float64), RATE)
+    assert_alike(other.notes, usual.notes)
+    assert "level" in "".join(usual.remarks) and other.remarks

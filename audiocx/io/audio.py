@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..errors import AudioError, OutputError
 from .atomic_write import atomic_write
 from .disk_array import on_disk
+from .paths import native_name
 from .resampling import pad_or_trim, resample_stream, resampled_length
 from .sphere import SphereHeader, read_header
 
@@ -161,7 +162,7 @@ def write(path: str | Path, samples: np.ndarray, sample_rate: int, subtype: str 
     try:
         with atomic_write(path) as temporary:
             clipped = samples if subtype == "FLOAT" else np.clip(samples, -1.0, 1.0)
-            soundfile.write(temporary, clipped, sample_rate, subtype)
+            soundfile.write(native_name(temporary), clipped, sample_rate, subtype)
     except (soundfile.SoundFileError, TypeError, ValueError) as error:
         raise OutputError(f"{path}: cannot be written as audio ({error}); use the suffix .wav or .flac.") from error
 
@@ -172,7 +173,7 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
     import soundfile
 
     try:
-        source = soundfile.SoundFile(path)
+        source = soundfile.SoundFile(native_name(path))
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless .raw files
         _check_file(path)  # raises if there is a more specific reason
         raise AudioError(f"{path}: is not audio that can be read here, or is damaged; {CONVERSION_HINT}.") from error

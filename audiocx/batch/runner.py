@@ -314,6 +314,7 @@ class _ManifestRun:
                 f"{job.source}: the process that worked on it {outcome.reason}, and so did a second one, {remedy}."
             )
             outcome = _Outcome(error=AudiocxError(message))
+            self._remove_leftovers(job)
         if outcome.error is not None:
             outcome.error.__cause__ = AudiocxError(f"\n{outcome.trace}") if outcome.trace else None
             self._fail(job, outcome.error, outcome.values)
@@ -340,12 +341,16 @@ class _ManifestRun:
         taken = {path: owner for path, owner in owners.items() if owner is not None and owner.exists()}
         check_outputs(job.source, others, taken, self.options.overwrite)
         if self.manifest.was_begun(job.source):
-            for path in job.outputs.values():
-                if not is_url(path):
-                    remove_leftovers(path)
+            self._remove_leftovers(job)
         for folder in {path.parent for path in job.outputs.values()}:
             if not is_url(folder) and not folder.is_dir():
                 check_folder(folder)
+
+    def _remove_leftovers(self, job: Job) -> None:
+        """Remove what killed processes have left half-written."""
+        for path in job.outputs.values():
+            if not is_url(path):
+                remove_leftovers(path)
 
     def _fail(self, job: Job, error: AudiocxError, values: dict[str, Any]) -> None:
         """Report and record a failure. Earlier outputs of the recording remain recorded as its own."""

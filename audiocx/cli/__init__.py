@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import __version__
-from ..errors import EXIT_INTERRUPTED, AudiocxError, report
+from ..errors import EXIT_INTERRUPTED, AudiocxError, printable, report
 from . import help_text
 
 __all__ = ["COMMANDS", "build_parser", "main"]
@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 something could not be done, 2 wrong usage (by SystemExit), 130 interrupted.
     """
+    if hasattr(sys.stdout, "reconfigure"):  # names of files may hold what the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = build_parser().parse_args(argv)
     try:
         with warnings.catch_warnings():
@@ -62,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    print(f"audiocx: warning: {message}", file=sys.stderr)
+    print(f"audiocx: warning: {printable(message)}", file=sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import AudiocxError
+from ..errors import AudiocxError, printable
 
 __all__ = ["exit_on_errors"]
 
@@ -24,6 +24,6 @@ def exit_on_errors(name: str) -> Iterator[None]:
     try:
         yield
     except AudiocxError as error:
-        sys.exit(f"{name}: error: {error}")
+        sys.exit(f"{name}: error: {printable(error)}")
     except KeyboardInterrupt:
         sys.exit(f"{name}: interrupted; run the command again to continue.")

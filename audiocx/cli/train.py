@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import kinds
 from ..data.corpora import CORPORA
-from ..errors import ConfigError
+from ..errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from ..train.experiments import AnyExperiment
@@ -169,7 +169,7 @@ def print_best(checkpoint: Path) -> None:
     from ..train.distributed import is_first
 
     if is_first():
-        print(f"best: {checkpoint}")
+        print(f"best: {printable(checkpoint)}")
 
 
 def with_changes(experiment: AnyExperiment, changes: list[str]) -> AnyExperiment:

@@ -140,7 +140,7 @@ class TorchNetwork:
             # Copied if read-only, of which PyTorch warns.
             tensor = torch.from_numpy(np.require(inputs, requirements=["W"])).to(device)
             outputs = getattr(self.network, stage)(tensor)
-        return [each.cpu().numpy() for each in ([outputs] if isinstance(outputs, torch.Tensor) else outputs)]
+        return [each.float().cpu().numpy() for each in ([outputs] if isinstance(outputs, torch.Tensor) else outputs)]
 
 
 def after_fork(process: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -66,7 +67,7 @@ def file_name(stem: str, suffix: str) -> str:
         A name of at most 255 bytes.
 
     >>> file_name("song", ".notes.wav"), len(file_name("é" * 125, ".notes.wav").encode())
-    ('song.notes.wav', 254)
+    ('song.notes.wav', 255)
     """
     if len(os.fsencode(stem + suffix)) <= MAX_NAME_BYTES:
         return stem + suffix
@@ -77,8 +78,12 @@ def file_name(stem: str, suffix: str) -> str:
 
 
 def native_name(path: str | Path) -> str | bytes:
-    """Return a path as libraries in C take it: on POSIX its bytes, which need not be UTF-8."""
-    return str(path) if os.name == "nt" else os.fsencode(path)
+    """Return a path for libraries that encode names strictly: in bytes if it cannot be encoded so."""
+    try:
+        str(path).encode(sys.getfilesystemencoding())
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return str(path)
 
 
 def as_path(name: str | Path) -> Path:

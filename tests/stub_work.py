@@ -71,6 +71,7 @@ class StubTask(Task[str]):
         while action == "killswhenread" and tries == 1 and not job.source.with_name("next.reads").exists():
             time.sleep(0.01)
         if action == "kills" or (action in ("killsonce", "killswhenread") and tries == 1):
+            job.outputs["midi"].with_name(f".{job.source.stem}.0123456789ab.mid").write_text("half")
             os.kill(os.getpid(), signal.SIGKILL)
         while action == "waits" and not job.source.with_suffix(".go").exists():
             time.sleep(0.01)

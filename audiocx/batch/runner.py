@@ -44,6 +44,8 @@ class _Run(Protocol):
 
     def record(self, job: Job, outcome: _Outcome | Died) -> None: ...
 
+    def remove_leftovers(self, job: Job) -> None: ...
+
 
 def run_batch(task: Task[Any], options: BatchOptions) -> int:
     """Run a task over recordings and print the results.
@@ -113,7 +115,7 @@ def _run_with_manifest(task: Task[Any], options: BatchOptions) -> int:
 
 
 def _work_through(engine: Engine, run: _Run, processes: int) -> None:
-    with closing(run_pool(engine, run.jobs(), processes)) as outcomes:
+    with closing(run_pool(engine, run.jobs(), processes, run.remove_leftovers)) as outcomes:
         for job, outcome in outcomes:
             run.record(job, outcome)
 
@@ -257,6 +259,9 @@ class _SerialRun:
         elif outcome.done is not None:
             outcome.done.show(self.options.quiet)
 
+    def remove_leftovers(self, job: Job) -> None:
+        """Do nothing: no process has died."""
+
     def _fail(self, error: AudiocxError) -> None:
         report(error, self.options.debug)
         self.failed += 1
@@ -314,7 +319,6 @@ class _ManifestRun:
                 f"{job.source}: the process that worked on it {outcome.reason}, and so did a second one, {remedy}."
             )
             outcome = _Outcome(error=AudiocxError(message))
-            self._remove_leftovers(job)
         if outcome.error is not None:
             outcome.error.__cause__ = AudiocxError(f"\n{outcome.trace}") if outcome.trace else None
             self._fail(job, outcome.error, outcome.values)
@@ -341,12 +345,12 @@ class _ManifestRun:
         taken = {path: owner for path, owner in owners.items() if owner is not None and owner.exists()}
         check_outputs(job.source, others, taken, self.options.overwrite)
         if self.manifest.was_begun(job.source):
-            self._remove_leftovers(job)
+            self.remove_leftovers(job)
         for folder in {path.parent for path in job.outputs.values()}:
             if not is_url(folder) and not folder.is_dir():
                 check_folder(folder)
 
-    def _remove_leftovers(self, job: Job) -> None:
+    def remove_leftovers(self, job: Job) -> None:
         """Remove what killed processes have left half-written."""
         for path in job.outputs.values():
             if not is_url(path):

@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -81,7 +82,9 @@ def write_corpus(folder: Path) -> None:
         (folder / f"{index}.tsv").write_text("\n".join(rows) + "\n")
 
 
-def run(command: list[str], kill_after_s: float = np.inf, whole_group: bool = False, most_bytes: int = -1) -> int:
+def run(
+    command: list[str], kill_after_s: float = np.inf, whole_group: bool = False, most_bytes: int = -1
+) -> tuple[int, int]:
     """Run a command, killed -9 after a time.
 
     Args:
@@ -91,7 +94,7 @@ def run(command: list[str], kill_after_s: float = np.inf, whole_group: bool = Fa
         most_bytes: Size to which files may grow; -1 for no limit.
 
     Returns:
-        Its exit code; negative if it was killed.
+        Its exit code, negative if it was killed; and the number of errors that it printed.
 
     Raises:
         Fault: It printed a traceback.
@@ -112,7 +115,7 @@ def run(command: list[str], kill_after_s: float = np.inf, whole_group: bool = Fa
         _, said = process.communicate()  # the pipe ends with the last process that has it
     if "Traceback" in said:
         raise Fault(f"a traceback: {said}")
-    return process.returncode
+    return process.returncode, said.count("audiocx: error: ")
 
 
 class Batch:
@@ -134,9 +137,9 @@ class Batch:
             raise Fault(f"{len(self.right)} outputs of {count} clips")
         self.manifest_bytes = (folder / "undisturbed" / "manifest.jsonl").stat().st_size
 
-    def _run(self, output: Path, *more: str, **how: object) -> int:
+    def _run(self, output: Path, *more: str, **how: Any) -> tuple[int, int]:
         words = ["transcribe", str(self.folder / "clips"), "-o", str(output), "--format", FORMATS, "--jobs", "2", *more]
-        return run(words, **how)  # type: ignore[arg-type]
+        return run(words, **how)
 
     @staticmethod
     def _contents(folder: Path) -> dict[str, bytes]:
@@ -162,7 +165,7 @@ class Batch:
 
     def _finish(self) -> None:
         """Run it to its end: everything has to be as if nothing had happened."""
-        if self._run(self.output) != 0:
+        if self._run(self.output)[0] != 0:
             raise Fault("the run afterwards failed")
         if len(self._done()) != self.count or self._contents(self.output) != self.right:
             raise Fault("the run afterwards differs from the undisturbed one, or half-written files are left")
@@ -171,9 +174,9 @@ class Batch:
     def killed(self, kills: int, rng: random.Random) -> str:
         """Kill it so often."""
         done: set[str] = set()
-        kept = []
+        kept: list[int] = []
         while len(kept) < kills:
-            code = self._run(
+            code, _ = self._run(
                 self.output, kill_after_s=rng.uniform(0.0, 0.5) * self.took_s, whole_group=rng.random() < 0.5
             )
             if not done <= self._done():
@@ -189,10 +192,10 @@ class Batch:
 
     def full(self, kills: int, rng: random.Random) -> str:
         """Run it where no file can become as large as half of the manifest."""
-        code = self._run(self.output, most_bytes=self.manifest_bytes // 2)
+        code, errors = self._run(self.output, most_bytes=self.manifest_bytes // 2)
         done = len(self._done())
-        if code != 1 or not 0 < done < self.count:
-            raise Fault(f"exit code {code} with {done} of {self.count} clips done")
+        if code != 1 or not 0 < done == self.count - errors:
+            raise Fault(f"exit code {code} and {errors} errors with {done} of {self.count} clips done")
         self._finish()
         return f"{done} of {self.count} clips done, a sentence for each of the others"
 
@@ -206,7 +209,7 @@ class Batch:
                 os.rename(self.output, self.folder / "gone")
                 shutil.rmtree(self.folder / "gone")
                 os._exit(0)
-            code = self._run(self.output)
+            code, _ = self._run(self.output)
             os.waitpid(child, 0)
             if code != 1:
                 raise Fault(f"exit code {code} of a run whose outputs are gone")
@@ -227,12 +230,12 @@ class Training:
         (folder / "tiny.toml").write_text(EXPERIMENT)
         self.folder, self.output = folder, folder / "run"
         began_s = time.perf_counter()
-        if self._run(folder / "undisturbed-run") != 0:
+        if self._run(folder / "undisturbed-run")[0] != 0:
             raise Fault("training failed")
         self.took_s = time.perf_counter() - began_s
         self.right = self._weights(folder / "undisturbed-run")
 
-    def _run(self, output: Path, **how: object) -> int:
+    def _run(self, output: Path, **how: Any) -> tuple[int, int]:
         files = [str(self.folder / name) for name in ("tiny.toml", "train")]
         more = [
             "--validation",
@@ -243,9 +246,9 @@ class Training:
             str(output),
         ]
         alone = ["-q", "--no-compile", "--accelerator", "cpu", "--devices", "1"]
-        return run(["train", *files, *more, *alone], **how)  # type: ignore[arg-type]
+        return run(["train", *files, *more, *alone], **how)
 
-    def _weights(self, run_folder: Path) -> dict[str, object]:
+    def _weights(self, run_folder: Path) -> dict[str, Any]:
         import torch
 
         found = {}
@@ -258,10 +261,10 @@ class Training:
     def _finish(self) -> None:
         import torch
 
-        if self._run(self.output) != 0:
+        if self._run(self.output)[0] != 0:
             raise Fault("training did not go on")
-        for name, (step, state) in self._weights(self.output).items():  # type: ignore[misc]
-            right_step, right = self.right[name]  # type: ignore[misc]
+        for name, (step, state) in self._weights(self.output).items():
+            right_step, right = self.right[name]
             if step != right_step or not all(torch.equal(state[key], right[key]) for key in right):
                 raise Fault(f"{name} differs from that of the undisturbed run")
         if left := [path.name for path in self.output.iterdir() if path.name.startswith(".")]:
@@ -270,10 +273,11 @@ class Training:
 
     def killed(self, kills: int, rng: random.Random) -> str:
         """Kill it so often."""
-        steps, last = [], 0
+        last = 0
+        steps: list[int] = []
         while len(steps) < kills:
-            code = self._run(self.output, kill_after_s=rng.uniform(0.3, 1.0) * self.took_s, whole_group=True)
-            step = self._weights(self.output).get("last.ckpt", (0,))[0]  # type: ignore[index]
+            code, _ = self._run(self.output, kill_after_s=rng.uniform(0.3, 1.0) * self.took_s, whole_group=True)
+            step = self._weights(self.output).get("last.ckpt", (0,))[0]
             if step < last:
                 raise Fault(f"training was at step {last} and is at {step}")
             last = step

@@ -11,10 +11,12 @@ checkout, or by the path of their folder.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -48,6 +50,8 @@ DEFAULT = "notes-complex"
 DEFAULT_PREDICTOR = "librispeech-tuned-complex"
 # Tensors of more values than this are stored as float16, if at all.
 LARGE_VALUES = 4096
+# The largest files that are read: those of networks of a billion weights; a hostile one would fill the memory.
+MAX_CONFIG_BYTES, MAX_FILE_BYTES = 2**22, 2**32
 _FOLDERS = (Path(__file__).parent / "pretrained", Path(__file__).parents[1] / "pretrained")
 
 
@@ -169,8 +173,10 @@ def load_checkpoint(
         decode = _settings(folder, kind.load("decode"), card["decode"]) if kind.decode else None
         hop_samples = int(card["hop_samples"]) if kind.hop_samples else getattr(config, "hop_samples", None)
         onnx_sha256 = str(card["onnx"]["sha256"]) if "onnx" in card else ""
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise _incomplete(folder) from None
+    if hop_samples is not None and hop_samples < 1:
+        raise CheckpointError(f"{folder / CONFIG}: hop_samples must be 1 or more, not {hop_samples}.")
     checkpoint = Checkpoint(folder.name, folder, card, config, decode, hop_samples)
     if choose_runtime(runtime, device, precision, bool(onnx_sha256), folder.name) == "onnx":
         return replace(checkpoint, onnx=_verified(folder, ONNX, onnx_sha256))
@@ -345,9 +351,9 @@ def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
     """Return ``config.json`` as values and as bytes."""
     path = folder / CONFIG
     try:
-        content = path.read_bytes()
+        content = _content(path, MAX_CONFIG_BYTES)
         card = json.loads(content)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); fetch the checkpoint again.") from None
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not of the format {FORMAT}; it belongs to another program or version.")
@@ -357,12 +363,25 @@ def _read(folder: Path) -> tuple[dict[str, Any], bytes]:
 def _verified(folder: Path, name: str, sha256: str) -> bytes:
     """Return the content of one of a checkpoint's files."""
     try:
-        content = (folder / name).read_bytes()
+        content = _content(folder / name, MAX_FILE_BYTES)
     except OSError as error:
         raise CheckpointError(f"{folder / name} cannot be read ({error.strerror}); fetch it again.") from None
     if hashlib.sha256(content).hexdigest() != sha256:
         raise CheckpointError(f"{folder / name} is damaged: its SHA-256 is not the one in {CONFIG}; fetch it again.")
     return content
+
+
+def _content(path: Path, most_bytes: int) -> bytes:
+    """Return the content of a regular file of a reasonable size; reading a device or a pipe might never end.
+
+    Raises:
+        OSError: It is neither, or cannot be read.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode) or about.st_size > most_bytes:
+            raise OSError(errno.EFBIG, f"no regular file of at most {most_bytes} bytes")
+        return file.read()
 
 
 def _build(folder: Path, config: Any, weights: bytes) -> Any:
@@ -376,8 +395,8 @@ def _build(folder: Path, config: Any, weights: bytes) -> Any:
             network = build(config)
         state = {name: value.float() if value.is_floating_point() else value for name, value in load(weights).items()}
         network.load_state_dict(state, assign=True)
-    except (SafetensorError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (SafetensorError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError, KeyError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{folder} does not fit this version of audiocx ({reason}).") from None
     return network
 

@@ -6,11 +6,14 @@ any exception that is not an :class:`AudiocxError` is a defect of audiocx and ke
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from importlib.util import find_spec
 
 EXIT_INTERRUPTED = 130  # exit code that a shell reports for Ctrl-C: 128 + SIGINT
+# Control characters, line breaks, marks that reverse the order of writing, and bytes of file names that are no UTF-8.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class AudiocxError(Exception):
@@ -61,8 +64,46 @@ def require(purpose: str, extra: str, *packages: str) -> None:
             raise ConfigError(f"{purpose} needs {package}, which is not installed; run pip install 'audiocx[{extra}]'.")
 
 
+def printable(text: object) -> str:
+    r"""Escape what a line of text cannot hold: control characters, line breaks, and bytes of names that are no UTF-8.
+
+    Args:
+        text: The text, or a path.
+
+    Returns:
+        Valid Unicode in one line.
+
+    >>> print(printable("caf\udce9\n\x1b.wav"))
+    caf\xe9\n\x1b.wav
+    """
+    return _UNPRINTABLE.sub(_escaped, str(text))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(match[0])[1:-1]
+
+
+def unexpected(what: object, error: BaseException) -> AudiocxError:
+    """Return the error to report in place of one that nobody thought of, so that other files can go on.
+
+    Args:
+        what: The file that was worked on.
+        error: The exception, a defect of audiocx or of what it uses, or a lack of memory.
+
+    Returns:
+        One sentence.
+    """
+    reason = " ".join("".join(traceback.format_exception_only(error)).split())
+    wrapped = AudiocxError(
+        f"{what}: failed unexpectedly ({reason}); try it alone, with --debug, and report what that prints."
+    )
+    wrapped.__cause__ = error
+    return wrapped
+
+
 def report(error: AudiocxError, debug: bool = False) -> None:
-    """Print an error to stderr: its message, after the traceback if wanted.
+    """Print an error to stderr: its message, in one line, after the traceback if wanted.
 
     Args:
         error: The error.
@@ -70,4 +111,4 @@ def report(error: AudiocxError, debug: bool = False) -> None:
     """
     if debug:
         traceback.print_exception(error)
-    print(f"audiocx: error: {error}", file=sys.stderr)
+    print(f"audiocx: error: {printable(error)}", file=sys.stderr)

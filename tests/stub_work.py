@@ -17,8 +17,9 @@ from typing import ClassVar
 from audiocx.batch.jobs import BatchOptions, Done, Job, Task
 from audiocx.batch.runner import run_batch
 from audiocx.cli import build_parser
-from audiocx.cli.options import batch_options
+from audiocx.cli.options import batch_options, make_folders
 from audiocx.errors import AudiocxError, AudioError, CheckpointError, report
+from audiocx.io.atomic_write import atomic_write
 
 SUFFIXES = {"midi": ".mid"}
 
@@ -70,11 +71,14 @@ class StubTask(Task[str]):
         while action == "killswhenread" and tries == 1 and not job.source.with_name("next.reads").exists():
             time.sleep(0.01)
         if action == "kills" or (action in ("killsonce", "killswhenread") and tries == 1):
+            job.outputs["midi"].with_name(f".{job.source.stem}.0123456789ab.mid").write_text("half")
             os.kill(os.getpid(), signal.SIGKILL)
         while action == "waits" and not job.source.with_suffix(".go").exists():
             time.sleep(0.01)
+        make_folders(job)
         for path in job.outputs.values():
-            path.write_text(job.input)
+            with atomic_write(path) as temporary:
+                temporary.write_text(job.input)
         return Done(f"{job.source}: done", {"duration_s": 3600.0, "notes": 7}, "listing" if self.list_notes else "")
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import runpy
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -239,3 +241,22 @@ def test_performances_have_known_beats_and_detuned_samples_a_known_tuning() -> N
     assert np.ptp(np.diff(beats_s)) > 0.01
     tone = np.sin(2 * np.pi * 440 * np.arange(12 * 22050) / 22050).astype(np.float32)
     assert estimate_tuning(script["detuned"](tone, 30.0), 22050) == pytest.approx(30, abs=1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kills with POSIX signals")
+def test_faults_lose_nothing() -> None:
+    command = [
+        sys.executable,
+        FOLDER / "faults.py",
+        "--kills",
+        "2",
+        "--files",
+        "20",
+        "--only",
+        "batch",
+        "training",
+    ]
+    env = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0 and done.stdout.count("| yes |") == 2, done.stdout + done.stderr

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from ..errors import ConfigError, OutputError
+from ..errors import ConfigError, OutputError, printable
 from ..io.inputs import stem
-from ..io.paths import as_path, check_writable, is_glob, is_url
+from ..io.paths import as_path, check_writable, file_name, is_glob, is_url
 from ..models.runtime import Runtime
 
 __all__ = [
@@ -72,7 +72,7 @@ class Done:
         if self.listing:
             print(self.listing)
         if not quiet:
-            print(self.line, flush=True)
+            print(printable(self.line), flush=True)
 
 
 @dataclass(frozen=True)
@@ -194,9 +194,9 @@ class BatchOptions:
             folder: Where they go.
 
         Returns:
-            The files, by format.
+            The files, by format; a stem that is too long for the file system is cut.
         """
-        return {name: folder / f"{stem(source)}{suffix}" for name, suffix in self.suffixes.items()}
+        return {name: folder / file_name(stem(source), suffix) for name, suffix in self.suffixes.items()}
 
 
 def names_pattern(name: str) -> bool:

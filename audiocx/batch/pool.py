@@ -9,7 +9,7 @@ the recording of one further job; any process may still be given that job. An en
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -107,7 +107,9 @@ class Engine(Protocol):
         """Stop all processes, whatever they are doing."""
 
 
-def run_pool(engine: Engine, jobs: Iterable[Job], processes: int) -> Generator[tuple[Job, Any], None, None]:
+def run_pool(
+    engine: Engine, jobs: Iterable[Job], processes: int, on_death: Callable[[Job], None] = lambda _: None
+) -> Generator[tuple[Job, Any], None, None]:
     """Run jobs in several processes.
 
     Args:
@@ -115,6 +117,7 @@ def run_pool(engine: Engine, jobs: Iterable[Job], processes: int) -> Generator[t
             ends the process.
         jobs: Taken one at a time, so that for each process one is in progress and one waits.
         processes: Maximum number of processes.
+        on_death: Called with each job of which a process has died, to remove what that has left half-done.
 
     Yields:
         A job and its result, or ``Died`` if two processes have died of it, in the order of completion. Closing this
@@ -134,6 +137,8 @@ def run_pool(engine: Engine, jobs: Iterable[Job], processes: int) -> Generator[t
             if not pool.busy:
                 return
             for job, last_try, result in pool.finished():
+                if isinstance(result, Died):
+                    on_death(job)
                 if isinstance(result, Died) and not last_try:
                     retries.append(job)
                 else:

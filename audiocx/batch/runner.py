@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import EXIT_INTERRUPTED, AudiocxError, ConfigError, OutputError, report
+from ..errors import EXIT_INTERRUPTED, AudiocxError, ConfigError, OutputError, printable, report, unexpected
+from ..io.atomic_write import remove_leftovers
 from ..io.inputs import STDIN, is_pipe
 from ..io.paths import is_url, staged, stamp
 from .jobs import BatchOptions, Done, Job, Task, check_folder, check_outputs, said
@@ -44,13 +45,16 @@ class _Run(Protocol):
 
     def record(self, job: Job, outcome: _Outcome | Died) -> None: ...
 
+    def remove_leftovers(self, job: Job) -> None: ...
+
 
 def run_batch(task: Task[Any], options: BatchOptions) -> int:
     """Run a task over recordings and print the results.
 
     A few files are processed in order by this process, which prints a line for each. For anything larger
     (``BatchOptions.keeps_manifest``) there is a manifest: only missing or changed recordings are processed,
-    in worker processes, and failed recordings or killed processes do not affect others.
+    in worker processes, and killed processes do not affect other recordings. Whatever a recording raises, a defect, a
+    full disk or a lack of memory included, is one sentence, and the others go on.
 
     Args:
         task: The processing of each recording.
@@ -102,16 +106,17 @@ def _run_with_manifest(task: Task[Any], options: BatchOptions) -> int:
                 _work_through(engine, run, processes)
         except KeyboardInterrupt:
             interrupted = True
+        run.report_lost()
     if interrupted:
         print(f"audiocx: interrupted ({run.summary()}); the same command goes on from there", file=sys.stderr)
         return EXIT_INTERRUPTED
     if not options.quiet:
-        print(f"{run.summary()}: see {path}" if run.failed else f"{run.summary()} -> {path}")
+        print(printable(f"{run.summary()}{': see' if run.failed else ' ->'} {path}"))
     return 1 if run.failed or errors else 0
 
 
 def _work_through(engine: Engine, run: _Run, processes: int) -> None:
-    with closing(run_pool(engine, run.jobs(), processes)) as outcomes:
+    with closing(run_pool(engine, run.jobs(), processes, run.remove_leftovers)) as outcomes:
         for job, outcome in outcomes:
             run.record(job, outcome)
 
@@ -138,26 +143,28 @@ def _manifest_path(options: BatchOptions) -> Path:
 
 
 class _WorkHere:
-    """Work in this process: unexpected errors are raised."""
+    """Work in this process."""
 
     def __init__(self, task: Task[Any], progress: bool) -> None:
         self._task, self._network, self._progress = task, task.load(), progress
 
-    def read(self, job: Job) -> Job | Exception:
+    def read(self, job: Job) -> Job:
         began_s = time.perf_counter()
         try:
             read = self._task.read(self._network, job)
         except Exception as error:  # raised by work(), for this runs in a thread
-            return error
+            read = error
         return replace(job, input=read, read_s=time.perf_counter() - began_s)
 
-    def work(self, read: Job | Exception) -> _Outcome:
+    def work(self, read: Job) -> _Outcome:
         try:
-            if isinstance(read, Exception):
-                raise read
+            if isinstance(read.input, Exception):
+                raise read.input
             return _Outcome(self._task.work(self._network, read, self._progress))
         except AudiocxError as error:
             return _Outcome(error=error)
+        except Exception as error:
+            return _Outcome(error=unexpected(read.source, error))
 
 
 @dataclass
@@ -213,10 +220,7 @@ class _WorkInProcess:
             message = str(error).replace(str(read.local.source), str(source))
             return _Outcome(error=AudiocxError(message), trace=traceback.format_exc(), values=values)
         except Exception as error:  # a defect, or out of memory: no reason to give up all other recordings
-            reason = "".join(traceback.format_exception_only(error)).strip()
-            message = (
-                f"{source}: failed unexpectedly ({reason}); try it alone, with --debug, and report what that prints."
-            )
+            message = str(unexpected(source, error))
             return _Outcome(error=AudiocxError(message), trace=traceback.format_exc(), values=values)
         took_s = round(read.local.read_s + time.perf_counter() - began_s, 3)
         return _Outcome(done, values={**values, **done.figures, "took_s": took_s})
@@ -243,6 +247,9 @@ class _SerialRun:
             except AudiocxError as error:
                 self._fail(error)
                 continue
+            except Exception as error:
+                self._fail(unexpected(source, error))
+                continue
             taken.update((path.resolve(), source) for path in outputs.values())
             jobs.append(Job(source, outputs))
         return jobs
@@ -253,6 +260,9 @@ class _SerialRun:
             self._fail(outcome.error)
         elif outcome.done is not None:
             outcome.done.show(self.options.quiet)
+
+    def remove_leftovers(self, job: Job) -> None:
+        """Do nothing: no process has died."""
 
     def _fail(self, error: AudiocxError) -> None:
         report(error, self.options.debug)
@@ -289,17 +299,20 @@ class _ManifestRun:
         for source in self.sources:
             folder = self.options.folder.joinpath(*source.subfolder.parts)
             job = Job(source.path, self.options.outputs(source.path, folder))
-            if self.manifest.is_done(job.source, job.outputs.values()):
-                self.done_before += 1
-                self.bar.update()
-                continue
             try:
+                if self.manifest.is_done(job.source, job.outputs.values()):
+                    self.done_before += 1
+                    self.bar.update()
+                    continue
                 self._check(job)
+                # Before the work: outputs of which no record tells whose they are would not be replaced by a later run.
+                self.manifest.write(job.source, BEGUN, job.outputs.values())
             except AudiocxError as error:
                 self._fail(job, error, {})
-                continue
-            self.manifest.write(job.source, BEGUN, job.outputs.values())
-            yield job
+            except Exception as error:
+                self._fail(job, unexpected(job.source, error), {})
+            else:
+                yield job
 
     def record(self, job: Job, outcome: _Outcome | Died) -> None:
         if isinstance(outcome, Died):
@@ -312,7 +325,11 @@ class _ManifestRun:
             outcome.error.__cause__ = AudiocxError(f"\n{outcome.trace}") if outcome.trace else None
             self._fail(job, outcome.error, outcome.values)
             return
-        self.manifest.write(job.source, DONE, job.outputs.values(), **outcome.values)
+        try:
+            self.manifest.write(job.source, DONE, job.outputs.values(), **outcome.values)
+        except OutputError as error:  # it is done again by the next run
+            self._fail(job, AudiocxError(f"{job.source}: is done, but cannot be recorded: {error}"), outcome.values)
+            return
         self.done += 1
         self.sound_s += outcome.values["duration_s"]
         if (remarks := outcome.values.get("remarks")) and not self.options.quiet:
@@ -332,18 +349,38 @@ class _ManifestRun:
         owners = {path.resolve(): self.manifest.owner(path) for path in others}
         taken = {path: owner for path, owner in owners.items() if owner is not None and owner.exists()}
         check_outputs(job.source, others, taken, self.options.overwrite)
+        if self.manifest.was_begun(job.source):
+            self.remove_leftovers(job)
         for folder in {path.parent for path in job.outputs.values()}:
             if not is_url(folder) and not folder.is_dir():
                 check_folder(folder)
+
+    def remove_leftovers(self, job: Job) -> None:
+        """Remove what killed processes have left half-written."""
+        for path in job.outputs.values():
+            if not is_url(path):
+                remove_leftovers(path)
 
     def _fail(self, job: Job, error: AudiocxError, values: dict[str, Any]) -> None:
         """Report and record a failure. Earlier outputs of the recording remain recorded as its own."""
         with self.bar.external_write_mode(file=sys.stderr):
             report(error, self.options.debug)
-        own = [path for path in job.outputs.values() if self.manifest.owns(job.source, path) and path.exists()]
-        self.manifest.write(job.source, FAILED, own, error=str(error), **values)
+        with suppress(OSError, OutputError):  # without it, the recording counts as begun
+            own = [path for path in job.outputs.values() if self.manifest.owns(job.source, path) and path.exists()]
+            self.manifest.write(job.source, FAILED, own, error=str(error), **values)
         self.failed += 1
         self._update_bar()
+
+    def report_lost(self) -> None:
+        """Report the recordings whose outputs were removed during the run, with their folder."""
+        lost = self.manifest.lost()
+        if lost:
+            names = f"{lost[0]}{f' and {len(lost) - 1} more' if len(lost) > 1 else ''}"
+            message = f"{self.options.folder}: was removed during the run, with what was made from {names}"
+            report(OutputError(f"{message}; run the same command again."), self.options.debug)
+            self.failed += len(lost)
+            now = min(self.done, len(lost))
+            self.done, self.done_before = self.done - now, self.done_before - (len(lost) - now)
 
     def _rate(self) -> str:
         return f"{self.sound_s / (time.perf_counter() - self.began_s):.0f} x real time"

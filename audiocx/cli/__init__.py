@@ -7,6 +7,7 @@ imports anything heavy before it runs, so that ``audiocx --help`` answers at onc
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import warnings
@@ -16,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import __version__
-from ..errors import EXIT_INTERRUPTED, AudiocxError, report
+from ..errors import EXIT_INTERRUPTED, AudiocxError, OutputError, printable, report
 from . import help_text
 
 __all__ = ["COMMANDS", "build_parser", "main"]
@@ -43,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 something could not be done, 2 wrong usage (by SystemExit), 130 interrupted.
     """
+    if hasattr(sys.stdout, "reconfigure"):  # names of files may hold what the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = build_parser().parse_args(argv)
     try:
         with warnings.catch_warnings():
@@ -56,13 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("audiocx: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # the reader, such as head, has seen enough
+            if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO):
+                raise
+            message = f"The results cannot be printed ({error.strerror}); make room where they go."
+            report(OutputError(message), arguments.debug)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails once more, as it flushes it
         return 1
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    print(f"audiocx: warning: {message}", file=sys.stderr)
+    print(f"audiocx: warning: {printable(message)}", file=sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:

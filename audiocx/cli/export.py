@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..batch.jobs import check_output
-from ..errors import require
+from ..errors import printable, require
 from . import help_text
 
 
@@ -47,5 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
         from ..models.onnx_export import export_onnx  # once the output is known to be free: it takes seconds
 
         export_onnx(checkpoint, output)
-    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+    print(f"{printable(output)}: {output.stat().st_size / 1e6:.1f} MB")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..batch.jobs import said
-from ..errors import AudiocxError, report
+from ..errors import AudiocxError, printable, report, unexpected
 from .options import add_files
 
 
@@ -29,13 +29,11 @@ def run(arguments: argparse.Namespace) -> int:
     for path in arguments.files:
         try:
             about = audio.info(path)
-        except AudiocxError as error:
-            report(error, arguments.debug)
+        except Exception as error:
+            report(error if isinstance(error, AudiocxError) else unexpected(path, error), arguments.debug)
             code = 1
             continue
         channels = f"{about.channels} channel{'' if about.channels == 1 else 's'}"
-        print(
-            f"{about.path}: {about.duration_s:.2f} s, {about.sample_rate} Hz, {channels}, {about.frames} frames, "
-            f"{about.format} {about.subtype}{said(about.remarks)}"
-        )
+        length = f"{about.duration_s:.2f} s, {about.sample_rate} Hz, {channels}, {about.frames} frames"
+        print(f"{printable(about.path)}: {length}, {about.format} {about.subtype}{said(about.remarks)}")
     return code

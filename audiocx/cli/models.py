@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..errors import AudiocxError, report
+from ..errors import AudiocxError, printable, report, unexpected
 
 HEADER = (" ", "name", "kind", "score", "size", "description")
 LEGEND = """\
@@ -34,13 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
     for name, folder in checkpoints.available().items():
         try:
             card = checkpoints.read_config(folder)
-        except AudiocxError as error:
-            report(error, arguments.debug)
+            score, size = _score(card), _size(folder)
+        except Exception as error:
+            report(error if isinstance(error, AudiocxError) else unexpected(folder, error), arguments.debug)
             code = 1
             continue
         mark = "*" if name in (checkpoints.DEFAULT, checkpoints.DEFAULT_PREDICTOR) else " "
-        kind, about = (str(card.get(key, "-")) for key in ("kind", "description"))
-        rows.append((mark, name, kind, _score(card), _size(folder), about))
+        name, kind, about = map(printable, (name, card.get("kind", "-"), card.get("description", "-")))
+        rows.append((mark, name, kind, score, size, about))
     if rows:
         _print_table([HEADER, *sorted(rows, key=lambda row: row[2], reverse=True)])
         print(LEGEND)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import AudiocxError
+from ..errors import AudiocxError, printable
 
 __all__ = ["exit_on_errors"]
 
@@ -29,6 +29,6 @@ def exit_on_errors(name: str) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except AudiocxError as error:
-        sys.exit(f"{name}: error: {error}")
+        sys.exit(f"{name}: error: {printable(error)}")
     except KeyboardInterrupt:
         sys.exit(f"{name}: interrupted; run the command again to continue.")

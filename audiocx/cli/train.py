@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import kinds
 from ..data.corpora import CORPORA
-from ..errors import ConfigError
+from ..errors import ConfigError, printable
+from .options import count
 
 if TYPE_CHECKING:
     from ..train.experiments import AnyExperiment
@@ -110,7 +111,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu ... (default: %(default)s)")
     parser.add_argument("--devices", default="auto", help="how many on each machine; several train data-parallel")
-    parser.add_argument("--num-nodes", type=int, default=1, help="machines (default: %(default)s)")
+    parser.add_argument("--num-nodes", type=count, default=1, metavar="N", help="machines (default: %(default)s)")
     parser.add_argument("--precision", default="32-true", choices=["32-true", "bf16-mixed", "16-mixed"])
     about = "do not compile the network (needs no C++ compiler); only networks that transcribe are compiled"
     parser.add_argument("--no-compile", action="store_true", help=about)
@@ -169,7 +170,7 @@ def print_best(checkpoint: Path) -> None:
     from ..train.distributed import is_first
 
     if is_first():
-        print(f"best: {checkpoint}")
+        print(f"best: {printable(checkpoint)}")
 
 
 def with_changes(experiment: AnyExperiment, changes: list[str]) -> AnyExperiment:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import OutputError
+
+__all__ = ["atomic_write", "remove_leftovers"]
+
+# File systems take 255 bytes for a name; no format of a file has a longer suffix than this.
+MAX_STEM_BYTES, MAX_SUFFIX_BYTES, ID_DIGITS = 100, 50, 12
 
 
 @contextmanager
@@ -28,7 +34,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         OutputError: The folder is missing or cannot be written, or ``path`` is a folder.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem[:100]}.{uuid.uuid4().hex[:12]}{path.suffix}")
+    temporary = path.with_name(_temporary_name(path, uuid.uuid4().hex[:ID_DIGITS]))
     try:
         yield temporary
         os.replace(temporary, path)
@@ -39,3 +45,27 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # nothing was written if the folder itself is out of reach
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove the temporary files of :func:`atomic_write` that processes killed while writing to a path have left.
+
+    Args:
+        path: The path; nobody else may be writing to it.
+    """
+    path = Path(path)
+    before, after = re.escape(_temporary_name(path, "\0")).split(re.escape("\0"))
+    leftover = re.compile(f"{before}[0-9a-f]{{{ID_DIGITS}}}{after}")
+    with suppress(OSError):
+        for name in filter(leftover.fullmatch, os.listdir(path.parent)):
+            with suppress(OSError):
+                path.with_name(name).unlink()
+
+
+def _temporary_name(path: Path, unique: str) -> str:
+    stem, suffix = path.stem, path.suffix
+    if len(os.fsencode(suffix)) > MAX_SUFFIX_BYTES:
+        suffix = ""
+    while len(os.fsencode(stem)) > MAX_STEM_BYTES:
+        stem = stem[:-1]
+    return f".{stem}.{unique}{suffix}"

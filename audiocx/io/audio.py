@@ -23,6 +23,7 @@ from .disk_array import DiskArray
 from .inputs import as_file, is_array
 from .mixdown import LOUDEST_PEAK, MAX_COMPARED_CHANNELS, ChannelSurvey, LevelSurvey, Mix
 from .opening import AV_SUFFIXES, SNDFILE_SUFFIXES, open_decoder
+from .paths import native_name
 from .resampling import resample_stream, resampled_length
 
 __all__ = ["AUDIO_SUFFIXES", "AudioInfo", "AudioSource", "Recording", "info", "load", "read", "stream", "write"]
@@ -203,7 +204,7 @@ def write(path: str | Path, samples: np.ndarray, sample_rate: int, subtype: str 
     try:
         with atomic_write(path) as temporary:
             clipped = samples if subtype == "FLOAT" else np.clip(samples, -1.0, 1.0)
-            soundfile.write(temporary, clipped, sample_rate, subtype)
+            soundfile.write(native_name(temporary), clipped, sample_rate, subtype)
     except (soundfile.SoundFileError, TypeError, ValueError) as error:
         raise OutputError(f"{path}: cannot be written as audio ({error}); use the suffix .wav or .flac.") from error
 

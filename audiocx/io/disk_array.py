@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,10 @@ class DiskArray:
             self._file = tempfile.TemporaryFile(prefix="audiocx-")  # noqa: SIM115 - array() closes it
         except OSError as error:
             raise _disk_full(error) from error
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):  # it could not be opened, or the disk is full
+            self._file.close()
 
     def append(self, rows: NDArray[Any]) -> None:
         """Append rows.

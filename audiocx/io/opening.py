@@ -6,9 +6,7 @@ what headers state.
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -23,6 +21,7 @@ from .decoder import CONVERSION_HINT, MISSING_TOLERANCE_S, Decoder, check_length
 from .flac import flac_layout
 from .mpeg import is_mpeg, mpeg_layout
 from .ogg import ogg_layout
+from .paths import native_name
 from .resampling import MAX_RATE, MIN_RATE, resample_stream
 from .spans import Layout, Spans, Window
 from .sphere import SphereHeader, read_header
@@ -150,8 +149,7 @@ def _open_sndfile(
     def opened() -> list[soundfile.SoundFile]:
         if layout.parts:
             return [stack.enter_context(Forward(Spans(file, pieces))) for pieces in layout.parts]
-        given = str(path) if sys.platform == "win32" else os.fsencode(path)  # soundfile encodes a str strictly
-        return [stack.enter_context(Forward(given))]
+        return [stack.enter_context(Forward(native_name(path)))]
 
     try:
         parts = opened()

@@ -6,7 +6,9 @@ is read and written locally only: :func:`staged` downloads a recording and uploa
 
 from __future__ import annotations
 
+import hashlib
 import os
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -17,7 +19,20 @@ from typing import Any
 
 from ..errors import AudioError, ConfigError, OutputError
 
-__all__ = ["absolute", "check_writable", "is_glob", "is_url", "as_path", "stamp", "staged", "walk_url"]
+__all__ = [
+    "absolute",
+    "as_path",
+    "check_writable",
+    "file_name",
+    "is_glob",
+    "is_url",
+    "native_name",
+    "stamp",
+    "staged",
+    "walk_url",
+]
+
+MAX_NAME_BYTES = 255  # of a file's name, on all usual file systems
 
 # File systems whose folders must exist before a file is written; object stores have none, and would create a bucket.
 _WITH_FOLDERS = {"file", "local", "ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs"}
@@ -39,6 +54,36 @@ def is_glob(name: str) -> bool:
     (True, False)
     """
     return any(character in name for character in "*?[")
+
+
+def file_name(stem: str, suffix: str) -> str:
+    """Return the name of a file; a stem that would make it too long is cut, and told from others by its hash.
+
+    Args:
+        stem: Such as that of a recording, of up to 255 bytes.
+        suffix: What to add.
+
+    Returns:
+        A name of at most 255 bytes.
+
+    >>> file_name("song", ".notes.wav"), len(file_name("é" * 125, ".notes.wav").encode())
+    ('song.notes.wav', 255)
+    """
+    if len(os.fsencode(stem + suffix)) <= MAX_NAME_BYTES:
+        return stem + suffix
+    end = f"~{hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]}{suffix}"
+    while len(os.fsencode(stem + end)) > MAX_NAME_BYTES:
+        stem = stem[:-1]
+    return stem + end
+
+
+def native_name(path: str | Path) -> str | bytes:
+    """Return a path for libraries that encode names strictly: in bytes if it cannot be encoded so."""
+    try:
+        str(path).encode(sys.getfilesystemencoding())
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return str(path)
 
 
 def as_path(name: str | Path) -> Path:
@@ -182,7 +227,7 @@ def staged(source: Path, outputs: Mapping[str, Path]) -> Iterator[tuple[Path, di
     with tempfile.TemporaryDirectory(prefix="audiocx-") as folder:
         local = source
         if is_url(source):
-            local = Path(folder, source.name)
+            local = Path(folder, file_name(source.stem, source.suffix))
             store, path = _store(source)
             try:
                 store.get_file(path, str(local))

@@ -34,7 +34,7 @@ class FilteredSpectrum(nn.Module):
         self.filters, self.hop_samples, self.size = filters, hop_samples, 2 * (len(filters) - 1)
         self.ranges: list[tuple[int, int]] = []
         # On the CPU even if the network is built on "meta" to be loaded later: buffers are not saved.
-        hann = torch.hann_window(self.size, device="cpu") * (2 / self.size)
+        hann = torch.hann_window(self.size, dtype=torch.float32, device="cpu") * (2 / self.size)
         self.register_buffer("hann", hann, persistent=False)
         for index, band in enumerate(filters.split(_BAND_FILTERS, 1)):
             lines = band.any(1).nonzero().flatten().tolist() or [0]

@@ -51,9 +51,11 @@ class FrontEnd(nn.Module):
         self.channels = 1 if name == "magnitudes" or (name == "raw" and not complex) else 2
         self.length = window_samples if name in ("raw", "analytic") else bins
         # On the CPU even if the network is built on "meta" to be loaded later: buffers are not in the checkpoint.
-        hann = torch.hann_window(window_samples, device="cpu")
+        hann = torch.hann_window(window_samples, dtype=torch.float32, device="cpu")
         self.register_buffer("hann", hann, persistent=False)
-        self.register_buffer("signs", 1.0 - 2.0 * (torch.arange(bins, device="cpu") % 2), persistent=False)
+        self.register_buffer(
+            "signs", 1.0 - 2.0 * (torch.arange(bins, dtype=torch.float32, device="cpu") % 2), persistent=False
+        )
 
     @torch.autocast("cpu", enabled=False)
     @torch.autocast("cuda", enabled=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .configs import PredictorConfig
-from .runtime import OnnxNetwork
+from .runtime import OnnxNetwork, after_fork
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +81,7 @@ class OnnxPredictor:
 
 
 class TorchPredictor:
-    """A predictor in PyTorch.
+    """A predictor in PyTorch; in a forked process it has one thread.
 
     Args:
         network: A :class:`audiocx.models.PredictorNetwork` in evaluation mode; moved to the device.
@@ -90,11 +91,13 @@ class TorchPredictor:
     def __init__(self, network: Any, device: torch.device | str | None = None) -> None:
         self.config: PredictorConfig = network.config
         self.network = network if device is None else network.to(device)
+        self._process = os.getpid()
 
     def forecast(self, spectra: NDArray[np.complex64], state: Any = None) -> tuple[NDArray[np.complex64], Any]:
         """Predict the next frames; see :class:`RunnablePredictor`."""
         import torch
 
+        self._process = after_fork(self._process)
         device = next(self.network.parameters()).device
         with torch.inference_mode():
             ahead, state = self.network.forecast(torch.from_numpy(np.ascontiguousarray(spectra)).to(device), state)

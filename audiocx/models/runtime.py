@@ -118,7 +118,7 @@ class OnnxNetwork:
 
 
 class TorchNetwork:
-    """A network in PyTorch.
+    """A network in PyTorch; in a forked process it has one thread, for the others do not survive a fork.
 
     Args:
         network: In evaluation mode; moved to the device.
@@ -128,17 +128,35 @@ class TorchNetwork:
     def __init__(self, network: Any, device: torch.device | str | None = None) -> None:
         self.config = network.config
         self.network = network if device is None else network.to(device)
+        self._process = os.getpid()
 
     def run(self, stage: str, inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Run a stage of the network; see :class:`RunnableNetwork`."""
         import torch
 
+        self._process = after_fork(self._process)
         device = next(self.network.parameters()).device
         with torch.inference_mode():
             # Copied if read-only, of which PyTorch warns.
             tensor = torch.from_numpy(np.require(inputs, requirements=["W"])).to(device)
             outputs = getattr(self.network, stage)(tensor)
-        return [each.cpu().numpy() for each in ([outputs] if isinstance(outputs, torch.Tensor) else outputs)]
+        return [each.float().cpu().numpy() for each in ([outputs] if isinstance(outputs, torch.Tensor) else outputs)]
+
+
+def after_fork(process: int) -> int:
+    """Limit PyTorch to one thread if this is another process than before: its threads do not survive a fork.
+
+    Args:
+        process: The process that ran a network last.
+
+    Returns:
+        This process.
+    """
+    import torch
+
+    if process != os.getpid():
+        torch.set_num_threads(1)
+    return os.getpid()
 
 
 def thread_count() -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import printable
 from ..io import audio
 from ..io.atomic_write import atomic_write
 from ..notes import Note
@@ -103,7 +104,7 @@ class Transcription:
         from ..io.note_tables import write_json
 
         tuning_cents = round(self.tuning_cents, 1)
-        metadata = {"source": self.source, "duration_s": self.duration_s, "tuning_cents": tuning_cents}
+        metadata = {"source": printable(self.source), "duration_s": self.duration_s, "tuning_cents": tuning_cents}
         write_json(self.notes, path, metadata=metadata)
 
     def to_npz(self, path: str | Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
-from .figure import FAINT, INK, LINE_COLOURS, new_figure
+from .figure import FAINT, INK, LINE_COLOURS, draw_legend, new_figure, plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,7 +118,7 @@ def draw_learning_curves(
         for number, (steps, errors) in enumerate(curves):
             lowest = min(float(np.nanmin(values)) for _, values in curves if len(values))
             # A network whose settings differ from the paper's has them in its name, which can be long.
-            text = textwrap.fill(f"{label}  (lowest {lowest:{number_format}})", LEGEND_CHARACTERS)
+            text = textwrap.fill(f"{plain_text(label)}  (lowest {lowest:{number_format}})", LEGEND_CHARACTERS)
             axes.plot(steps, errors, color=colour, linewidth=1.8, linestyle=style, label=text if number == 0 else "_")
     if training and any(training.values()):
         axes.plot([], [], color=INK, linewidth=0.8, linestyle="--", alpha=0.5, label="while training")
@@ -130,4 +130,4 @@ def draw_learning_curves(
     axes.grid(color=FAINT, linewidth=0.6, which="both")
     axes.spines[["top", "right"]].set_visible(False)
     if validation:
-        axes.legend(loc="upper right", framealpha=0.85, edgecolor="none")  # curves may pass behind it
+        draw_legend(axes, loc="upper right", framealpha=0.85, edgecolor="none")  # curves may pass behind it

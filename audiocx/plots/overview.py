@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..notes import Note
-from .figure import FAINT, INK, LINE_COLOURS, column_starts, new_figure, time_axis
+from .figure import FAINT, INK, LINE_COLOURS, column_starts, fitted_title, new_figure, time_axis
 from .piano_roll import MIN_NOTE_INCHES, keyboard, note_bars, pitch_axis, pitch_range
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def plot_overview(
     heights = {"height_ratios": (WAVEFORM_INCHES, inches, inches)}
     waveform, probabilities, roll = figure.subplots(3, 1, sharex=True, gridspec_kw=heights)
     _draw_waveform(waveform, samples, sample_rate, start_s, stop_s)
-    waveform.set_title(transcription.source, loc="left", color=INK)
+    shown, style = fitted_title(transcription.source, WIDTH_INCHES)
+    waveform.set_title(shown, loc="left", **style)
     _draw_probabilities(probabilities, transcription, start_s, stop_s)
     pitch_axis(probabilities, low, high)
     probabilities.grid(color=FAINT, linewidth=0.5, zorder=1)

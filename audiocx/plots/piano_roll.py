@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..notes import LOWEST_PIANO_NOTE, Note, note_name, notes_to_roll
-from .figure import FAINT, INK, colour_bar, new_figure, time_axis
+from .figure import FAINT, INK, colour_bar, fitted_title, new_figure, time_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,8 @@ def plot_notes(notes: Sequence[Note], duration_s: float, title: str = "") -> Fig
     )
     time_axis(axes, 0.0, end_s)
     axes.grid(axis="x", color=FAINT, linewidth=0.5, zorder=1)
-    axes.set_title(title, loc="left", color=INK)
+    shown, style = fitted_title(title, width)
+    axes.set_title(shown, loc="left", **style)
     size = {"pad": 0.15 / width, "fraction": 0.6 / width, "aspect": 30}
     colour_bar(figure, bars, [axes], "velocity", ticks=[1, 32, 64, 96, 127], **size)
     return figure

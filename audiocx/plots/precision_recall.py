@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .figure import FAINT, LINE_COLOURS, new_figure
+from .figure import FAINT, LINE_COLOURS, draw_legend, new_figure, plain_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,10 +28,12 @@ def plot_precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray, flo
     axes = figure.add_subplot()
     for index, (label, (precision, recall, average)) in enumerate(curves.items()):
         colour = LINE_COLOURS[index % len(LINE_COLOURS)]
-        axes.plot(recall, precision, color=colour, linewidth=1.8, label=f"{label}  (AP {100 * average:.1f} %)")
+        axes.plot(
+            recall, precision, color=colour, linewidth=1.8, label=f"{plain_text(label)}  (AP {100 * average:.1f} %)"
+        )
     axes.set(xlim=(0, 1), ylim=(0, 1.005), xlabel="recall", ylabel="precision", aspect="equal")
     axes.grid(color=FAINT, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     if curves:
-        axes.legend(loc="lower left", frameon=False)
+        draw_legend(axes, loc="lower left", frameon=False)
     return figure

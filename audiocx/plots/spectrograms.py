@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .figure import FAINT, INK, LINE_COLOURS, colour_bar, column_starts, new_figure, time_axis
+from .figure import FAINT, INK, LINE_COLOURS, colour_bar, column_starts, fitted_title, new_figure, time_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,7 +139,8 @@ def _stacked(
         axes.spines[:].set_visible(False)
     time_axis(rows[-1], *edges_s)
     if title:
-        figure.suptitle(title, color=INK)
+        shown, style = fitted_title(title, width)
+        figure.suptitle(shown, **style)
     return figure, rows
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import printable
 from ..io import audio
 from ..io.atomic_write import atomic_write
 from ..io.disk_array import on_disk
@@ -114,7 +115,7 @@ class Prediction:
             OutputError: The file cannot be written.
         """
         values: dict[str, Any] = {
-            "source": self.source,
+            "source": printable(self.source),
             "model": self.model,
             "duration_s": self.duration_s,
             "frames": len(self.frame_mse),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import warnings
@@ -23,6 +24,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import ChainDataset, DataLoader, IterableDataset
 from torchmetrics import Metric
 
@@ -32,7 +34,7 @@ from ..data.datasets import EpochBatches
 from ..data.store import Store
 from ..data.windows import Sampler, StoreSampler, mixed
 from ..errors import ConfigError, TrainingError
-from ..io.atomic_write import atomic_write
+from ..io.atomic_write import atomic_write, remove_leftovers
 from ..kinds import build, kind_of
 from ..optim import StiefelAdamW, nearest_unitary_, unitary_parameters
 from .distributed import RankInfo, summed
@@ -258,7 +260,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write a checkpoint; see the base class."""
         with atomic_write(path) as temporary:
-            torch.save(checkpoint, temporary)
+            try:
+                torch.save(checkpoint, temporary)
+            except RuntimeError as error:  # PyTorch's own, where Python has an OSError
+                raise OSError(errno.ENOSPC, "it could be written in part only") from error
 
 
 class _Patience(EarlyStopping):
@@ -301,7 +306,8 @@ def run(
 
     Raises:
         ConfigError: The folder belongs to another experiment, the batch cannot be shared by the devices or the
-            corpora, the initial network has another config, or the number of processes is not that of devices.
+            corpora, the initial network has another config, there are no such devices, they have no such precision, or
+            the number of processes is not that of devices.
         CheckpointError: The initial network cannot be loaded.
         OutputError: A checkpoint cannot be written.
         TrainingError: The weights are no longer finite.
@@ -325,19 +331,30 @@ def run(
 
 def _trainer(task: Task, folder: Path, progress: bool, clip_norm: float, **options: Any) -> Trainer:
     """Return Lightning's trainer, with the callbacks and the logger of a run."""
-    return Trainer(
-        max_epochs=task.settings.epochs,
-        gradient_clip_val=clip_norm or None,
-        callbacks=_callbacks(task, folder, progress),
-        plugins=[AtomicCheckpointIO()],
-        logger=TensorBoardLogger(folder, name="", version="log"),
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        log_every_n_steps=20,
-        **options,
-    )
+    logger, callbacks = TensorBoardLogger(folder, name="", version="log"), _callbacks(task, folder, progress)
+    asked = ", ".join(f"{name} {value}" for name, value in options.items())
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*AMP with fp16 is not supported")  # refused below
+            trainer = Trainer(
+                max_epochs=task.settings.epochs,
+                gradient_clip_val=clip_norm or None,
+                callbacks=callbacks,
+                plugins=[AtomicCheckpointIO()],
+                logger=logger,
+                enable_progress_bar=progress,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                use_distributed_sampler=False,
+                log_every_n_steps=20,
+                **options,
+            )
+    except (MisconfigurationException, TypeError, ValueError) as error:  # Lightning raises all three
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ConfigError(f"Training cannot run here with {asked} ({reason}); leave these options out.") from error
+    if trainer.precision != options["precision"]:
+        raise ConfigError(f"Training cannot run here with {asked}: choose the precision {trainer.precision}.")
+    return trainer
 
 
 def _callbacks(task: Task, folder: Path, progress: bool) -> list[Callback]:
@@ -388,6 +405,8 @@ def _prepare_folder(folder: Path, experiment: Any, resume: bool) -> None:
         # Until the first epoch ends, those of the older run would be taken for this one's.
         for name in ("last.ckpt", "best.ckpt"):
             (folder / name).unlink(missing_ok=True)
+    for name in ("last.ckpt", "best.ckpt"):
+        remove_leftovers(folder / name)
     with atomic_write(record) as temporary:
         temporary.write_text(json.dumps(settings, indent=2))
 

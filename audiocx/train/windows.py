@@ -52,7 +52,7 @@ class TranscriberTask(Task):
         error = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
         self._error.update(error)
         self._count.update(labels.numel())
-        self._precision.add(logits.sigmoid().cpu().numpy(), labels.bool().cpu().numpy())
+        self._precision.add(logits.sigmoid().float().cpu().numpy(), labels.bool().cpu().numpy())
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the frames of all devices together."""

@@ -3,6 +3,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +137,61 @@ def test_two_runs_do_not_share_a_manifest(tmp_path: Path) -> None:
 def test_a_manifest_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="--manifest"), manifest(tmp_path / "missing"):
         pass
+
+
+def test_a_full_disk_leaves_whole_records(song: Path, full_disk: Callable[[int], AbstractContextManager[None]]) -> None:
+    path = song.parent / "manifest.jsonl"
+    with manifest(song.parent) as kept:
+        kept.write(song, BEGUN, [song.with_suffix(".mid")])
+        kept.write(song, DONE, [song.with_suffix(".mid")], **fingerprint(song))
+        before = path.read_bytes()
+        with full_disk(len(before) + 20), pytest.raises(OutputError, match="make room"):
+            kept.write(song.with_name("next.wav"), BEGUN, [])
+        assert path.read_bytes() == before
+        kept.write(song.with_name("other.wav"), BEGUN, [])
+        assert path.read_bytes().startswith(before)
+    assert [record["file"] for record in records(song.parent)] == ["song.wav", "other.wav"]
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"file": "next'])
+def test_a_manifest_that_cannot_be_rewritten_is_read_as_it_is(
+    song: Path, torn: bytes, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    done(song, notes=3)
+    path = song.parent / "manifest.jsonl"
+    twice = 2 * path.read_bytes()
+    path.write_bytes(twice + torn)
+    with full_disk(10), manifest(song.parent) as kept:
+        assert kept.is_done(song, [song.with_suffix(".mid")])
+    assert path.read_bytes().startswith(twice) and sorted(os.listdir(song.parent)) == [
+        "manifest.jsonl", "song.mid", "song.wav",
+    ]  # fmt: skip
+    with full_disk(len(twice) + 700), manifest(song.parent) as kept:
+        path.chmod(0o600)
+        kept.write(song.with_name("other.wav"), BEGUN, [])
+    assert [record["file"] for record in records(song.parent)] == ["song.wav", "other.wav"]
+
+
+def test_a_manifest_that_is_removed_is_written_again(song: Path) -> None:
+    out = song.parent / "out"
+    out.mkdir()
+    (out / "song.mid").touch()
+    with manifest(out) as kept:
+        kept.write(song, DONE, [out / "song.mid"], **fingerprint(song))
+        assert kept.lost() == []
+        shutil.rmtree(out)
+        assert kept.lost() == [str(song)]
+        kept.write(song.with_name("other.wav"), BEGUN, [])
+        assert kept.lost() == [str(song)]
+    assert [Path(record["file"]).name for record in records(out)] == ["song.wav", "other.wav"]
+    with manifest(out) as kept:
+        assert not kept.is_done(song, [out / "song.mid"]) and kept.was_begun(song.with_name("other.wav"))
+
+
+def test_half_written_files_of_a_killed_run_are_removed(song: Path) -> None:
+    done(song)
+    for name in (".manifest.0123456789ab.jsonl", ".manifest.mine.jsonl"):
+        (song.parent / name).touch()
+    with manifest(song.parent):
+        pass
+    assert ".manifest.mine.jsonl" in os.listdir(song.parent) and len(os.listdir(song.parent)) == 4

@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from audiocx.batch.sources import find_sources
 from audiocx.cli import main
 from audiocx.errors import AudiocxError, ConfigError
 from audiocx.io import midi
+from audiocx.music.transcription import Transcription
 
 SineFile = Callable[..., Path]
 ROOT = Path(audiocx.__file__).parents[1]
@@ -248,6 +251,67 @@ def test_ctrl_c_stops_everything_and_says_how_to_go_on(words: tuple[str, ...]) -
     assert statuses() == {"music/a.wav": "done", "music/b.wav": "done", **begun}
     assert outputs() == ["a.mid", "b.mid", "manifest.jsonl"]
     finish()
+
+
+def test_a_full_disk_costs_the_recordings_it_has_no_room_for(
+    full_disk: Callable[[int], AbstractContextManager[None]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"music/{letter}.wav" for letter in "abcdefghijkl"]
+    make(*names)
+    Path("music/a.wav").write_text(7000 * "a")
+    with full_disk(6000):  # of that output, and of the manifest
+        assert run("music") == 1
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err and 2 <= err.count("\n") == err.count("make room") < 12
+    done = [name for name, status in statuses().items() if status == "done"]
+    assert "a.mid: cannot be written (File too large)" in err and "manifest.jsonl: cannot be written" in err
+    assert 0 < len(done) == 12 - err.count("\n") and f"12 files: {len(done)} done" in out
+    assert run("music") == 0
+    assert set(statuses().values()) == {"done"} and [tries(name) for name in done] == [1] * len(done)
+    assert outputs() == [f"{letter}.mid" for letter in "abcdefghijkl"] + ["manifest.jsonl"]
+
+
+def test_a_folder_that_is_removed_during_a_run() -> None:
+    running = Running()
+    shutil.rmtree("out")
+    make("music/waits-1.go")
+    code, out, err = running.end()
+    assert code == 1 and "4 files: 2 done" in out and "2 failed" in out
+    assert (
+        err.count("\n") == 1 and "out: was removed during the run, with what was made from " in err and "1 more" in err
+    )
+    assert run("music") == 0
+    assert outputs() == ["a.mid", "b.mid", "manifest.jsonl", "waits-1.mid", "z.mid"]
+    assert [tries(f"music/{name}.wav") for name in ("a", "b", "waits-1", "z")] == [2, 2, 1, 1]
+
+
+def test_half_written_outputs_of_a_killed_run_are_removed() -> None:
+    running = Running()
+    running.process.kill()
+    running.end()
+    Path("out/.waits-1.0123456789ab.mid").write_text("half")
+    finish()
+    assert outputs() == ["a.mid", "b.mid", "manifest.jsonl", "waits-1.mid", "z.mid"]
+
+
+def test_a_defect_costs_one_of_a_few_files(
+    sine_file: SineFile, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Transcription.to_midi
+
+    def to_midi(self: Transcription, path: Path, **options: Any) -> None:
+        if path.name == "a.mid":
+            raise ValueError("what nobody\nthought of")
+        write(self, path, **options)
+
+    monkeypatch.setattr(Transcription, "to_midi", to_midi)
+    files = [str(sine_file(name, duration_s=0.2).name) for name in ("a.wav", "b.wav")]
+    assert main(["transcribe", *files, "-m", str(tiny_checkpoint)]) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("audiocx: error: a.wav: failed unexpectedly (ValueError: what nobody thought of)")
+    assert err.count("\n") == 1 and "b.wav: " in out and Path("b.mid").exists() and not Path("a.mid").exists()
+    assert main(["transcribe", files[0], "-m", str(tiny_checkpoint), "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
 
 
 @pytest.mark.slow

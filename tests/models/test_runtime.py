@@ -131,24 +131,33 @@ def test_a_live_stream_equals_the_whole(tiny: Pair, runtime: int, sizes: list[in
         np.testing.assert_allclose(np.concatenate(parts), whole, rtol=0, atol=1e-4)
 
 
-def run_python(code: str, **environment: str) -> str:
-    """Run code in a process of its own; return what it prints."""
+def run_python(code: str, *arguments: str, **environment: str) -> str:
+    """Run code in a process of its own, without any warning; return what it prints."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, env=env)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments], capture_output=True, text=True, timeout=240, env=env
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_a_forked_child_answers() -> None:
+@pytest.mark.parametrize("runtime", ["onnx", "torch"])
+def test_a_forked_child_answers(runtime: str) -> None:
+    if runtime == "torch":
+        pytest.importorskip("torch")
     code = """
 import multiprocessing, sys
 import numpy as np
 import audiocx
-sys.modules["torch"] = None
-network = audiocx.load(runtime="onnx")
+runtime = sys.argv[1]
+if runtime == "onnx":
+    sys.modules["torch"] = None
+network = audiocx.load_transcriber(runtime=runtime)
+predictor = audiocx.load_predictor(runtime=runtime)
 noise = np.random.default_rng(0).normal(0, 0.1, 11025)
 def answer():
-    return network.transcribe(noise, 11025, tuning=0.0).probabilities
+    outputs = network.transcribe(noise, 11025, tuning=0.0).probabilities, predictor.predict(noise, 11025).spectra
+    return np.concatenate([np.abs(each).ravel() for each in outputs])
 expected = answer()
 context = multiprocessing.get_context("fork")
 ours, theirs = context.Pipe()
@@ -156,13 +165,36 @@ children = [context.Process(target=lambda: theirs.send(answer())) for _ in range
 for child in children:
     child.start()
     assert ours.poll(120)
-    np.testing.assert_array_equal(ours.recv(), expected)
+    np.testing.assert_allclose(ours.recv(), expected, rtol=0, atol=0 if runtime == "onnx" else 1e-4)
     child.join(30)
     assert child.exitcode == 0
 np.testing.assert_array_equal(answer(), expected)
 print("done")
 """
-    assert run_python(code, OMP_NUM_THREADS="2") == "done\n"
+    assert run_python(code, runtime, OMP_NUM_THREADS="2") == "done\n"
+
+
+@pytest.mark.parametrize("name", ["notes-complex", "maps-deep-real", "librispeech-tuned-complex"])
+def test_the_default_precision_of_torch_does_not_matter(name: str) -> None:
+    pytest.importorskip("torch")
+    code = """
+import sys, torch
+import numpy as np
+import audiocx
+noise = np.random.default_rng(0).normal(0, 0.1, 11025)
+def answer():
+    network = audiocx.load(sys.argv[1], runtime="torch")
+    if hasattr(network, "predict"):
+        return network.predict(noise, 11025).spectra
+    return network.transcribe(noise, 11025).probabilities
+expected = answer()
+torch.set_default_dtype(torch.float64)
+outputs = answer()
+assert outputs.dtype == expected.dtype
+np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-6)
+print("done")
+"""
+    assert run_python(code, name) == "done\n"
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")

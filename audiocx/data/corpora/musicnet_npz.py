@@ -22,6 +22,7 @@ from .musicnet_labels import Label, check_label
 
 __all__ = ["Member", "list_members", "read_member"]
 
+MAX_MEMBER_BYTES = 2**31  # over an hour of float64; a hostile archive of a few kB would fill the memory
 _NUMBER = re.compile("[fiu][1248]")
 
 
@@ -71,6 +72,8 @@ def read_member(path: Path, name: str) -> tuple[np.ndarray, list[Label]]:
     """
     where = f"{path}, member {name}"
     with _reading(where), zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
+        if archive.getinfo(f"{name}.npy").file_size > MAX_MEMBER_BYTES:
+            raise ValueError(f"more than {MAX_MEMBER_BYTES} bytes")
         _skip_header(stream)
         content = _Unpickler(stream, where).load()
         while stream.read(1 << 20):  # the checksum is verified at the end

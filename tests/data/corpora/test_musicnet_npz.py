@@ -145,6 +145,14 @@ def test_members_without_two_objects_are_refused(tmp_path: Path) -> None:
         piece_of(tmp_path / "plain.npz").load(11_025)
 
 
+def test_archives_that_would_fill_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = write_npz(tmp_path / "musicnet.npz", [1727], 0.6)
+    piece_of(archive).load(11_025)
+    monkeypatch.setattr("audiocx.data.corpora.musicnet_npz.MAX_MEMBER_BYTES", 1000)
+    with pytest.raises(DataError, match="more than 1000 bytes"):
+        piece_of(archive).load(11_025)
+
+
 def test_members_without_an_id_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "musicnet.npz", "w"):
         pass

@@ -7,7 +7,6 @@ any exception that is not an :class:`AudiocxError` is a defect of audiocx and ke
 from __future__ import annotations
 
 import sys
-import traceback
 from importlib.util import find_spec
 
 EXIT_INTERRUPTED = 130  # exit code that a shell reports for Ctrl-C: 128 + SIGINT
@@ -69,5 +68,7 @@ def report(error: AudiocxError, debug: bool = False) -> None:
         debug: Print the traceback, too.
     """
     if debug:
+        import traceback
+
         traceback.print_exception(error)
     print(f"audiocx: error: {error}", file=sys.stderr)

@@ -38,16 +38,17 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: Nothing can be scored: no recordings, no network, the extra ``evaluate`` is not installed.
     """
-    require("Scoring", "evaluate", "mir_eval", "sklearn")
     from ..api import load_transcriber
     from ..data.labels import find_labelled
     from ..io.atomic_write import atomic_write
-    from ..music.metrics import evaluate, format_table
 
     output = None if arguments.output is None else Path(arguments.output)
     if output is not None:
         check_output(output, arguments.overwrite)
     pairs = find_labelled(arguments.folder)
+    require("Scoring", "evaluate", "mir_eval", "sklearn")
+    from ..music.metrics import evaluate, format_table
+
     transcriber = load_transcriber(arguments.model, arguments.device, arguments.precision, arguments.runtime)
     pieces = list(_pieces(transcriber, pairs, not arguments.quiet, arguments.debug))
     if not pieces:

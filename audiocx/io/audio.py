@@ -65,7 +65,7 @@ class AudioInfo:
 
 
 def info(path: str | Path) -> AudioInfo:
-    """Read the header of an audio file, without decoding it.
+    """Read the header of an audio file, without decoding it; of FLAC files, the end as well.
 
     Args:
         path: An audio file.
@@ -78,6 +78,8 @@ def info(path: str | Path) -> AudioInfo:
     """
     with _open(Path(path)) as source:
         rate = source.samplerate
+        if source.format == "FLAC":
+            _check_end(source, path)
         return AudioInfo(
             Path(path), rate, source.channels, source.frames, source.frames / rate, source.format, source.subtype
         )
@@ -223,6 +225,24 @@ def _check_length(source: soundfile.SoundFile, path: Path, stated: int, present:
         stated_s, present_s = stated / source.samplerate, present / source.samplerate
         raise AudioError(
             f"{path}: is cut short: its header states {stated_s:.2f} s and {present_s:.2f} s are there; copy or "
+            "download it again, or convert the rest with ffmpeg."
+        )
+
+
+def _check_end(source: soundfile.SoundFile, path: str | Path) -> None:
+    """Refuse a file whose last second is not there, however long its header states that it is."""
+    import soundfile
+
+    last = min(source.samplerate, source.frames)
+    try:
+        source.seek(-last, os.SEEK_END)
+        present = len(source.read(last))
+    except soundfile.SoundFileError:
+        present = 0
+    if present < last:
+        stated_s = source.frames / source.samplerate
+        raise AudioError(
+            f"{path}: is cut short or damaged: its header states {stated_s:.2f} s, whose end is not there; copy or "
             "download it again, or convert the rest with ffmpeg."
         )
 

@@ -19,6 +19,7 @@ from audiocx.batch.runner import run_batch
 from audiocx.cli import build_parser
 from audiocx.cli.options import batch_options
 from audiocx.errors import AudiocxError, AudioError, CheckpointError, report
+from audiocx.models.runtime import thread_count
 
 SUFFIXES = {"midi": ".mid"}
 
@@ -76,6 +77,16 @@ class StubTask(Task[str]):
         for path in job.outputs.values():
             path.write_text(job.input)
         return Done(f"{job.source}: done", {"duration_s": 3600.0, "notes": 7}, "listing" if self.list_notes else "")
+
+
+class Threads:
+    """Answers each job with the number of threads that a network in its process would have."""
+
+    def read(self, job: int) -> int:
+        return job
+
+    def work(self, job: int) -> int:
+        return thread_count()
 
 
 def parsed(words: list[str], suffixes: dict[str, str] = SUFFIXES) -> tuple[StubTask, BatchOptions]:

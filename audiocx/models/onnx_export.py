@@ -280,9 +280,14 @@ class _NoteStages(nn.Module):
     def __init__(self, network: NoteNetwork) -> None:
         super().__init__()
         self.network = network
+        channels = network.feature_channels
+        # The identity. What the residual blocks add to has to come from a convolution: else onnxruntime, whose
+        # convolutions have a layout of their own, converts to it and back for each block.
+        self.entry = nn.Conv2d(channels, channels, 1, groups=channels, bias=False)
+        nn.init.ones_(self.entry.weight)
 
     def forward(self, samples: Tensor, features: Tensor) -> tuple[Tensor, ...]:
-        return self.network.features(samples), *self.network.probabilities(features)
+        return self.network.features(samples), *self.network.probabilities(self.entry(features))
 
 
 class _PaddedNoteNetwork(nn.Module):

@@ -5,6 +5,7 @@
 >>> transcription.to_midi("song.mid")  # doctest: +SKIP
 >>> audiocx.predict("speech.wav").to_png("speech.png")  # doctest: +SKIP
 >>> samples = audiocx.conceal("call.wav")  # doctest: +SKIP
+>>> layer = audiocx.nn.ComplexLinear(8, 4)  # doctest: +SKIP
 
 The public names are loaded when they are first used, so that ``import audiocx`` costs nothing.
 """
@@ -33,10 +34,13 @@ __all__ = [
     "transcribe",
 ]
 
+_NEED_TORCH = ("nn", "optim")
 _HOMES = {"Note": "notes", "available": "checkpoints"}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _NEED_TORCH:
+        return import_module(f".{name}", __name__)  # says what to install, should it be missing
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f".{_HOMES.get(name, 'api')}", __name__), name)

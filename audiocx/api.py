@@ -22,8 +22,8 @@ from .kinds import KINDS
 
 if TYPE_CHECKING:
     from .io.audio import AudioSource
-    from .models.runtime import Runtime
-    from .music.transcriber import Precision, Transcriber
+    from .models.runtime import Precision, Runtime
+    from .music.transcriber import Transcriber
     from .music.transcription import Transcription
     from .speech.prediction import Prediction
     from .speech.predictor import Predictor

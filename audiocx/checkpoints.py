@@ -20,14 +20,15 @@ import stat
 import tempfile
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .config import from_dict, to_dict
 from .errors import AudiocxError, CheckpointError, ConfigError, OutputError
 from .io.atomic_write import atomic_write
 from .kinds import KINDS, Kind, build, kind_of
-from .models.runtime import Runtime, choose_runtime
+from .models.runtime import INSTALL_TORCH, Runtime, choose_runtime
 
 __all__ = [
     "CONFIG",
@@ -36,6 +37,7 @@ __all__ = [
     "Checkpoint",
     "add_onnx",
     "available",
+    "chosen_runtime",
     "for_inference",
     "identify",
     "load_checkpoint",
@@ -134,6 +136,25 @@ def identify(name_or_path: str | Path) -> dict[str, str]:
     return {"checkpoint": folder.name, "weights_sha256": weights_sha256, "config_sha256": config_sha256}
 
 
+def chosen_runtime(
+    name_or_path: str | Path, runtime: Runtime = "auto", device: str = "auto", precision: str = "float32"
+) -> Literal["onnx", "torch"]:
+    """Return what would run a checkpoint, without loading it.
+
+    Args:
+        name_or_path: A name of :func:`available`, or a checkpoint's folder.
+        runtime: As for :func:`load_checkpoint`, and so are the others.
+        device: Where it would run.
+        precision: In which precision it would run.
+
+    Raises:
+        CheckpointError: It is missing or damaged.
+        ConfigError: What the runtime needs is not installed, or the settings contradict each other.
+    """
+    folder = _find(name_or_path)
+    return _chosen_runtime(folder, _read(folder)[0], runtime, device, precision)
+
+
 def load_checkpoint(
     name_or_path: str | Path = DEFAULT,
     fold: bool = True,
@@ -172,14 +193,13 @@ def load_checkpoint(
     try:
         decode = _settings(folder, kind.load("decode"), card["decode"]) if kind.decode else None
         hop_samples = int(card["hop_samples"]) if kind.hop_samples else getattr(config, "hop_samples", None)
-        onnx_sha256 = str(card["onnx"]["sha256"]) if "onnx" in card else ""
     except (KeyError, TypeError, ValueError, OverflowError):
         raise _incomplete(folder) from None
     if hop_samples is not None and hop_samples < 1:
         raise CheckpointError(f"{folder / CONFIG}: hop_samples must be 1 or more, not {hop_samples}.")
     checkpoint = Checkpoint(folder.name, folder, card, config, decode, hop_samples)
-    if choose_runtime(runtime, device, precision, bool(onnx_sha256), folder.name) == "onnx":
-        return replace(checkpoint, onnx=_verified(folder, ONNX, onnx_sha256))
+    if _chosen_runtime(folder, card, runtime, device, precision) == "onnx":
+        return replace(checkpoint, onnx=_onnx_form(folder, card))
     network = _build(folder, config, _verified(folder, WEIGHTS, sha256)).eval()
     return replace(checkpoint, network=for_inference(network) if fold else network)
 
@@ -382,6 +402,32 @@ def _content(path: Path, most_bytes: int) -> bytes:
         if not stat.S_ISREG(about.st_mode) or about.st_size > most_bytes:
             raise OSError(errno.EFBIG, f"no regular file of at most {most_bytes} bytes")
         return file.read()
+
+
+def _chosen_runtime(
+    folder: Path, card: dict[str, Any], runtime: str, device: str, precision: str
+) -> Literal["onnx", "torch"]:
+    choice = choose_runtime(runtime, device, precision, "onnx" in card, folder.name)
+    lacks_file = choice == "onnx" and not (folder / ONNX).exists()
+    return "torch" if lacks_file and runtime == "auto" and find_spec("torch") is not None else choice
+
+
+def _onnx_form(folder: Path, card: dict[str, Any]) -> bytes:
+    """Return the content of the ONNX file, which states the weights that it was made from."""
+    path = folder / ONNX
+    if not path.exists():
+        raise CheckpointError(f"{path} is missing; fetch it again, or {INSTALL_TORCH} and choose the runtime torch.")
+    try:
+        sha256, weights_sha256 = str(card["onnx"]["sha256"]), str(card["weights"]["sha256"])
+    except (KeyError, TypeError):
+        raise _incomplete(folder) from None
+    content = _verified(folder, ONNX, sha256)
+    if weights_sha256.encode() not in content:  # a line of its metadata
+        raise CheckpointError(
+            f"{path} is damaged or the form of another network: it does not name the weights of {CONFIG}; fetch it "
+            "again, make it anew with audiocx export --in-place, or choose the runtime torch."
+        )
+    return content
 
 
 def _build(folder: Path, config: Any, weights: bytes) -> Any:

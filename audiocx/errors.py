@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import sys
-import traceback
 from importlib.util import find_spec
 
 EXIT_INTERRUPTED = 130  # exit code that a shell reports for Ctrl-C: 128 + SIGINT
@@ -94,6 +93,8 @@ def unexpected(what: object, error: BaseException) -> AudiocxError:
     Returns:
         One sentence.
     """
+    import traceback
+
     reason = " ".join("".join(traceback.format_exception_only(error)).split())
     wrapped = AudiocxError(
         f"{what}: failed unexpectedly ({reason}); try it alone, with --debug, and report what that prints."
@@ -110,5 +111,7 @@ def report(error: AudiocxError, debug: bool = False) -> None:
         debug: Print the traceback, too.
     """
     if debug:
+        import traceback
+
         traceback.print_exception(error)
     print(f"audiocx: error: {printable(error)}", file=sys.stderr)

@@ -1,9 +1,9 @@
 """A folder of short clips beside one recording of the same length: ``audiocx transcribe``, start-up included.
 
-python benchmarks/clips.py RECORDING [--clips 200] [--jobs 1 2]
+python benchmarks/clips.py RECORDING [--clips 200] [--jobs 0 1]
 
 The recording is looped to the length of all clips, at 44.1 kHz, and cut into them. The long file and the folder, with
-each number of jobs, are transcribed in turns. What is printed is a Markdown table.
+each number of jobs (0: without --jobs), are transcribed in turns. What is printed is a Markdown table.
 """
 
 from __future__ import annotations
@@ -65,10 +65,13 @@ def main() -> None:
     parser.add_argument("recording", type=Path, help="any music")
     parser.add_argument("--clips", type=int, default=200, help="number of clips (default: 200)")
     parser.add_argument("--clip-s", type=float, default=5.0, help="length of each, in seconds (default: 5)")
-    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], help="numbers of jobs (default: 1 2)")
+    parser.add_argument("--jobs", type=int, nargs="+", default=[0, 1], help="numbers of jobs (default: 0 1)")
     parser.add_argument("--repeats", type=int, default=3, help="rounds, of which the least time counts (default: 3)")
     given = parser.parse_args()
-    runs = {"one file": ("long.wav", 0), **{f"clips, --jobs {jobs}": ("clips", jobs) for jobs in given.jobs}}
+    runs = {
+        "one file": ("long.wav", 0),
+        **{f"clips, --jobs {jobs}" if jobs else "clips": ("clips", jobs) for jobs in given.jobs},
+    }
     with tempfile.TemporaryDirectory() as draft:
         folder = Path(draft)
         write_inputs(given.recording, folder, given.clips, given.clip_s)

@@ -20,6 +20,7 @@ from audiocx.cli import build_parser
 from audiocx.cli.options import batch_options, make_folders
 from audiocx.errors import AudiocxError, AudioError, CheckpointError, report
 from audiocx.io.atomic_write import atomic_write
+from audiocx.models.runtime import thread_count
 
 SUFFIXES = {"midi": ".mid"}
 
@@ -80,6 +81,16 @@ class StubTask(Task[str]):
             with atomic_write(path) as temporary:
                 temporary.write_text(job.input)
         return Done(f"{job.source}: done", {"duration_s": 3600.0, "notes": 7}, "listing" if self.list_notes else "")
+
+
+class Threads:
+    """Answers each job with the number of threads that a network in its process would have."""
+
+    def read(self, job: int) -> int:
+        return job
+
+    def work(self, job: int) -> int:
+        return thread_count()
 
 
 def parsed(words: list[str], suffixes: dict[str, str] = SUFFIXES) -> tuple[StubTask, BatchOptions]:

@@ -15,7 +15,7 @@ import audiocx
 from audiocx.api import load_transcriber
 from audiocx.errors import AudioError, ConfigError
 from audiocx.io import audio
-from audiocx.music.transcriber import Precision
+from audiocx.models.runtime import Precision
 from audiocx.music.window_decoding import WindowDecodeSettings
 from audiocx.music.window_transcriber import WindowTranscriber
 

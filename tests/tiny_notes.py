@@ -14,12 +14,12 @@ HOP = 64
 LOOSE = NoteDecodeSettings(0.5, 0.5, 0.5, bridge_gap_s=0.0, min_note_s=0.0)
 
 
-def small(complex: bool = True, time_stride: int = 1) -> NoteNetwork:
-    """An untrained network that looks 9 strides to either side and is in no doubt of anything."""
+def small(complex: bool = True, time_stride: int = 1, dilations: tuple[int, ...] = (1, 4)) -> NoteNetwork:
+    """An untrained network that looks 9 strides to either side, or more, and is in no doubt of anything."""
     sizes = {
         "stem_channels": 2,
         "channels": 3,
-        "dilations": [1, 4],
+        "dilations": list(dilations),
         "octave": 3,
         "harmonics": [1.0, 2.0],
         "norm": "whitening",

@@ -13,9 +13,11 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from ..errors import ConfigError, OutputError, printable
 from ..io.inputs import stem
 from ..io.paths import as_path, check_writable, file_name, is_glob, is_url
-from ..models.runtime import Runtime
+from ..models.runtime import Precision, Runtime
 
 __all__ = [
+    "MAX_AUTO_JOBS",
+    "MIN_RECORDINGS_PER_JOB",
     "BatchOptions",
     "Done",
     "Job",
@@ -30,6 +32,11 @@ __all__ = [
 ]
 
 Network = TypeVar("Network")
+
+# Each job more takes a quarter of a gigabyte for songs.
+MAX_AUTO_JOBS = 4
+# With fewer recordings a job, some jobs would wait long for the last ones, which are then better shared by all cores.
+MIN_RECORDINGS_PER_JOB = 4
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ class Task(ABC, Generic[Network]):
         model: Name or folder of the checkpoint.
         device: Device to compute on, such as "auto" or "cuda".
         runtime: What runs the network: "auto", "onnx" or "torch".
+        precision: Arithmetic of the network.
         settings: Plain values that influence the results; if they change, recordings are done again.
         command: Name of the task in the manifest.
     """
@@ -91,6 +99,7 @@ class Task(ABC, Generic[Network]):
     device: str
     settings: dict[str, Any]
     runtime: Runtime = field(default="auto", kw_only=True)
+    precision: Precision = field(default="float32", kw_only=True)
     command: ClassVar[str]
 
     @abstractmethod
@@ -145,7 +154,9 @@ class BatchOptions:
         suffixes: Suffix of the file to write for each format, such as ``{"midi": ".mid"}``.
         output: Folder or URL to write to; None for the current folder.
         overwrite: Replace outputs that exist.
-        jobs: Number of recordings to work on at a time, each in a process of its own.
+        jobs: Number of recordings to work on at a time, each in a process of its own; None for :data:`MAX_AUTO_JOBS`
+            at most, as many as there are cores, where that is faster: in batches of many recordings on this machine by
+            onnxruntime.
         engine: Where these processes run: on this machine, or on a Ray cluster.
         address: Address of the Ray cluster; None for Ray's own choice.
         manifest: Manifest file; None for the default.
@@ -160,7 +171,7 @@ class BatchOptions:
     suffixes: Mapping[str, str] = field(default_factory=dict)
     output: str | None = None
     overwrite: bool = False
-    jobs: int = 1
+    jobs: int | None = None
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
     manifest: str | None = None
@@ -180,7 +191,7 @@ class BatchOptions:
     @property
     def keeps_manifest(self) -> bool:
         """Whether the run keeps a manifest: for a folder, glob or URL, several jobs, Ray, or if one is named."""
-        if self.jobs > 1 or self.engine == "ray" or self.manifest is not None:
+        if (self.jobs or 1) > 1 or self.engine == "ray" or self.manifest is not None:
             return True
         if any(map(is_url, filter(None, [self.output, *self.sources]))):
             return True

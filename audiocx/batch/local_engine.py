@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ..errors import AudiocxError
+from ..models.runtime import core_count, thread_count
 from .pool import Died, Work
 from .read_ahead import read_ahead
 
@@ -29,12 +30,13 @@ class LocalEngine:
 
     Args:
         start: Called once in each process; returns what to do with each job. It, the jobs and the results are pickled.
-        processes: Maximum number of processes; each computes with its share of the cores.
+        processes: Maximum number of processes; each computes with its share of the cores, or
+            ``OMP_NUM_THREADS`` if that is less.
     """
 
     def __init__(self, start: Callable[[], Work], processes: int) -> None:
         self._start = start
-        self._threads = max(1, _cores() // processes)
+        self._threads = min(thread_count(), max(1, core_count() // processes))
         self._processes: list[_Process] = []
 
     def start(self) -> _Process:
@@ -96,10 +98,6 @@ class _Process:
         return Died(reason, permanent=code == 1)  # 1: an exception, which the process has printed
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _serve(connection: Connection, start: Callable[[], Work], threads: int) -> None:
     """Run a worker process: load, report ready, then answer each job with its result."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -107,7 +105,7 @@ def _serve(connection: Connection, start: Callable[[], Work], threads: int) -> N
         signal.SIGTERM, lambda *_: sys.exit(TERMINATED)
     )  # an exception, so that half-written files are removed
     threading.Thread(target=_end_with_main_process, daemon=True).start()
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # read when torch is imported, which is later
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is imported, which is later
     try:
         working = start()
     except AudiocxError as error:

@@ -47,12 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         AudiocxError: Nothing can be scored: no recordings, no network, the extra ``evaluate`` is not installed.
     """
-    require("Scoring", "evaluate", "mir_eval", "sklearn")
     from ..api import load_transcriber
     from ..checkpoints import identify
     from ..config import to_dict
     from ..data.labels import find_audio, find_labelled
-    from ..music.metrics import evaluate, format_table
 
     folder = Path(arguments.folder)
     output, save = (None if name is None else Path(name) for name in (arguments.output, arguments.save))
@@ -62,6 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
         _make_folder(save)
         check_output(save / SCORES, arguments.overwrite)
     pairs = find_labelled(folder, arguments.split)
+    require("Scoring", "evaluate", "mir_eval", "sklearn")
+    from ..music.metrics import evaluate, format_table
+
     unlabelled = [] if arguments.split else sorted(set(find_audio(folder)) - {recording for recording, _ in pairs})
     transcriber = load_transcriber(arguments.model, arguments.device, arguments.precision, arguments.runtime)
     pieces, sources = _score(transcriber, folder, pairs, save, not arguments.quiet, arguments.debug)

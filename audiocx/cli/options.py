@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, get_args
 
-from ..batch.jobs import BatchOptions, Job, Task
+from ..batch.jobs import MAX_AUTO_JOBS, BatchOptions, Job, Task
 from ..errors import require
 from ..io.paths import is_url
-from ..models.runtime import Runtime
+from ..models.runtime import Precision, Runtime
 
 __all__ = [
     "add_batch",
@@ -40,8 +40,11 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
         "input (outputs: stdin.*); pipes such as <(command) are read, too; at most 4 GiB"
     )
     add_files(parser, about)
-    about = "work on N recordings at a time, in processes that share the cores (default: 1)"
-    parser.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help=about)
+    about = (
+        "work on N recordings at a time, in processes that share the cores (default: one a core for many recordings, "
+        f"up to {MAX_AUTO_JOBS}; 1 for few, by PyTorch, on a GPU or on Ray)"
+    )
+    parser.add_argument("-j", "--jobs", type=count, metavar="N", help=about)
     about = "where the jobs run: on this machine (local, the default) or a Ray cluster (ray)"
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help=about)
     about = "the Ray cluster: auto, HOST:6379, or local for one of this machine alone (default: Ray's own choice)"
@@ -68,7 +71,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def add_precision(parser: argparse.ArgumentParser) -> None:
     """Add the precision of a transcriber."""
     about = "compute in float32 (default), or in bfloat16, which is faster on GPUs and on processors with AMX"
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help=about)
+    parser.add_argument("--precision", choices=get_args(Precision), default="float32", help=about)
 
 
 def add_outputs(parser: argparse.ArgumentParser, formats: Mapping[str, str], default: list[str]) -> None:

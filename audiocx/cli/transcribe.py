@@ -24,7 +24,6 @@ from .options import (
 if TYPE_CHECKING:
     from ..api import Transcriber
     from ..io.audio import Recording
-    from ..music.transcriber import Precision
     from ..notes import Note
 
 FORMATS = {  # format -> suffix of the file; the recording itself may be STEM.wav
@@ -150,7 +149,6 @@ class TranscribeTask(Task["Transcriber"]):
     """Transcribes music.
 
     Attributes:
-        precision: Precision to compute in.
         threshold: Least probability of a note; None for the checkpoint's.
         min_note_s: Shorter notes are dropped, in seconds; None for the checkpoint's.
         tempo_bpm: Tempo of the MIDI file.
@@ -159,7 +157,6 @@ class TranscribeTask(Task["Transcriber"]):
         list_notes: Print the notes, too.
     """
 
-    precision: Precision
     threshold: float | None
     min_note_s: float | None
     tempo_bpm: float

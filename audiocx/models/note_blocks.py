@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -17,6 +18,7 @@ __all__ = ["BODY_FRAMES", "infer_notes", "infer_notes_stream", "probabilities_at
 STEM_FRAMES = 256
 # Frames of a block of the later convolutions: many, for blocks overlap by 64 frames on either side.
 BODY_FRAMES = 768
+_SILENT_FEATURES: WeakKeyDictionary[RunnableNetwork, np.ndarray] = WeakKeyDictionary()
 
 
 def infer_notes(
@@ -116,9 +118,10 @@ def infer_notes_stream(
         samples = normalize_level(samples, config.sample_rate, config.level_dbfs)
     stride, context, done = config.time_stride, config.body_context, 0
     positions = max(block_frames // stride, 1)
-    buffer: np.ndarray | None = None
+    silence = np.repeat(_silent_features(network), context - _reach(config), 2)
+    buffer = silence
     for features, is_last in _feature_stream(network, _padded(samples, config), min(block_frames, STEM_FRAMES), live):
-        buffer = features if buffer is None else np.concatenate([buffer, features], 2)
+        buffer = np.concatenate([buffer, features, *([silence] if is_last else [])], 2)
         least = 1 if live or is_last else positions
         while (count := min(buffer.shape[2] - 2 * context, positions)) >= least:
             outputs = network.run("probabilities", buffer[:, :, : count + 2 * context])
@@ -128,6 +131,23 @@ def infer_notes_stream(
             if len(block.frames):
                 yield block
             buffer, done = buffer[:, :, count:], done + count * stride
+
+
+def _silent_features(network: RunnableNetwork) -> np.ndarray:
+    """Return the feature maps of silence, [1, C, 1, P]: all positions are alike; computed once for each network."""
+    if network not in _SILENT_FEATURES:
+        config = network.config
+        frames = config.time_stride + 2 * config.stem_context_frames
+        zeros = np.zeros((1, frames * config.hop_samples + config.windows[0]), np.float32)
+        _SILENT_FEATURES[network] = network.run("features", zeros)[0]
+    return _SILENT_FEATURES[network]
+
+
+def _reach(config: NoteConfig) -> int:
+    """Return the number of positions before and after a recording whose features it may change, within the context."""
+    farthest_samples = max(config.left_context_samples, config.windows[0] - config.left_context_samples)
+    frames = config.stem_context_frames + -(-farthest_samples // config.hop_samples)
+    return min(-(-frames // config.time_stride), config.body_context)
 
 
 def _feature_stream(
@@ -155,8 +175,9 @@ def _complete_frames(samples: int, config: NoteConfig) -> int:
 
 
 def _padded(chunks: Iterable[np.ndarray], config: NoteConfig) -> Iterator[tuple[np.ndarray, bool]]:
-    """Yield the chunks and whether they are the last, with silence before and after: a frame at every hop."""
-    hop, context_samples = config.hop_samples, config.context_frames * config.hop_samples
+    """Yield the chunks and whether they are the last, with silence before and after for the positions they reach."""
+    hop = config.hop_samples
+    context_samples = (config.stem_context_frames + _reach(config) * config.time_stride) * hop
     yield np.zeros(context_samples + config.left_context_samples, np.float32), False
     length = 0
     for chunk in chunks:

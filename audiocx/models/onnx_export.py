@@ -290,13 +290,14 @@ class _NoteStages(nn.Module):
     def __init__(self, network: NoteNetwork) -> None:
         super().__init__()
         self.network = network
-        # A convolution by ones: onnxruntime keeps its results in a layout of blocks of channels, in which it also adds
-        # the residuals. Without it, features are in the common layout, and each block of the network changes it twice.
-        self.ones = torch.ones(network.feature_channels, 1, 1, 1)
+        channels = network.feature_channels
+        # The identity. What the residual blocks add to has to come from a convolution: else onnxruntime, whose
+        # convolutions have a layout of their own, converts to it and back for each block.
+        self.entry = nn.Conv2d(channels, channels, 1, groups=channels, bias=False)
+        nn.init.ones_(self.entry.weight)
 
     def forward(self, samples: Tensor, features: Tensor) -> tuple[Tensor, ...]:
-        blocked = F.conv2d(features, self.ones, groups=len(self.ones))
-        return self.network.features(samples), *self.network.probabilities(blocked)
+        return self.network.features(samples), *self.network.probabilities(self.entry(features))
 
 
 class _PaddedNoteNetwork(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -20,17 +21,23 @@ if TYPE_CHECKING:
 __all__ = [
     "INSTALL_TORCH",
     "OnnxNetwork",
+    "Precision",
     "RunnableNetwork",
     "Runtime",
     "TorchNetwork",
+    "check_precision",
     "choose_device",
     "choose_runtime",
+    "core_count",
     "thread_count",
 ]
 
+Precision = Literal["float32", "bfloat16"]
 Runtime = Literal["auto", "onnx", "torch"]
 
 INSTALL_TORCH = "run pip install 'audiocx[torch]'"
+# Names of devices that PyTorch may know; only PyTorch itself can tell which are here.
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu|npu|mtia|xla|privateuseone)(:\d+)?")
 # The oldest version that is known to run the files that are written here.
 _OLDEST_ONNXRUNTIME = (1, 20)
 
@@ -77,6 +84,10 @@ class OnnxNetwork:
         self.config, self.name, self._model, self._threads = config, name, model, threads
         self._start()
 
+    def __reduce__(self) -> tuple[type[OnnxNetwork], tuple[Any, ...]]:
+        """Pickle what it is made of, for the session cannot be: another process starts its own."""
+        return OnnxNetwork, (self.config, self._model, self.name, self._threads)
+
     def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
         """Run the network on arrays, float32 each."""
         if self._process != os.getpid():
@@ -105,6 +116,11 @@ class OnnxNetwork:
             self._session = onnxruntime.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own have no common class
             reason = str(error).splitlines()[0]
+            if "INVALID_PROTOBUF" in reason:
+                raise ConfigError(
+                    f"The ONNX form of {self.name} is damaged; fetch it again, make it anew with audiocx export "
+                    "--in-place, or choose the runtime torch."
+                ) from None
             raise ConfigError(
                 f"onnxruntime {onnxruntime.__version__} cannot run {self.name} ({reason}); update onnxruntime, or "
                 "choose the runtime torch."
@@ -159,11 +175,28 @@ def after_fork(process: int) -> int:
     return os.getpid()
 
 
+def core_count() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def thread_count() -> int:
     """Return the number of threads of a network: one for each usable core, or ``OMP_NUM_THREADS`` if that is less."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    return min(int(wanted), cores) if wanted.isdecimal() and int(wanted) > 0 else cores
+    return min(int(wanted), core_count()) if wanted.isdecimal() and int(wanted) > 0 else core_count()
+
+
+def check_precision(precision: str) -> None:
+    """Refuse an unknown precision.
+
+    Args:
+        precision: Its name.
+
+    Raises:
+        ConfigError: It is none of :data:`Precision`.
+    """
+    if precision not in get_args(Precision):
+        raise ConfigError(f"There is no precision {precision!r}; choose {' or '.join(get_args(Precision))}.")
 
 
 def choose_runtime(runtime: str, device: str, precision: str, has_onnx: bool, name: str) -> Literal["onnx", "torch"]:
@@ -184,6 +217,9 @@ def choose_runtime(runtime: str, device: str, precision: str, has_onnx: bool, na
     """
     if runtime not in get_args(Runtime):
         raise ConfigError(f"There is no runtime {runtime!r}; choose {', '.join(get_args(Runtime))}.")
+    check_precision(precision)
+    if not _DEVICE.fullmatch(device):
+        raise ConfigError(f"There is no device {device!r}; choose auto, cpu, cuda, a number as in cuda:1, or mps.")
     if runtime == "onnx":
         if not has_onnx:
             raise ConfigError(
@@ -249,6 +285,8 @@ def _import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while its native part starts
+            raise error.__cause__ from None
         if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
             state, options = "is not installed", ""
         else:

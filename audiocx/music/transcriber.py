@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
 from ..io.audio import AudioSource, Recording
 from ..io.disk_array import in_blocks, on_disk
 from ..models.level import usual_gain
 from ..models.running import read_samples
-from ..models.runtime import OnnxNetwork, RunnableNetwork, TorchNetwork, choose_device
+from ..models.runtime import OnnxNetwork, Precision, RunnableNetwork, TorchNetwork, check_precision, choose_device
 from ..notes import Note
 from .transcription import Transcription
 from .tuning import retuned
@@ -22,9 +21,8 @@ from .tuning import retuned
 if TYPE_CHECKING:
     from ..checkpoints import Checkpoint
 
-__all__ = ["FrameOutputs", "ModelOutputs", "Precision", "Transcriber"]
+__all__ = ["FrameOutputs", "ModelOutputs", "Transcriber"]
 
-Precision = Literal["float32", "bfloat16"]
 SCALED_SAMPLES = 2**20  # of recordings in temporary files, scaled at a time
 
 
@@ -78,8 +76,7 @@ class Transcriber(ABC):
     any_hop: ClassVar[bool]
 
     def __init__(self, checkpoint: Checkpoint, device: str = "auto", precision: Precision = "float32") -> None:
-        if precision not in get_args(Precision):
-            raise ConfigError(f"There is no precision {precision!r}; choose {' or '.join(get_args(Precision))}.")
+        check_precision(precision)
         self.checkpoint = checkpoint
         self.config: Any = checkpoint.config
         self.network: RunnableNetwork

@@ -21,10 +21,13 @@ import stub_work
 from stub_work import make_network
 
 import audiocx
+from audiocx.batch.local_engine import LocalEngine
+from audiocx.batch.pool import run_pool
 from audiocx.batch.sources import find_sources
 from audiocx.cli import main
 from audiocx.errors import AudiocxError, ConfigError
 from audiocx.io import midi
+from audiocx.models.runtime import core_count
 from audiocx.music.transcription import Transcription
 
 SineFile = Callable[..., Path]
@@ -396,6 +399,48 @@ def test_nothing_to_do_is_one_sentence(name: str, capsys: pytest.CaptureFixture[
     out, err = capsys.readouterr()
     assert out == "" and err.startswith(f"audiocx: error: {name}: ") and err.count("\n") == 1 and " no audio (" in err
     assert outputs() == []
+
+
+@pytest.mark.parametrize(
+    ("recordings", "cores", "words", "expected"),
+    [
+        (40, 2, [], 2),
+        (40, 64, [], 4),
+        (40, 1, [], 1),
+        (8, 64, [], 2),
+        (7, 64, [], 1),
+        (1, 64, [], 1),
+        (7, 2, ["--jobs", "5"], 5),
+        (2, 2, ["--jobs", "5"], 2),
+        (40, 64, ["--runtime", "torch"], 1),
+    ],
+)
+def test_jobs_are_as_many_as_are_fast(
+    recordings: int, cores: int, words: list[str], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(*(f"music/{index}.wav" for index in range(recordings)))
+    network = make_network(Path("network"))
+    card = json.loads((network / "config.json").read_text())
+    (network / "config.json").write_text(json.dumps({**card, "onnx": {}}))
+    make("network/model.onnx")
+    monkeypatch.setattr("audiocx.batch.runner.thread_count", lambda: cores)
+
+    class Started(AudiocxError): ...
+
+    def start(_: object, processes: int) -> None:
+        raise Started(str(processes))
+
+    monkeypatch.setattr("audiocx.batch.local_engine.LocalEngine", start)
+    with pytest.raises(Started, match=f"^{expected}$"):
+        stub_work.run(["music", "-o", "out", "-m", str(network), "--device", "cpu", *words])
+
+
+@pytest.mark.parametrize("wanted", ["1", "1000"])
+def test_processes_share_the_cores_whatever_a_profile_asks_for(wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    answers = run_pool(LocalEngine(stub_work.Threads, 2), range(2), 2)
+    share = 1 if wanted == "1" else max(1, core_count() // 2)
+    assert [threads for _, threads in answers] == [share, share]
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1", "two", "1.5"])

@@ -230,6 +230,34 @@ def test_interrupting_leaves_nothing(
 
 
 @pytest.mark.parametrize(
+    ("module", "raised"),
+    [
+        ("audiocx.cli", "KeyboardInterrupt"),
+        ("onnxruntime", "KeyboardInterrupt"),
+        ("onnxruntime", "ImportError('initialization failed') from KeyboardInterrupt()"),  # as native modules do
+    ],
+)
+def test_ctrl_c_during_an_import_is_one_line(module: str, raised: str) -> None:
+    code = f"""
+import sys
+from importlib.machinery import ModuleSpec
+from audiocx.__main__ import main
+class Interrupted:
+    def find_spec(self, name, *_):
+        return ModuleSpec(name, self) if name == {module!r} else None
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        raise {raised}
+sys.meta_path.insert(0, Interrupted())
+main()
+"""
+    words = [sys.executable, "-c", code, "transcribe", str(ROOT / "examples" / "grieg_watchmans_song.flac")]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "audiocx: interrupted\n")
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         [],
@@ -283,6 +311,17 @@ def test_a_device_that_is_not_there(
 ) -> None:
     assert main(["transcribe", str(sine_file()), "-m", str(tiny_checkpoint), "--device", "cuda:99"]) == 1
     assert "'cuda:99' is not available" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.99])
+def test_info_sees_that_a_flac_file_is_cut_short(
+    kept: float, sine_file: SineFile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sine_file("a.flac", duration_s=5)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    assert main(["info", str(path)]) == 1
+    out, err = capsys.readouterr()
+    assert not out and re.fullmatch(r"audiocx: error: .*a\.flac: is cut short .* states 5\.00 s, whose end .*\n", err)
 
 
 def test_info_prints_a_line_a_file(sine_file: SineFile, capsys: pytest.CaptureFixture[str]) -> None:
@@ -432,6 +471,14 @@ def test_evaluate_without_labels(tmp_path: Path, tiny_checkpoint: Path, capsys: 
     for folder, said in ((tmp_path, "no recording with a label file"), (tmp_path / "none", "not a folder")):
         assert main(["evaluate", str(folder), "-m", str(tiny_checkpoint)]) == 1
         assert said in capsys.readouterr().err
+
+
+def test_evaluate_looks_for_the_folder_first(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mir_eval", None)
+    assert main(["evaluate", "nope"]) == 1
+    assert capsys.readouterr().err == "audiocx: error: nope: is not a folder; name one that holds recordings.\n"
 
 
 def test_evaluate_says_what_is_not_installed(

@@ -130,9 +130,13 @@ def test_what_needs_an_extra_says_so(
     assert not [path for path in tmp_path.rglob("*") if path.suffix != ".jsonl"]
 
 
-@pytest.mark.parametrize("module", ["audiocx.nn", "audiocx.nn.conv", "audiocx.optim"])
-def test_layers_need_pytorch(module: str, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", f"import {module}"], cwd=tmp_path, capture_output=True, text=True)
+@pytest.mark.parametrize(
+    "code",
+    ["import audiocx.nn", "import audiocx.nn.conv", "import audiocx.optim", "import audiocx; audiocx.nn"]
+    + ["import audiocx; audiocx.optim", "from audiocx import nn"],
+)
+def test_layers_need_pytorch(code: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     last = done.stderr.splitlines()[-1]
     assert last.startswith("ImportError: audiocx.") and last.endswith(
         "needs PyTorch; run pip install 'audiocx[torch]'."

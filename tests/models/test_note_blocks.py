@@ -29,6 +29,17 @@ def assert_same(found: NoteOutputs, expected: NoteOutputs) -> None:
     np.testing.assert_allclose(*times, atol=1e-4)
 
 
+class Counting(TorchNetwork):
+    """Counts the frames of which features are computed."""
+
+    frames = 0
+
+    def run(self, stage: str, inputs: np.ndarray) -> list[np.ndarray]:
+        outputs = super().run(stage, inputs)
+        self.frames += outputs[0].shape[2] * self.config.time_stride if stage == "features" else 0
+        return outputs
+
+
 def in_one(network: NoteNetwork, samples: np.ndarray) -> NoteOutputs:
     """Run the network at once over the recording between two seconds of silence."""
     frames = -(-len(samples) // HOP)
@@ -56,6 +67,20 @@ def test_outputs_do_not_depend_on_the_block_size(complex: bool, time_stride: int
         assert_same(infer_notes(TorchNetwork(network), sound, block, done.append), expected)
         assert sum(done) == len(expected.frames) and max(done) <= block
         done.clear()
+
+
+@pytest.mark.parametrize("complex", [True, False])
+@pytest.mark.parametrize("samples", [1, 63, 3001, 64 * 300])
+def test_a_context_beyond_the_reach_of_the_samples_is_silence(complex: bool, samples: int) -> None:
+    network, sound = small(complex, 2, (1, 4, 20)), recording(samples)
+    runner = Counting(network)
+    found, expected = infer_notes(runner, sound), in_one(network, sound)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert runner.frames < len(expected.frames) + 2 * network.config.context_frames
+    before = runner.frames
+    infer_notes(runner, sound)
+    assert runner.frames < 2 * before  # the features of silence are kept
 
 
 @pytest.mark.parametrize("sizes", [[1, 700, 63, 64, 65, 5000, 0, 7], [20000]])

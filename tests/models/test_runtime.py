@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +27,7 @@ from audiocx.io import audio
 from audiocx.kinds import build
 from audiocx.models import TranscriberConfig
 from audiocx.models.note_blocks import infer_notes, infer_notes_stream
-from audiocx.models.runtime import OnnxNetwork, TorchNetwork, choose_runtime, thread_count
+from audiocx.models.runtime import OnnxNetwork, TorchNetwork, choose_runtime, core_count, thread_count
 from audiocx.music.transcriber import Transcriber
 from audiocx.music.transcription import Transcription
 from audiocx.music.window_decoding import WindowDecodeSettings
@@ -208,7 +212,7 @@ print(len(os.listdir("/proc/self/task")) - before)
 """
     # Never more than there are cores, whatever a cluster's profile asks for.
     one, many = (int(run_python(code, OMP_NUM_THREADS=count)) for count in ("1", "1000"))
-    assert many - one == thread_count() - 1
+    assert many - one == core_count() - 1
 
 
 @pytest.mark.parametrize(("value", "count"), [("1", 1), ("1,2", 1), ("100000", None), ("0", None), ("many", None)])
@@ -261,6 +265,26 @@ def test_what_needs_pytorch_says_so(
         choose_runtime(*settings, True, "it")
 
 
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize(
+    ("device", "precision", "message"),
+    [
+        ("foo", "float32", "There is no device 'foo'; choose auto, cpu, cuda, a number as in cuda:1, or mps."),
+        ("cuda:", "float32", "There is no device 'cuda:'; choose auto, cpu, cuda, a number as in cuda:1, or mps."),
+        ("cpu", "float23", "There is no precision 'float23'; choose float32 or bfloat16."),
+    ],
+)
+def test_typing_errors_name_the_choices(
+    device: str, precision: Any, message: str, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not installed:
+        monkeypatch.setitem(sys.modules, "torch", None)
+    for runtime in ("auto", "onnx", "torch"):
+        with pytest.raises(ConfigError) as error:
+            load_transcriber(None, device, precision, runtime)
+        assert str(error.value) == message
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [
@@ -280,8 +304,53 @@ def test_pytorch_serves_where_onnxruntime_is_missing(monkeypatch: pytest.MonkeyP
 
 
 def test_a_file_that_onnxruntime_cannot_read_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^onnxruntime .* cannot run it \(.*\); update onnxruntime, or choose"):
+    with pytest.raises(ConfigError, match=r"^The ONNX form of it is damaged; fetch it again, .* or choose the runtime"):
         OnnxNetwork(None, b"nothing of the kind", "it")
+
+
+def test_a_file_for_a_newer_onnxruntime_is_refused() -> None:
+    helper = pytest.importorskip("onnx").helper
+    graph = helper.make_graph([], "empty", [], [])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 9999)], ir_version=9)
+    with pytest.raises(ConfigError, match=r"^onnxruntime .* cannot run it \(.*\); update onnxruntime, or choose"):
+        OnnxNetwork(None, model.SerializeToString(), "it")
+
+
+def test_the_onnx_form_of_another_network_is_refused(exported_notes: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported_notes, tmp_path / "mixed")
+    card = checkpoints.read_config(folder)
+    for content in ((folder / "model.onnx").read_bytes(), b"nothing of the kind"):
+        other = content.replace(card["weights"]["sha256"].encode(), b"0" * 64)
+        (folder / "model.onnx").write_bytes(other)
+        card["onnx"]["sha256"] = hashlib.sha256(other).hexdigest()
+        (folder / "config.json").write_text(json.dumps(card))
+        with pytest.raises(CheckpointError, match=r"model\.onnx is damaged or the form of another network: .* make it"):
+            load_transcriber(folder, "cpu")
+
+
+def test_without_its_onnx_file_a_checkpoint_runs_by_pytorch(
+    exported_notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(exported_notes, tmp_path / "incomplete")
+    (folder / "model.onnx").unlink()
+    assert isinstance(load_transcriber(folder, "cpu").network, TorchNetwork)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(CheckpointError, match=r"model\.onnx is missing; fetch it again, or run pip install 'audiocx\["):
+        load_transcriber(folder, "cpu")
+
+
+@pytest.mark.parametrize("runtime", [0, 1], ids=["onnx", "torch"])
+def test_a_transcriber_can_be_pickled(tiny: Pair, runtime: int) -> None:
+    copied = pickle.loads(pickle.dumps(tiny[runtime]))
+    assert_same((copied, tiny[runtime]), recording(HOP * 300), RATE)
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "torch"])
+def test_a_predictor_can_be_pickled(runtime: Any) -> None:
+    predictor = audiocx.load_predictor(device="cpu", runtime=runtime)
+    frame = np.fft.rfft(recording(256))
+    found, expected = (each.step(frame)[0] for each in (pickle.loads(pickle.dumps(predictor)), predictor))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_damaged_onnx_file_is_refused(exported_notes: Path) -> None:
@@ -293,7 +362,7 @@ def test_a_damaged_onnx_file_is_refused(exported_notes: Path) -> None:
             checkpoints.load_checkpoint(exported_notes, runtime="auto", device="cpu")
         assert checkpoints.load_checkpoint(exported_notes).network is not None
         path.unlink()
-        with pytest.raises(CheckpointError, match=r"model\.onnx cannot be read .* fetch it again"):
+        with pytest.raises(CheckpointError, match=r"model\.onnx is missing; fetch it again"):
             checkpoints.load_checkpoint(exported_notes, runtime="onnx")
     finally:
         path.write_bytes(content)

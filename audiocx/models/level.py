@@ -31,6 +31,7 @@ LOOKAHEAD_BLOCKS = 16
 DECAY_DB_PER_S = 1.0
 # Below this level there is only quantisation noise.
 LOWEST_DBFS = -86.0
+_BLOCKS_AHEAD = np.maximum(np.arange(LOOKAHEAD_BLOCKS + 1), 1)
 # Recordings between these levels are left to the network; no recording of full scale 1 is louder.
 _USUAL_DBFS = (-50.0, 1.0)
 _SCALED_DBFS = -36.0  # level of others, at which networks do best
@@ -59,12 +60,11 @@ def normalize_level(
         pending = np.concatenate([pending, chunk])
         complete = len(pending) // BLOCK_SAMPLES * BLOCK_SAMPLES
         # One array a chunk, for each one yielded is a run of the network.
-        if ready := list(gain.push(pending[:complete])):
-            yield np.concatenate(ready)
+        if len(ready := gain.push(pending[:complete])):
+            yield ready
         pending = pending[complete:]
     padding = -len(pending) % BLOCK_SAMPLES
-    last = [*gain.push(np.pad(pending, (0, padding))), *gain.flush()]
-    samples = np.concatenate(last) if last else pending
+    samples = np.concatenate([gain.push(np.pad(pending, (0, padding))), gain.flush()])
     yield samples[: len(samples) - padding]
 
 
@@ -74,40 +74,43 @@ class _RunningGain:
     def __init__(self, sample_rate: int, level_dbfs: float) -> None:
         self._decay_db = DECAY_DB_PER_S * BLOCK_SAMPLES / sample_rate
         self._target_db = level_dbfs
-        self._queue: list[NDArray[np.float32]] = []
-        self._levels_db: list[float] = []
+        self._blocks = np.empty((0, BLOCK_SAMPLES), np.float32)
+        self._levels_db = np.empty(0)
         self._last_power = 0.0
         self._level_db: float | None = None
 
-    def push(self, samples: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-        """Add whole blocks, and yield those that are ready."""
-        for block in samples.reshape(-1, BLOCK_SAMPLES):
-            power = float(np.square(block, dtype=np.float64).mean())
-            mean_power, self._last_power = (power + self._last_power) / 2, power
-            self._queue.append(block)
-            self._levels_db.append(max(10 * math.log10(mean_power + 1e-20), LOWEST_DBFS))
-            if len(self._queue) > LOOKAHEAD_BLOCKS:
-                yield self._next()
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Add whole blocks, and return those that are ready, float32 [M]."""
+        blocks = samples.reshape(-1, BLOCK_SAMPLES)
+        powers = np.append(self._last_power, np.square(blocks, dtype=np.float64).mean(1))
+        self._last_power = float(powers[-1])
+        levels_db = np.maximum(10 * np.log10((powers[1:] + powers[:-1]) / 2 + 1e-20), LOWEST_DBFS)
+        self._blocks = np.concatenate([self._blocks, blocks])
+        self._levels_db = np.append(self._levels_db, levels_db)
+        return self._take(max(len(self._blocks) - LOOKAHEAD_BLOCKS, 0))
 
-    def flush(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the blocks that are left."""
-        while self._queue:
-            yield self._next()
+    def flush(self) -> NDArray[np.float32]:
+        """Return the blocks that are left."""
+        return self._take(len(self._blocks))
 
-    def _next(self) -> NDArray[np.float32]:
-        ahead_db = self._levels_db[: LOOKAHEAD_BLOCKS + 1]
-        if self._level_db is None:
-            before_db = after_db = max(ahead_db)
-        else:
-            before_db = self._level_db
-            decayed_db = max(before_db - self._decay_db, LOWEST_DBFS)
-            # The steepest of the straight lines to the levels ahead.
-            rise_db = max((level_db - decayed_db) / max(blocks, 1) for blocks, level_db in enumerate(ahead_db))
-            after_db = decayed_db + max(rise_db, 0.0)
-        self._level_db = after_db
-        self._levels_db.pop(0)
-        gain_db = self._target_db - np.linspace(before_db, after_db, BLOCK_SAMPLES, endpoint=False)
-        return (self._queue.pop(0) * 10 ** (gain_db / 20)).astype(np.float32)
+    def _take(self, count: int) -> NDArray[np.float32]:
+        befores_db, afters_db = np.empty((2, count, 1))
+        for block in range(count):
+            ahead_db = self._levels_db[block : block + LOOKAHEAD_BLOCKS + 1]
+            if self._level_db is None:
+                before_db = after_db = float(ahead_db.max())
+            else:
+                before_db = self._level_db
+                decayed_db = max(before_db - self._decay_db, LOWEST_DBFS)
+                # The steepest of the straight lines to the levels ahead.
+                rise_db = float(((ahead_db - decayed_db) / _BLOCKS_AHEAD[: len(ahead_db)]).max())
+                after_db = decayed_db + max(rise_db, 0.0)
+            befores_db[block], afters_db[block], self._level_db = before_db, after_db, after_db
+        ramp = np.arange(BLOCK_SAMPLES) / BLOCK_SAMPLES
+        gains_db = self._target_db - (befores_db + (afters_db - befores_db) * ramp)
+        samples = (self._blocks[:count] * 10 ** (gains_db / 20)).astype(np.float32).ravel()
+        self._blocks, self._levels_db = self._blocks[count:].copy(), self._levels_db[count:]
+        return samples
 
 
 def measure_level(samples: NDArray[np.floating]) -> float:

@@ -16,6 +16,8 @@ __all__ = ["BODY_FRAMES", "infer_notes", "infer_notes_stream", "probabilities_at
 
 # Frames of a block of the first convolutions, which have a bin for each third of a semitone: few, to save memory.
 STEM_FRAMES = 256
+# Samples that are normalised and joined at a time, 24 s at 11025 Hz.
+CHUNK_SAMPLES = 2**18
 # Frames of a block of the later convolutions: many, for blocks overlap by 64 frames on either side.
 BODY_FRAMES = 768
 _SILENT_FEATURES: WeakKeyDictionary[RunnableNetwork, np.ndarray] = WeakKeyDictionary()
@@ -111,7 +113,9 @@ def infer_notes_stream(
         nonlocal length
         for chunk in chunks:
             length += len(chunk)
-            yield chunk
+            # A whole recording may be on the disk. An empty chunk counts, too.
+            for begin in range(0, max(len(chunk), 1), CHUNK_SAMPLES):
+                yield chunk[begin : begin + CHUNK_SAMPLES]
 
     samples: Iterable[np.ndarray] = counted()
     if config.level_dbfs is not None:
@@ -119,18 +123,20 @@ def infer_notes_stream(
     stride, context, done = config.time_stride, config.body_context, 0
     positions = max(block_frames // stride, 1)
     silence = np.repeat(_silent_features(network), context - _reach(config), 2)
-    buffer = silence
+    parts, held = [silence], silence.shape[2]
     for features, is_last in _feature_stream(network, _padded(samples, config), min(block_frames, STEM_FRAMES), live):
-        buffer = np.concatenate([buffer, features, *([silence] if is_last else [])], 2)
+        new = [features, silence] if is_last else [features]
+        parts, held = parts + new, held + sum(part.shape[2] for part in new)
         least = 1 if live or is_last else positions
-        while (count := min(buffer.shape[2] - 2 * context, positions)) >= least:
+        while (count := min(held - 2 * context, positions)) >= least:
+            buffer = np.concatenate(parts, 2)  # not before there are enough, for each copies all of them
             outputs = network.run("probabilities", buffer[:, :, : count + 2 * context])
             # The last block is rounded up to a multiple of time_stride.
             remaining = -(-length // config.hop_samples) - done
             block = NoteOutputs(*(part[0, :remaining] for part in outputs))
             if len(block.frames):
                 yield block
-            buffer, done = buffer[:, :, count:], done + count * stride
+            parts, held, done = [buffer[:, :, count:].copy()], held - count, done + count * stride
 
 
 def _silent_features(network: RunnableNetwork) -> np.ndarray:

@@ -63,6 +63,7 @@ NOTE_GRID: dict[str, tuple[float, ...]] = {
     "bridge_gap_s": (0.0, 0.02, 0.03, 0.05, 0.08),
     "min_note_s": (0.0, 0.02, 0.03, 0.05),
     "min_repeat_s": (0.03, 0.05, 0.08),
+    "repeat_margin": (0.2, 0.3, 0.4, 0.5, 0.7, 1.0),
     "frame_only_threshold": (0.6, 0.7, 0.8, 0.9, 0.95, 1.0),
     "frame_only_s": (0.05, 0.1, 0.2, 0.4),
 }

@@ -20,6 +20,8 @@ __all__ = ["NoteDecodeSettings", "crossing_frames", "decode_notes"]
 
 # Closer peaks would share frames.
 MIN_PEAK_DISTANCE_FRAMES = 2
+# Frames that show whether a pitch sounds on, 93 ms at a hop of 128 samples.
+REPEAT_FRAMES = 8
 # An offset closer to the onset is that of the note before.
 MIN_LENGTH_FRAMES = 2
 
@@ -37,6 +39,9 @@ class NoteDecodeSettings:
             behind the last active frame.
         min_note_s: Shortest note, in seconds; shorter ones are dropped.
         min_repeat_s: Shortest distance of two onsets of a pitch, in seconds; of closer ones the higher counts.
+        repeat_margin: While a pitch sounds, it begins anew only at an onset at least as high as the lowest of its
+            :data:`REPEAT_FRAMES` frames before, less this; 1 for at every onset. Vibrato raises the onsets of held
+            notes, and hardly lowers their frames.
         frame_only_threshold: Frames without an onset make a note where their probability exceeds this for
             ``frame_only_s``; 1 for never.
         frame_only_s: Shortest duration of such frames, in seconds.
@@ -48,6 +53,7 @@ class NoteDecodeSettings:
     bridge_gap_s: float = 0.03
     min_note_s: float = 0.03
     min_repeat_s: float = 0.05
+    repeat_margin: float = 1.0
     frame_only_threshold: float = field(default=1.0, metadata={"formerly": "lone_threshold"})
     frame_only_s: float = field(default=0.1, metadata={"formerly": "lone_s"})
 
@@ -106,12 +112,15 @@ def decode_notes(
     # The tolerance keeps a whole number of frames whole in spite of rounding.
     gap = int(settings.bridge_gap_s * frame_rate + 1e-6)
     apart = max(MIN_PEAK_DISTANCE_FRAMES, int(settings.min_repeat_s * frame_rate + 1e-6))
-    pad = max(apart, gap + 2)
+    pad = max(apart, gap + 2, REPEAT_FRAMES)
     stride = len(outputs.frames) + 2 * pad
     onsets, frames, offsets = (_line(curves, pad) for curves in outputs[:3])
     # Extrapolate a triangle that peaks at or behind frame 0 to the frame before it.
     onsets[pad - 1 :: stride] = np.maximum(0, (onsets[pad::stride] - onsets[pad + 1 :: stride]) / 2)
     starts = _peaks(onsets, settings.onset_threshold, apart)
+    if settings.repeat_margin < 1.0:
+        sounding = np.minimum.reduce([frames[starts.at - step] for step in range(1, REPEAT_FRAMES + 1)])
+        starts = _Peaks(*(values[starts.height >= sounding - settings.repeat_margin] for values in starts))
     if settings.frame_only_threshold < 1.0:
         starts = _with_frame_only(starts, frames, gap, settings.frame_only_s * frame_rate, settings)
     ends = _ends(starts, frames, _peaks(offsets, settings.offset_threshold, apart), gap, stride, settings)

@@ -185,6 +185,19 @@ def test_the_offset_of_a_note_does_not_end_the_next() -> None:
     assert spans(decode_notes(one(onsets, frames, offsets), 100, PLAIN))[1] == (5, 11.5)
 
 
+def test_a_held_note_begins_anew_where_its_onset_is_high_or_its_frames_are_low() -> None:
+    onsets = [1, *[0.0] * 9, 0.6, *[0.0] * 9, 0.6, *[0.0] * 9]
+    held = [0.9] * 30
+    struck = [0.9] * 15 + [0.6] * 5 + [0.9] * 10
+    every, some = PLAIN, dataclasses.replace(PLAIN, repeat_margin=0.2)
+    assert [onset for onset, _ in spans(decode_notes(one(onsets, held), 100, every))] == [0, 10, 20]
+    assert [onset for onset, _ in spans(decode_notes(one(onsets, held), 100, some))] == [0]
+    assert [onset for onset, _ in spans(decode_notes(one(onsets, struck), 100, some))] == [0, 20]
+    # The same on the second pitch, behind the first one's frames.
+    two = NoteOutputs(*(np.repeat(part, 2, axis=1) for part in one(onsets, struck)))
+    assert len(decode_notes(two, 100, some)) == 4
+
+
 def test_frames_without_an_onset_are_a_note_with_frame_only_threshold() -> None:
     nothing = [0.0] * 14
     frames = [0, 0, 0.6, 0.9, 0.9, 0.9, 0.6, 0, 0, 0, 0, 0.9, 0.9, 0]

@@ -57,6 +57,7 @@ def assert_same(found: list[Note], expected: list[Note]) -> None:
         NoteDecodeSettings(frame_only_threshold=0.7, frame_only_s=0.3, min_note_s=0.4),
         NoteDecodeSettings(0.2, 0.25, 0.3, bridge_gap_s=0.08, min_repeat_s=0.08, min_note_s=0.0),
         NoteDecodeSettings(min_note_s=1.0),
+        NoteDecodeSettings(repeat_margin=0.2),
     ],
 )
 def test_streamed_notes_equal_those_of_the_whole(seed: int, settings: NoteDecodeSettings) -> None:

@@ -35,7 +35,7 @@ class DenseSpectrum(FilteredSpectrum):
 
 def dense_copy() -> NoteNetwork:
     """Load the default network with the dense filterbank."""
-    network: NoteNetwork = load_network("notes-complex")
+    network: NoteNetwork = load_network("notes-complex-small")
     spectra = spectra_of(network)
     network.front_end.spectra = torch.nn.ModuleList(DenseSpectrum(each.filters, each.hop_samples) for each in spectra)
     return network
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=9)
     repeats = parser.parse_args().repeats
-    bands: NoteNetwork = load_network("notes-complex")
+    bands: NoteNetwork = load_network("notes-complex-small")
     networks = {"dense": dense_copy(), "bands": bands}
     spectra = spectra_of(bands)
     multiplications = {

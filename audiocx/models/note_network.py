@@ -97,7 +97,7 @@ class NoteNetwork(nn.Module):
         Returns:
             Logits [B, T, P] each.
         """
-        return self._heads(self.body(self._stacked(spectra)))
+        return self._heads(self.body(self.stacked(spectra)))
 
     @property
     def feature_channels(self) -> int:
@@ -113,7 +113,7 @@ class NoteNetwork(nn.Module):
         Returns:
             Feature maps [B, C, T / time_stride, P] of the positions whose context is complete.
         """
-        x, context = self._stacked(self.front_end(samples)), self.config.stem_context_frames // self.config.time_stride
+        x, context = self.stacked(self.front_end(samples)), self.config.stem_context_frames // self.config.time_stride
         y: Tensor = self.body[: self._stem_layers](x)
         return y[:, :, context : y.shape[2] - context]
 
@@ -137,7 +137,8 @@ class NoteNetwork(nn.Module):
         """Index of the first residual block; folding changes the number of layers before it."""
         return -1 - len(self.config.dilations)
 
-    def _stacked(self, spectra: Tensor) -> Tensor:
+    def stacked(self, spectra: Tensor) -> Tensor:
+        """Return the input of the first convolution for the front end's output."""
         return self._stack_harmonics(spectra).contiguous(memory_format=torch.channels_last)
 
     def _heads(self, y: Tensor) -> NoteOutputs:

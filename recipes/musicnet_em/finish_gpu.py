@@ -53,7 +53,7 @@ CARD = """\
 
 | | |
 |---|---|
-| Network | complex note network, {parameters:,} parameters, {stem} and then {maps} complex maps, blocks of dilation {dilations} over time and {note_dilations} over notes |
+| Network | complex note network, {parameters:,} parameters, {stem} and then {maps} complex maps, blocks of dilation {dilations} over time and {note_dilations} over notes{inside} |
 | Input | 11025 Hz mono, normalised to a running level of {level} dBFS; windows of {windows} samples every {hop}, up to {context_s:.1f} s on either side |
 | Output | for each of 88 notes from MIDI 21 on, every frame: the probabilities that it begins, sounds and ends, and its velocity |
 | Training data | MAPS, the "MUS" recordings of six synthesised pianos, less AkPnBcht; three movements of Bach played on the violin by John Garner; the notes of MusicNetEM and MAPS, less validation and test pieces, and randomly generated music, synthesised from the Salamander Grand and from the instruments of FluidR3 GM, TimGM6mb and sf_GMbank |
@@ -84,6 +84,11 @@ python recipes/musicnet_em/finish_gpu.py OUT/{weights} pretrained/{name} --maps 
 FURTHER = """
 python recipes/musicnet_em/finish_gpu.py OUT/{weights} pretrained/{name} --maps MAPS --renders RENDERS --unseen TEST --violin VIOLIN
 torchrun --nproc-per-node 2 recipes/musicnet_em/finetune.py DATA --out OUT"""  # noqa: E501
+
+
+PRUNED = """
+# the weights of notes-complex-large, then
+torchrun --nproc-per-node 2 recipes/musicnet_em/finetune.py DATA --out OUT --maps {maps}"""
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,7 @@ def main() -> None:
     about = "seconds of each recording that are scored; 0 for all (default: %(default)s)"
     parser.add_argument("--seconds", type=float, default=60.0, help=about)
     about = "checkpoint to compare with; empty for none (default: %(default)s)"
-    parser.add_argument("--compare", default="notes-complex", help=about)
+    parser.add_argument("--compare", default="notes-complex-small", help=about)
     about = "machine of the training, for the card (default: %(default)s)"
     parser.add_argument("--machine", default="one NVIDIA H100 for nine minutes", help=about)
     arguments = parser.parse_args()
@@ -251,9 +256,13 @@ def write(
         else f"{hours:.0f} hours in {steps}"
     )
     excerpts = f"the first {arguments.seconds:g} s of each piece (renders, violin: 60 s at most; quiet ones: 20 s)"
+    inner = config.block_channels
+    description = DESCRIPTION.replace(".", ", and pruned.") if inner else DESCRIPTION
+    further = FURTHER.format(**names) if before else ""
     card = CARD.format(
         **names,
-        description=DESCRIPTION,
+        description=description,
+        inside=f", pruned to {inner} maps between their two convolutions" if inner else "",
         parameters=parameters,
         stem=config.stem_channels,
         maps=config.channels,
@@ -264,7 +273,7 @@ def write(
         hop=config.hop_samples,
         context_s=(config.context_frames * config.hop_samples + config.left_context_samples) / config.sample_rate,
         seen=seen,
-        further=FURTHER.format(**names) if before else "",
+        further=PRUNED.format(maps=inner) if inner else further,
         machine=arguments.machine,
         date=date,
         scored=excerpts if arguments.seconds else "whole pieces (renders, violin: 60 s at most; quiet ones: 20 s)",
@@ -279,7 +288,7 @@ def write(
     }
     if arguments.checkpoint.exists():
         shutil.rmtree(arguments.checkpoint)
-    save_checkpoint(network, arguments.checkpoint, decode=settings, description=DESCRIPTION, figures=figures, card=card)
+    save_checkpoint(network, arguments.checkpoint, decode=settings, description=description, figures=figures, card=card)
 
 
 if __name__ == "__main__":

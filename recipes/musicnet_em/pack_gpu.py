@@ -194,8 +194,8 @@ def pack_recordings(maps_folder: Path, violin: Path | None, out: Path) -> None:
 
 
 def snapped(table: NDArray[np.float32], samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Move the onsets of labels on a coarse grid to the nearby onset that notes-complex finds likeliest."""
-    network = load_checkpoint("notes-complex").network
+    """Move the onsets of labels on a coarse grid to the nearby onset that notes-complex-small finds likeliest."""
+    network = load_checkpoint("notes-complex-small").network
     frame_rate = SAMPLE_RATE / network.config.hop_samples
     onsets, radius = infer_notes(TorchNetwork(network), samples).onsets, int(SNAP_S * frame_rate)
     result = table.copy()

@@ -39,7 +39,7 @@ def pruned(network: NoteNetwork, samples: Tensor, maps: int, seed: int = 0) -> N
     """
     result: NoteNetwork = build(replace(network.config, norm="none", block_channels=maps))
     generator = torch.Generator().manual_seed(seed)
-    x = network._stacked(network.front_end(samples))
+    x = network.stacked(network.front_end(samples))
     for old, new in zip(network.body, result.body, strict=True):
         if hasattr(old, "scale"):
             first, second = old.body[0], old.body[3]

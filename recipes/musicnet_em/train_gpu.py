@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.0, help=about)
     parser.add_argument("--batch", type=int, default=64, help="segments of a step (default: %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=4e-3, help="the highest one (default: %(default)s)")
-    about = "weights.safetensors of notes-complex, to train that network further on the same batches"
+    about = "weights.safetensors of notes-complex-small, to train that network further on the same batches"
     parser.add_argument("--small", type=Path, metavar="WEIGHTS", help=about)
     parser.add_argument("--small-batch", type=int, default=32, help="its segments of a step (default: %(default)s)")
     parser.add_argument("--small-learning-rate", type=float, default=1.5e-3, help="(default: %(default)s)")

@@ -24,7 +24,7 @@ from audiocx.config import from_dict
 from audiocx.kinds import build
 from audiocx.models import NoteConfig
 from audiocx.music.note_decoding import NoteDecodeSettings
-from audiocx.notes import Note
+from audiocx.notes import Note, NoteOutputs
 
 
 @pytest.fixture
@@ -96,6 +96,47 @@ def test_finetuning_trains_the_later_layers_and_continues(
     first = [f"body.{layer}." for layer in range(finetune.FROZEN_LAYERS)]
     assert all(any(name.startswith(prefix) for prefix in first) for name in frozen if name.startswith("body."))
     assert {name for name in before if name.startswith(tuple(first))} <= set(frozen)
+
+
+def test_pruning_keeps_the_maps_that_count(gpu_training: ModuleType) -> None:
+    from pruning import pruned
+
+    torch.manual_seed(0)
+    network = build(replace(gpu_training.LARGE, channels=4, stem_channels=2, dilations=[1, 2], note_dilations=[1, 12]))
+    network.eval()
+    samples = torch.randn(2, 40 * network.config.hop_samples + network.config.windows[0])
+    with torch.no_grad():
+        # A map that the second convolution does not use.
+        for part in (network.body[12].body[3].weight_real, network.body[12].body[3].weight_imag):
+            part[:, 2] = part.mean((1, 2, 3))[:, None, None]
+        wanted = network(samples)
+        whole, three, one = (pruned(network, samples, maps)(samples) for maps in (4, 3, 1))
+    torch.testing.assert_close(whole.frames, wanted.frames, atol=1e-3, rtol=0)
+    errors = [float((some.frames - wanted.frames).square().mean()) for some in (three, one)]
+    assert errors[0] < errors[1]
+
+
+def test_finetuning_prunes_and_learns_from_the_whole_network(
+    gpu_training: ModuleType, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import finetune
+
+    start, out = tmp_path / "start", tmp_path / "out"
+    config = replace(gpu_training.LARGE, channels=3, stem_channels=2)
+    save_checkpoint(build(config), start, decode=NoteDecodeSettings(), figures={"frames": 1000})
+    words = [packed, "--out", out, "--cache", tmp_path / "cache", "--start", start, "--minutes", 1e-9, "--batch", 2]
+    monkeypatch.setattr(sys, "argv", ["finetune", *map(str, words), "--maps", "2"])
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    finetune.main()
+    record = torch.load(out / "large.pt", weights_only=True)
+    assert record["config"]["block_channels"] == 2
+    build(from_dict(NoteConfig, record["config"], "large.pt")).load_state_dict(record["state"])
+
+
+def test_a_teacher_moves_the_targets(gpu_training: ModuleType) -> None:
+    zeros, low = (NoteOutputs(*(torch.full((1, 2, 3), value) for _ in range(4))) for value in (0.0, -9.0))
+    alone, taught = (gpu_training.losses(low, zeros, teacher)[:3] for teacher in (None, zeros))
+    assert (alone < 1e-3).all() and torch.allclose(taught, torch.tensor(9 * gpu_training.TAUGHT_SHARE / 2), atol=1e-2)
 
 
 def test_validation_scores(gpu_training: ModuleType, tmp_path: Path) -> None:

@@ -13,10 +13,8 @@ examples:
   audiocx export                                       the default network as an ONNX file
   audiocx COMMAND --help                               all options of a command
 """
-TRANSCRIBE = (
-    "Find the notes of recordings (WAV, FLAC, Ogg, MP3, AIFF ...; M4A, WMA, WebM ... with the extra av) and write \
+TRANSCRIBE = "Find the notes of recordings (WAV, FLAC, MP3 ...; M4A, WMA ... with audiocx[av]) and write \
 them to STEM.mid and others."
-)
 TRANSCRIBE_EXAMPLES = """\
 examples:
   audiocx transcribe song.wav                          writes song.mid

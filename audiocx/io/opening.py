@@ -6,6 +6,7 @@ what headers state.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -160,6 +161,8 @@ def _open_sndfile(
         return None  # of unknown length; or without a header, which libsndfile takes for mu-law if it is called .au
     for part in parts:
         _check_stated(part, name)
+    if first.format == "FLAC" and not layout.parts:
+        _check_end(first, name)
     if layout.stated is not None and layout.frames is not None:
         check_length(name, layout.stated, layout.frames, first.samplerate)
     if sphere:
@@ -195,6 +198,25 @@ def _check_stated(part: soundfile.SoundFile, name: str) -> None:
     stated, present = map(int, match.groups()) if match else (0, 0)
     if 0 < present < stated < 0x7FFFF000:
         check_length(name, round(part.frames * stated / present), part.frames, part.samplerate)
+
+
+def _check_end(part: soundfile.SoundFile, name: str) -> None:
+    """Refuse a file whose last second is not there, however long its header states that it is."""
+    import soundfile
+
+    last = min(part.samplerate, part.frames)
+    try:
+        part.seek(-last, os.SEEK_END)
+        present = len(part.read(last))
+        part.seek(0)
+    except soundfile.SoundFileError:
+        present = 0
+    if present < last:
+        stated_s = part.frames / part.samplerate
+        raise AudioError(
+            f"{name}: is cut short or damaged: its header states {stated_s:.2f} s, whose end is not there; copy or "
+            "download it again, or convert the rest with ffmpeg."
+        )
 
 
 def _sndfile_blocks(part: soundfile.SoundFile, name: str, block_frames: int) -> Iterator[np.ndarray]:

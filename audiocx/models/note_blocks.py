@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..io.disk_array import in_blocks
 from ..notes import NoteOutputs
 from .configs import NoteConfig
 from .level import normalize_level
@@ -113,9 +114,7 @@ def infer_notes_stream(
         nonlocal length
         for chunk in chunks:
             length += len(chunk)
-            # A whole recording may be on the disk. An empty chunk counts, too.
-            for begin in range(0, max(len(chunk), 1), CHUNK_SAMPLES):
-                yield chunk[begin : begin + CHUNK_SAMPLES]
+            yield from in_blocks(chunk, CHUNK_SAMPLES)
 
     samples: Iterable[np.ndarray] = counted()
     if config.level_dbfs is not None:

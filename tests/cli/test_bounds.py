@@ -40,6 +40,7 @@ NUMBERS = [
 FREE = {
     "common": {"--help", "--debug", "--address", "--manifest", "--model", "--device", "--output", "--format"},
     "conceal": {"--gaps"},
+    "evaluate": {"--split", "--save"},
     "train": {"--validation", "--cache", "--run", "--set", "--accelerator", "--devices"},
 }
 

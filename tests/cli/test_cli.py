@@ -350,7 +350,7 @@ def test_models_prints_a_table(
 
 @pytest.mark.parametrize("command", ["transcribe", "predict"])
 @pytest.mark.parametrize("name", ["song.wav", "song.mp3"])
-def test_a_recording_is_opened_twice(
+def test_a_recording_is_opened_twice_by_each_reader(
     sine_file: SineFile,
     tiny_checkpoint: Path,
     tiny_predictor: Path,
@@ -368,12 +368,18 @@ def test_a_recording_is_opened_twice(
 
         return call
 
-    monkeypatch.setattr(soundfile, "SoundFile", counted(soundfile.SoundFile))
+    class Counted(soundfile.SoundFile):
+        def __init__(self, file: Any, *arguments: Any, **keywords: Any) -> None:
+            opened.append(str(file))
+            super().__init__(file, *arguments, **keywords)
+
+    monkeypatch.setattr(soundfile, "SoundFile", Counted)
     monkeypatch.setattr("builtins.open", counted(open))
     monkeypatch.setattr("io.open", counted(io.open))
     model = tiny_checkpoint if command == "transcribe" else tiny_predictor
     assert main([command, path, "-m", str(model), "-q"]) == 0
-    assert opened.count(path) == 2
+    # Its layout is read by open, its sound by soundfile.
+    assert opened.count(path) == 4
 
 
 def test_as_a_module_and_piped_it_is_quiet_on_stderr(sine_file: SineFile, tiny_checkpoint: Path) -> None:

@@ -145,8 +145,8 @@ def test_a_bad_file_among_many_is_reported_and_the_rest_done(
 def test_nothing_half_written_is_left(
     tiny_predictor: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks_off(path: Path, *_: object) -> None:
-        path.write_bytes(b"RIFF")
+    def breaks_off(path: str, *_: object) -> None:
+        Path(path).write_bytes(b"RIFF")
         raise KeyboardInterrupt
 
     command = ["conceal", str(call("call.wav")), "-m", str(tiny_predictor), "-o", "whole"]

@@ -19,7 +19,8 @@ __all__ = ["BODY_FRAMES", "infer_notes", "infer_notes_stream", "probabilities_at
 STEM_FRAMES = 256
 # Samples that are normalised and joined at a time, 24 s at 11025 Hz.
 CHUNK_SAMPLES = 2**18
-# Frames of a block of the later convolutions: many, for blocks overlap by 64 frames on either side.
+# Frames of a block of the later convolutions: many, for blocks overlap by 64 to 112 frames on either side,
+# but few enough for memory: of a kilobyte each and feature map.
 BODY_FRAMES = 768
 _SILENT_FEATURES: WeakKeyDictionary[RunnableNetwork, np.ndarray] = WeakKeyDictionary()
 
@@ -36,7 +37,7 @@ def infer_notes(
         network: A note network, such as :class:`audiocx.models.runtime.TorchNetwork`.
         samples: float32 [N], at the network's sample rate; padded with silence at both ends.
         block_frames: Frames of a block, about; blocks overlap by ``context_frames`` on either side. None for
-            :data:`BODY_FRAMES`, or more if the context is long.
+            :data:`BODY_FRAMES`.
         report: Called with the number of frames done since the last call.
 
     Returns:
@@ -106,8 +107,7 @@ def infer_notes_stream(
         The next frames, float32 [1 to block_frames, P] each; concatenated, they are the result of :func:`infer_notes`.
     """
     config = network.config
-    # Blocks are long compared with their overlap.
-    block_frames = block_frames or BODY_FRAMES * -(-config.context_frames // 100)
+    block_frames = block_frames or BODY_FRAMES
     length = 0
 
     def counted() -> Iterator[np.ndarray]:

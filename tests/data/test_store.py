@@ -164,7 +164,7 @@ def test_every_relevant_change_makes_a_new_store(
     parameters: dict[str, Any] = {"sample_rate": 8000, "lowest_note": 20, "outputs": 84}
     if change == "labels":
         with open(pieces[2].labels, "a") as file:
-            file.write("0.1\t0.2\t60\t64\n")
+            file.write("0.1\t0.2\t60\t80\n")
     elif change == "audio":
         soundfile.write(pieces[2].audio, np.ones(100, np.int16), RATE)
     elif change == "touch":

@@ -42,7 +42,7 @@ def read_scores(folder: Path) -> dict[str, Any]:
 
 def published(model: dict[str, Any]) -> str:
     """Return the paper's figure for a network; nothing for one that the paper does not have, such as an ablation."""
-    figure = PUBLISHED.get((model.get("architecture"), model["complex"]))
+    figure = PUBLISHED.get((str(model.get("architecture")), model["complex"]))
     if figure is None:
         return ""
     free = {name: model[name] for name in ("architecture", "complex", "sample_rate", "outputs")}

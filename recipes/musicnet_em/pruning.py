@@ -10,6 +10,7 @@ Hassibi & Stork, "Second order derivatives for network pruning: optimal brain su
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,8 @@ def pruned(network: NoteNetwork, samples: Tensor, maps: int, seed: int = 0) -> N
     result: NoteNetwork = build(replace(network.config, norm="none", block_channels=maps))
     generator = torch.Generator().manual_seed(seed)
     x = network.stacked(network.front_end(samples))
+    old: Any
+    new: Any
     for old, new in zip(network.body, result.body, strict=True):
         if hasattr(old, "scale"):
             first, second = old.body[0], old.body[3]
@@ -49,7 +52,8 @@ def pruned(network: NoteNetwork, samples: Tensor, maps: int, seed: int = 0) -> N
             _set(new.body[3], weights.real, weights.imag, second.bias + torch.cat([shift.real, shift.imag]))
             new.scale.copy_(old.scale)
         elif isinstance(old, ComplexConv2d):
-            _set(new, *old.weights(), old.bias)
+            real, imag = old.weights()
+            _set(new, real, imag, old.bias)
         else:
             new.load_state_dict(old.state_dict())
         x = new(x)
@@ -61,12 +65,12 @@ def _pairs(parts: Tensor) -> Tensor:
     return parts.unflatten(0, (2, -1))
 
 
-def _set(layer: nn.Module, real: Tensor, imag: Tensor, bias: Tensor) -> None:
+def _set(layer: Any, real: Tensor, imag: Tensor, bias: Tensor | None) -> None:
     for name, value in (("weight_real", real), ("weight_imag", imag), ("bias", bias)):
         getattr(layer, name).copy_(value)
 
 
-def _fitted(hidden: Tensor, second: nn.Module, maps: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def _fitted(hidden: Tensor, second: Any, maps: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """Choose maps and fit the weights of the convolution over notes that reads them.
 
     Args:
@@ -79,7 +83,7 @@ def _fitted(hidden: Tensor, second: nn.Module, maps: int, generator: torch.Gener
         Indices of the maps, [maps], complex weights [O, maps, 1, 3], and what is added to the complex bias, [O].
     """
     real, imag = second.weights()
-    wanted = torch.complex(real, imag).cdouble()[:, :, 0].flatten(1)  # [O, C * 3]
+    wanted = torch.complex(real.double(), imag.double())[:, :, 0].flatten(1)  # [O, C * 3]
     dilation, notes = second.dilation[1], hidden.shape[3]
     padded = nn.functional.pad(hidden, (dilation, dilation))
     taps = torch.stack([padded[..., tap * dilation : tap * dilation + notes] for tap in range(3)], 2)

@@ -48,7 +48,8 @@ def pruned(network: NoteNetwork, samples: Tensor, maps: int, seed: int = 0) -> N
             first, second = old.body[0], old.body[3]
             hidden = old.body[:3](x)
             kept, weights, shift = _fitted(hidden, second, maps, generator)
-            _set(new.body[0], *(part[kept] for part in first.weights()), _pairs(first.bias)[:, kept].flatten())
+            real, imag = first.weights()
+            _set(new.body[0], real[kept], imag[kept], _pairs(first.bias)[:, kept].flatten())
             _set(new.body[3], weights.real, weights.imag, second.bias + torch.cat([shift.real, shift.imag]))
             new.scale.copy_(old.scale)
         elif isinstance(old, ComplexConv2d):

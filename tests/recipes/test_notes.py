@@ -173,7 +173,9 @@ def test_frame_by_frame_scoring_on_musicnet(
     assert set(scores["recordings"]) == {"1819", "2303", "2382"} and scores["instruments"] and scores["polyphony"]
     assert f"AP {100 * scores['average_precision']:.2f} %" in printed
     row = run_script("musicnet/table", tmp_path, "-o", tmp_path / "table").splitlines()[2]
-    assert " | note network, complex | 11025 | " in row and row.endswith(f" | ? | {100 * expected:.1f} |  |")
+    assert " | note network, complex |  | standardized | crelu | 11025 | " in row and row.endswith(
+        f" | ? | {100 * expected:.1f} |  |"
+    )
 
 
 def test_shifted_frames_equal_those_of_the_whole() -> None:

@@ -1,4 +1,4 @@
-"""What callers may give for an audio file: its name, standard input or another pipe, its content, an open file.
+"""Sources of recordings as files on the disk: names, standard input and other pipes, bytes, open files.
 
 Pipes, contents and open files are copied to a temporary file, for decoders go back and forth in a file.
 """

@@ -159,14 +159,7 @@ def _open_sndfile(
     first = parts[0]
     if any(part.frames >= UNKNOWN_FRAMES for part in parts) or (first.format == "RAW" and first.subtype != "VOX_ADPCM"):
         return None  # of unknown length; or without a header, which libsndfile takes for mu-law if it is called .au
-    for part in parts:
-        _check_stated(part, name)
-    if first.format == "FLAC" and not layout.parts:
-        _check_end(first, name)
-    if layout.stated is not None and layout.frames is not None:
-        check_length(name, layout.stated, layout.frames, first.samplerate)
-    if sphere:
-        check_length(name, sphere.frames, first.frames, first.samplerate)
+    _check_lengths(parts, name, layout, sphere)
     frames = sum(round(part.frames * first.samplerate / max(part.samplerate, 1)) for part in parts)
     if layout.frames is not None and layout.frames - frames > MISSING_TOLERANCE_S * first.samplerate:
         return None  # it would not read all
@@ -189,6 +182,19 @@ def _open_sndfile(
             yield from blocks
 
     return Decoder(name, first.samplerate, first.channels, frames, first.format, first.subtype, decode, remarks)
+
+
+def _check_lengths(parts: list[soundfile.SoundFile], name: str, layout: Layout, sphere: SphereHeader | None) -> None:
+    """Refuse a file that is shorter than one of its headers states."""
+    first = parts[0]
+    for part in parts:
+        _check_stated(part, name)
+    if first.format == "FLAC" and not layout.parts:
+        _check_end(first, name)
+    if layout.stated is not None and layout.frames is not None:
+        check_length(name, layout.stated, layout.frames, first.samplerate)
+    if sphere:
+        check_length(name, sphere.frames, first.frames, first.samplerate)
 
 
 def _check_stated(part: soundfile.SoundFile, name: str) -> None:

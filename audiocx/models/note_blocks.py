@@ -19,8 +19,8 @@ __all__ = ["BODY_FRAMES", "infer_notes", "infer_notes_stream", "probabilities_at
 STEM_FRAMES = 256
 # Samples that are normalised and joined at a time, 24 s at 11025 Hz.
 CHUNK_SAMPLES = 2**18
-# Frames of a block of the later convolutions: many, for blocks overlap by 64 to 112 frames on either side,
-# but few enough for memory: of a kilobyte each and feature map.
+# Frames of a block of the later convolutions: many, for blocks overlap by 64 to 112 frames on either side, but not
+# more, for memory.
 BODY_FRAMES = 768
 _SILENT_FEATURES: WeakKeyDictionary[RunnableNetwork, np.ndarray] = WeakKeyDictionary()
 

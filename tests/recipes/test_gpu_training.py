@@ -74,17 +74,25 @@ def test_a_step_on_synthesised_data(gpu_training: ModuleType, packed: Path, tmp_
     build(from_dict(NoteConfig, record["config"], "large.pt")).load_state_dict(record["state"])
 
 
+def finetuning(
+    gpu_training: ModuleType, packed: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str
+) -> tuple[Path, Path]:
+    """Write a small checkpoint and the command line that trains it for a step; return it and the output folder."""
+    start, out = folder / "start", folder / "out"
+    config = replace(gpu_training.LARGE, channels=3, stem_channels=2)
+    save_checkpoint(build(config), start, decode=NoteDecodeSettings(), figures={"frames": 1000})
+    words = [packed, "--out", out, "--cache", folder / "cache", "--start", start, "--minutes", 1e-9, "--batch", 2]
+    monkeypatch.setattr(sys, "argv", ["finetune", *map(str, words), *options])
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    return start, out
+
+
 def test_finetuning_trains_the_later_layers_and_continues(
     gpu_training: ModuleType, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import finetune
 
-    start, out = tmp_path / "start", tmp_path / "out"
-    config = replace(gpu_training.LARGE, channels=2, stem_channels=2)
-    save_checkpoint(build(config), start, decode=NoteDecodeSettings(), figures={"frames": 1000})
-    words = [packed, "--out", out, "--cache", tmp_path / "cache", "--start", start, "--minutes", 1e-9, "--batch", 2]
-    monkeypatch.setattr(sys, "argv", ["finetune", *map(str, words)])
-    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    start, out = finetuning(gpu_training, packed, tmp_path, monkeypatch)
     for steps in (1, 2):
         finetune.main()
         record = torch.load(out / "large.pt", weights_only=True)
@@ -121,12 +129,7 @@ def test_finetuning_prunes_and_learns_from_the_whole_network(
 ) -> None:
     import finetune
 
-    start, out = tmp_path / "start", tmp_path / "out"
-    config = replace(gpu_training.LARGE, channels=3, stem_channels=2)
-    save_checkpoint(build(config), start, decode=NoteDecodeSettings(), figures={"frames": 1000})
-    words = [packed, "--out", out, "--cache", tmp_path / "cache", "--start", start, "--minutes", 1e-9, "--batch", 2]
-    monkeypatch.setattr(sys, "argv", ["finetune", *map(str, words), "--maps", "2"])
-    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    _, out = finetuning(gpu_training, packed, tmp_path, monkeypatch, "--maps", "2")
     finetune.main()
     record = torch.load(out / "large.pt", weights_only=True)
     assert record["config"]["block_channels"] == 2

@@ -236,6 +236,18 @@ def row(overall: dict[str, Any]) -> str:
     return " | ".join(f"{overall[key]:.3f}" for key in SCORES)
 
 
+def seen(record: dict[str, Any], config: NoteConfig) -> str:
+    """Return how much sound a network has seen in training."""
+    hours, before = (
+        frames * config.hop_samples / config.sample_rate / 3600
+        for frames in (record["frames_seen"], record.get("frames_before", 0))
+    )
+    steps = f"{record['steps']:,} steps"
+    if before:
+        return f"{hours:.0f} hours, the last {hours - before:.1f} of them in {steps}"
+    return f"{hours:.0f} hours in {steps}"
+
+
 def write(
     arguments: argparse.Namespace, network: NoteNetwork, settings: Any, scores: dict[str, Any], record: dict[str, Any]
 ) -> None:
@@ -245,16 +257,7 @@ def write(
     print(rows, flush=True)
     date = datetime.date.today().isoformat()
     names = {"name": arguments.checkpoint.name, "weights": arguments.weights.name}
-    hours, before = (
-        frames * config.hop_samples / config.sample_rate / 3600
-        for frames in (record["frames_seen"], record.get("frames_before", 0))
-    )
-    steps = f"{record['steps']:,} steps"
-    seen = (
-        f"{hours:.0f} hours, the last {hours - before:.1f} of them in {steps}"
-        if before
-        else f"{hours:.0f} hours in {steps}"
-    )
+    before = record.get("frames_before", 0)
     excerpts = f"the first {arguments.seconds:g} s of each piece (renders, violin: 60 s at most; quiet ones: 20 s)"
     inner = config.block_channels
     description = DESCRIPTION.replace(".", ", and pruned.") if inner else DESCRIPTION
@@ -272,7 +275,7 @@ def write(
         windows=", ".join(map(str, config.windows)),
         hop=config.hop_samples,
         context_s=(config.context_frames * config.hop_samples + config.left_context_samples) / config.sample_rate,
-        seen=seen,
+        seen=seen(record, config),
         further=PRUNED.format(maps=inner) if inner else further,
         machine=arguments.machine,
         date=date,

@@ -21,7 +21,7 @@ __all__ = [
     "sample_ranges",
 ]
 
-# Level of the surroundings above that of a gap, in dB; see find_gaps. Chosen on LibriSpeech; docs/speech.md says how
+# Level of the surroundings above that of a gap, in dB; see find_gaps. Chosen on LibriSpeech; docs/robustness.md says how
 # many gaps it finds, and how many that are none.
 GAP_LEVEL_DB = 25.0
 # No packet is shorter; and levels are those of windows of this length.
@@ -38,6 +38,9 @@ EDGE_SLACK_DB = 5.0
 # so far below the level before it.
 STEEP_DB = 20.0
 EDGE_SAMPLES, EDGE_PART = 8, 25
+# Speech rarely pauses between sounds both at least as loud as the recording: the level of a gap there may be so much
+# less if it is of 10 ms and has no dither, or is lossy.
+LOUD_CONSTANT_DB, LOUD_LOSSY_DB = 14.0, 4.0
 # Pauses between words begin this far below the recording's level.
 QUIET_DB = 20.0
 # No format rounds more finely, relative to its peak: 24 bits do, but no microphone.
@@ -62,8 +65,11 @@ def find_gaps(
       while it stays so; their mean 25 dB below the level before, their minimum as far below that within 5 ms after
       them, and the level before at most 20 dB below the recording's.
 
+    Where the levels before and after are at least that of the recording, 21 dB are enough after a lossy codec, and 11 dB
+    for 10 ms or more that are constant without dither.
+
     So silence at the beginning or at the end, such as a codec's padding, is no gap; nor is a pause whose sound fades.
-    Formats of 8 bits show only gaps in loud passages.
+    Quiet recordings of 8 bits show only some of their gaps.
 
     Args:
         samples: Float [N].
@@ -84,7 +90,7 @@ def find_gaps(
     scale = 1 / (float(np.abs(samples).max()) or 1.0)
     channel = _Channel(samples, scale, width, np.unique(samples[:SNIFFED_SAMPLES]) * scale)
     lengths = [round(limit_s * sample_rate) - width + 1 for limit_s in LOSSY_GAP_S]
-    found = list(channel.constant(gap_level_db))
+    found = list(channel.constant(gap_level_db, lengths[0]))
     # These have vague edges.
     found += [
         (start, stop)
@@ -102,9 +108,10 @@ class _Channel:
         self.samples, self.scale, self.width, self.values = samples, scale, width, values
         self.offset = float(np.median(samples[:SNIFFED_SAMPLES])) * scale
         self.levels_db = _levels_db(samples, scale, width, _step(values))
+        self.mean_db = _mean_db(self.levels_db)
 
-    def constant(self, gap_level_db: float) -> Iterator[tuple[int, int]]:
-        """Find gaps whose samples are constant but for rounding."""
+    def constant(self, gap_level_db: float, long: int) -> Iterator[tuple[int, int]]:
+        """Find gaps whose samples are constant but for rounding; ``long`` is 10 ms, in windows."""
         margin = max(EDGE_SAMPLES, self.width // EDGE_PART)
         for above_db in CONSTANT_DB:
             quiet = self.levels_db <= _rounding_db(_step(self.values)) + above_db
@@ -113,10 +120,12 @@ class _Channel:
                 before_db, after_db = self._around(start, stop)
                 middle = self._middle(start, stop)
                 step = self._step_at(middle)
-                limit_db = _rounding_db(step) + above_db + gap_level_db
+                lowest_db = min(before_db + BEFORE_SLACK_DB, after_db + AFTER_SLACK_DB)
+                if above_db == CONSTANT_DB[0] and stop - start >= long and min(before_db, after_db) >= self.mean_db:
+                    lowest_db = max(lowest_db, min(before_db, after_db) + LOUD_CONSTANT_DB)
                 edge_db = min(self.levels_db[start - margin], self.levels_db[stop - 1 : stop + margin].max())
                 if (
-                    min(before_db + BEFORE_SLACK_DB, after_db + AFTER_SLACK_DB) >= limit_db
+                    lowest_db >= _rounding_db(step) + above_db + gap_level_db
                     and edge_db >= before_db - STEEP_DB
                     and self._from_zero(middle) <= 2 * step + 1e-3
                 ):
@@ -125,7 +134,6 @@ class _Channel:
     def lossy(self, gap_level_db: float, shortest: int, longest: int) -> Iterator[tuple[int, int]]:
         """Find gaps that a codec has filled with some noise, of so many windows."""
         edge_db, width = gap_level_db - EDGE_SLACK_DB, self.width
-        quiet_db = _mean_db(self.levels_db) - QUIET_DB
         falls = np.flatnonzero(self.levels_db[width:] <= self.levels_db[:-width] - edge_db) + width
         index = 0
         while index < len(falls):
@@ -136,10 +144,11 @@ class _Channel:
             index = int(np.searchsorted(falls, stop))
             (before_db, after_db), middle = self._around(start, stop), self._middle(start, stop)
             inside_db = np.maximum(self.levels_db[start:stop], _rounding_db(self._step_at(middle)))
+            deep_db = gap_level_db - LOUD_LOSSY_DB * (min(before_db, after_db) >= self.mean_db)
             if (
                 shortest <= stop - start <= longest
-                and quiet_db <= before_db >= _mean_db(inside_db) + gap_level_db
-                and after_db >= float(inside_db.min()) + gap_level_db
+                and self.mean_db - QUIET_DB <= before_db >= _mean_db(inside_db) + deep_db
+                and after_db >= float(inside_db.min()) + deep_db
                 and self._from_zero(middle) <= 10 ** (before_db / 20)
             ):
                 yield start, stop

@@ -6,7 +6,8 @@ FOLDER holds LibriSpeech, of which the recipe's validation utterances are taken,
 loud passages of each, about one in two seconds, gaps of 20 to 60 ms of silence are cut; then it is stored and read
 again. A gap is found if one that was found overlaps half of it and is no more than twice as long; whatever overlaps no
 gap is false, in the recording with gaps or without. ``--clips`` names recordings that are silent between words (spoken
-commands at 8 kHz, say), in every sixth of which gaps are looked for, though none is cut. What is printed is a Markdown table.
+commands at 8 kHz, say), in every sixth of which gaps are looked for, though none is cut. What is printed is a
+Markdown table.
 """
 
 from __future__ import annotations
@@ -115,7 +116,9 @@ def main() -> None:
     parser.add_argument("--levels", type=float, nargs="+", default=[GAP_LEVEL_DB], help="default: %(default)s dB")
     parser.add_argument("--only", nargs="+", choices=ENCODINGS, default=list(ENCODINGS), help="default: all")
     arguments = parser.parse_args()
-    paths = [utterance.audio for utterance in librispeech.split(librispeech.find_utterances(arguments.folder)).validation]
+    paths = [
+        utterance.audio for utterance in librispeech.split(librispeech.find_utterances(arguments.folder)).validation
+    ]
     wide = [soundfile.read(path) for path in paths]
     kinds = {
         "16 kHz": [(samples * PEAK / np.abs(samples).max(), rate) for samples, rate in wide],
@@ -129,7 +132,9 @@ def main() -> None:
         for kind, recordings in kinds.items():
             rng = np.random.default_rng(0)
             cut = [cut_gaps(x, rate, rng) if kind != "clips" else (x[:0], []) for x, rate in recordings]
-            lossy = [ENCODINGS[name](x, rate) if len(x) else x for (x, _), (_, rate) in zip(cut, recordings, strict=True)]
+            lossy = [
+                ENCODINGS[name](x, rate) if len(x) else x for (x, _), (_, rate) in zip(cut, recordings, strict=True)
+            ]
             whole = [ENCODINGS[name](x, rate) for x, rate in recordings]
             minutes = sum(len(x) / rate for x, rate in recordings) / 60
             for level_db in arguments.levels:
@@ -140,7 +145,9 @@ def main() -> None:
                 total = sum(len(gaps) for _, gaps in cut)
                 found = f"{counts[0]} of {total}" if total else ""
                 among = str(counts[1]) if total else ""
-                print(f"| {name} | {kind} | {level_db:g} | {found} | {among} | {counts[2]} | {minutes:.1f} |", flush=True)
+                print(
+                    f"| {name} | {kind} | {level_db:g} | {found} | {among} | {counts[2]} | {minutes:.1f} |", flush=True
+                )
 
 
 if __name__ == "__main__":

@@ -47,6 +47,25 @@ PREDICTOR_TRAINING = PredictorTraining(
 )
 PREDICTOR_EXPERIMENT = PredictorExperiment(PredictorConfig(hidden=4), PREDICTOR_TRAINING)
 # Two octaves: those of the tiny corpus.
+# The smallest experiment, as a file.
+TINY_NOTES = """\
+kind = "notes"
+
+[model]
+stem_channels = 2
+channels = 3
+dilations = [1, 2]
+octave = 3
+harmonics = [1.0, 2.0]
+hop_samples = 64
+windows = [512, 128]
+
+[train]
+steps = 2
+epoch_steps = 1
+batch_size = 2
+segment_frames = 16
+"""
 NOTE_MODEL = NoteConfig(
     stem_channels=2,
     channels=3,

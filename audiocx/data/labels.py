@@ -113,6 +113,11 @@ def find_labelled(folder: str | Path, split: str | None = None) -> list[tuple[Pa
         for recording in recordings
         if (labels := listed[recording][0] if recording in listed else find_labels(recording))
     ]
+    if not pairs and (Path(folder) / "musicnet.npz").is_file():
+        raise DataError(
+            f"{folder}: holds MusicNet as musicnet.npz, which a recipe scores: run python recipes/musicnet/evaluate.py "
+            "NETWORK FOLDER, or unpack MusicNet's other archive, musicnet.tar.gz, and name its folder."
+        )
     if not pairs:
         raise DataError(
             f"{folder}: holds no recording with a label file of the same name; add one, such as song.mid for "

@@ -81,8 +81,10 @@ def mpeg_layout(window: Window) -> Layout:
     Returns:
         Where the sound lies; nothing special if the file states its length and it is right, or the file was cut short.
     """
-    parts, junk_bytes = _walk(window)
+    parts, junk_bytes, cut = _walk(window)
     remarks = [f"{junk_bytes} damaged bytes left out"] if junk_bytes > _JUNK_BYTES else []
+    if cut:
+        remarks.append("its last frame is incomplete, so its end may be missing")
     if not parts:
         return Layout()
     first, samples = parts[0], parts[0].frames * parts[0].header.samples
@@ -98,11 +100,11 @@ def mpeg_layout(window: Window) -> Layout:
     return Layout([[_info_frame(part), *part.spans] for part in parts if part.frames], remarks=remarks)
 
 
-def _walk(window: Window) -> tuple[list[_Part], int]:
-    """List the streams of a file, and count the bytes that belong to none."""
+def _walk(window: Window) -> tuple[list[_Part], int, bool]:
+    """List the streams of a file, count the bytes that belong to none, and tell whether it ends within a frame."""
     parts: list[_Part] = []
     headers: dict[bytes, _Header | None] = {}
-    position, junk_bytes, begun = skip_id3(window, window.start), 0, -1
+    position, junk_bytes, begun, cut = skip_id3(window, window.start), 0, -1, False
     while position < window.end:
         head = window.get(position, 4)
         if head not in headers:
@@ -133,6 +135,7 @@ def _walk(window: Window) -> tuple[list[_Part], int]:
                 position += header.size
                 continue
         end = min(position + header.size, window.end)
+        cut = position + header.size > window.end
         last = part.spans[-1] if part.spans else None
         if isinstance(last, tuple) and last[1] == position:
             part.spans[-1] = (last[0], end)
@@ -140,7 +143,7 @@ def _walk(window: Window) -> tuple[list[_Part], int]:
             part.spans.append((position, end))
         part.frames += 1
         position = end
-    return parts, junk_bytes
+    return parts, junk_bytes, cut
 
 
 def _parse(head: bytes) -> _Header | None:

@@ -21,8 +21,8 @@ __all__ = [
     "sample_ranges",
 ]
 
-# Level of the surroundings above that of a gap, in dB; see find_gaps. Chosen on LibriSpeech; docs/robustness.md says how
-# many gaps it finds, and how many that are none.
+# Level of the surroundings above that of a gap, in dB; see find_gaps. Chosen on LibriSpeech; docs/robustness.md says
+# how many gaps it finds, and how many that are none.
 GAP_LEVEL_DB = 25.0
 # No packet is shorter; and levels are those of windows of this length.
 MIN_GAP_S = 0.005
@@ -65,8 +65,8 @@ def find_gaps(
       while it stays so; their mean 25 dB below the level before, their minimum as far below that within 5 ms after
       them, and the level before at most 20 dB below the recording's.
 
-    Where the levels before and after are at least that of the recording, 21 dB are enough after a lossy codec, and 11 dB
-    for 10 ms or more that are constant without dither.
+    Where the levels before and after are at least that of the recording, 21 dB are enough after a lossy codec, and
+    11 dB for 10 ms or more that are constant without dither.
 
     So silence at the beginning or at the end, such as a codec's padding, is no gap; nor is a pause whose sound fades.
     Quiet recordings of 8 bits show only some of their gaps.

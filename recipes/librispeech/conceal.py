@@ -84,12 +84,12 @@ def main() -> None:
         "seed": arguments.seed,
         "methods": {name: {str(ms): own.to_dict() for ms, own in by_ms.items()} for name, by_ms in by_method.items()},
     }
-    print(table(scores["methods"]))
+    # Before anything is printed: whoever reads it may stop, such as head.
     with suppress(OSError):  # atomic_write reports the reason
         arguments.output.mkdir(parents=True, exist_ok=True)
     with atomic_write(arguments.output / "scores.json") as temporary:
         temporary.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    print(f"written to {arguments.output}")
+    print(f"{table(scores['methods'])}\nwritten to {arguments.output}")
 
 
 if __name__ == "__main__":

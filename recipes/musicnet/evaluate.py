@@ -100,7 +100,7 @@ def known_from_training(
     """
     recorded = trained.recordings
     known = None if recorded is None else sorted(recorded & set(names))
-    remedy = "train with --extended to keep them out, or mark them by --allow-trained"
+    remedy = "train with --extended to keep them out, or score them all the same with --allow-trained"
     if known and not allowed:
         raise DataError(f"{trained.name} was trained on {', '.join(known)} of the recordings to score; {remedy}.")
     if known is None and extended and not allowed:

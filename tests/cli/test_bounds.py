@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
+from tiny_corpus import write_corpus
+from training_runs import TINY_NOTES as EXPERIMENT
 
 import audiocx
 from audiocx.cli import build_parser, main
@@ -135,3 +138,23 @@ def test_options_of_training_are_checked() -> None:
     for name, cases in options("train"):
         assert any(accepted([*base, *case]) for case in cases), name
     assert not accepted([*base, "--num-nodes", "0"]) and accepted([*base, "--num-nodes", "1"])
+
+
+def test_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(EXPERIMENT)
+    words = ["train", str(config), str(write_corpus(tmp_path / "corpus")), "--cache", str(tmp_path / "cache")]
+    base = [*words, "-o", str(tmp_path / "run"), "-q", "--accelerator", "cpu", "--devices", "1", "--no-compile"]
+    # More machines wait for one another, and half precision is for GPUs.
+    tried = walk(base, capsys, "--num-nodes", "--precision", "--corpus")
+    assert {"--fresh", "--no-compile", "--quiet"} <= set(tried)
+    for precision in ("32-true", "bf16-mixed"):
+        assert main([*base, "--fresh", "--precision", precision]) == 0, capsys.readouterr().err
+    assert main([*base, "--fresh", "--corpus", "maps"]) == 0, capsys.readouterr().err
+
+
+def test_export(exported_notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnxscript")
+    network = shutil.copytree(exported_notes, tmp_path / "network")
+    base = ["export", str(network), "-o", str(tmp_path / "a.onnx"), "--overwrite"]
+    assert walk(base, capsys) == ["--overwrite", "--in-place"]

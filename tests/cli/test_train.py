@@ -8,29 +8,11 @@ from pathlib import Path
 import pytest
 import soundfile
 from tiny_corpus import write_corpus
+from training_runs import TINY_NOTES as EXPERIMENT
 from training_runs import checkpoint
 
 from audiocx.cli import main
 from audiocx.train.runs import DATA_RECORD
-
-EXPERIMENT = """\
-kind = "notes"
-
-[model]
-stem_channels = 2
-channels = 3
-dilations = [1, 2]
-octave = 3
-harmonics = [1.0, 2.0]
-hop_samples = 64
-windows = [512, 128]
-
-[train]
-steps = 2
-epoch_steps = 1
-batch_size = 2
-segment_frames = 16
-"""
 
 
 def test_a_network_is_trained_on_folders_and_its_run_keeps_to_them(

@@ -36,6 +36,12 @@ def test_names_that_differ_from_the_recordings(tmp_path: Path, name: str) -> Non
     assert labels.find_labels(audio) == tmp_path / name and len(labels.label_files(audio)) == 3
 
 
+def test_the_archive_of_musicnet_names_its_recipe(tmp_path: Path) -> None:
+    (tmp_path / "musicnet.npz").touch()
+    with pytest.raises(DataError, match="python recipes/musicnet/evaluate.py NETWORK FOLDER"):
+        labels.find_labelled(tmp_path)
+
+
 def touch(*paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)

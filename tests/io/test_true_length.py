@@ -172,6 +172,26 @@ def test_a_cut_mp3_is_refused_when_it_is_opened(tmp_path: Path) -> None:
         audio.info(tmp_path / "a.mp3")
 
 
+def test_an_mp3_cut_within_a_frame_is_said_where_no_length_is_stated(tmp_path: Path) -> None:
+    content = without_xing(vbr(3.0))
+    assert load(tmp_path, content, "mp3").remarks == ()
+    (tmp_path / "a.mp3").write_bytes(content[: 2 * len(content) // 3])
+    said = "its last frame is incomplete, so its end may be missing"
+    assert said in audio.info(tmp_path / "a.mp3").remarks and said in audio.load(tmp_path / "a.mp3").remarks
+
+
+def test_the_delay_of_an_mp3_encoder_is_known_from_its_header_only(tmp_path: Path) -> None:
+    click = 0.05 * np.sin(np.arange(4 * RATE) * 0.05)
+    click[RATE] = 0.9
+    file = io.BytesIO()
+    soundfile.write(file, click, RATE, format="MP3")
+    at = [
+        int(np.abs(load(tmp_path, content, "mp3").samples).argmax())
+        for content in (file.getvalue(), without_xing(file.getvalue()))
+    ]
+    assert at == [RATE, RATE + 576]  # LAME's; a decoder's own 529 samples are left out
+
+
 @pytest.mark.parametrize("rate", [1, 999, 4_000_000, 0xFFFFFFFF])
 def test_a_rate_that_cannot_be_right(tmp_path: Path, rate: int) -> None:
     content = bytearray(encoded("wav", 1.0))

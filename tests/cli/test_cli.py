@@ -412,6 +412,15 @@ def labelled() -> Path:
     return folder
 
 
+@pytest.mark.skipif(os.name == "nt", reason="closes streams as POSIX shells do")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_stop_nothing(sine_file: SineFile, tmp_path: Path, closed: str) -> None:
+    command = f'"$0" -W error -m audiocx info "$1" {closed}'
+    words = ["sh", "-c", command, sys.executable, str(sine_file("a.wav"))]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stderr) == (0, "") and (" >&-" in f" {closed}" or "a.wav: " in done.stdout)
+
+
 def test_evaluate_scores_a_folder(labelled: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["evaluate", str(labelled), "-m", str(tiny_checkpoint), "-o", "scores.json"]
     assert main(command) == 0

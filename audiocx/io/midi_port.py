@@ -25,7 +25,7 @@ def midi_outputs() -> list[str]:
     """
     if sys.version_info >= (3, 13) and find_spec("rtmidi") is None:
         raise ConfigError(
-            "A MIDI port needs python-rtmidi, which has no wheel for Python 3.13; use Python 3.12, or compile it by pip "
+            "A MIDI port needs python-rtmidi, which has no wheel for Python 3.13; use Python 3.12, or compile it: pip "
             "install python-rtmidi (on Debian and Ubuntu after sudo apt install g++ libasound2-dev)."
         )
     require("A MIDI port", "live", "rtmidi")

@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..errors import ConfigError, OutputError, require
+from ..errors import AudiocxError, ConfigError, OutputError, require
 from ..models.runtime import Runtime
 from . import help_text
 from .options import number_between
@@ -257,22 +257,22 @@ def _result(live: LiveTranscriber, notes: list[Note], name: str) -> Transcriptio
 
 
 def _write(result: Transcription, outputs: dict[Path, str]) -> list[Path]:
-    """Write the outputs; those that cannot be written go to the folder of temporary files, and the error says so."""
+    """Write the outputs; if one cannot be written, a MIDI file among the temporary files keeps what was heard."""
     lost, written = None, []
     for path, name in outputs.items():
         try:
             getattr(result, f"to_{name}")(path)
             written.append(path)
-        except OutputError as error:
-            saved = Path(tempfile.mkdtemp(prefix="audiocx-"), path.name)
-            try:
-                getattr(result, f"to_{name}")(saved)
-                lost = OutputError(f"{error} What was heard is in {saved}.")
-            except OutputError:
-                shutil.rmtree(saved.parent, ignore_errors=True)
-                lost = error
+        except AudiocxError as error:
+            lost = error
     if lost:
-        raise lost
+        saved = Path(tempfile.mkdtemp(prefix="audiocx-"), "heard.mid")
+        try:
+            result.to_midi(saved)
+        except OutputError:
+            shutil.rmtree(saved.parent, ignore_errors=True)
+            raise lost from None
+        raise OutputError(f"{lost} What was heard is in {saved}.") from lost
     return written
 
 

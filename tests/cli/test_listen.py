@@ -20,6 +20,7 @@ import audiocx
 from audiocx.cli import main
 from audiocx.io import midi, note_tables
 from audiocx.io.live_input import LiveInput
+from audiocx.music.live import LiveTranscriber
 from audiocx.notes import Note
 
 SOUND = recording(64 * 120)
@@ -93,6 +94,14 @@ def test_ctrl_c_ends_the_microphone_and_writes(
     with open("heard.csv") as file:
         assert len(list(csv.reader(file))) == len(rows(printed)) + 1 > 10
     assert signal.getsignal(signal.SIGINT) is before and card.closed == 1
+
+
+def test_a_second_ctrl_c_does_not_wait(
+    listen: list[str], card: FakeSoundDevice, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LiveTranscriber, "finish", lambda self: os.kill(os.getpid(), signal.SIGINT))
+    assert main([*listen, "-o", "heard.mid"]) == 130
+    assert Path("heard.mid").exists() and capsys.readouterr().err.endswith("audiocx: interrupted\n")
 
 
 def test_a_microphone_that_is_unplugged_ends_the_sound(

@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ..errors import AudiocxError, OutputError, printable
+from .live import LIVE_ROUTE
 from .networks import Networks
 from .recordings import NotFoundError, RecordingStore, TooManyError
 from .routes import ROUTES
@@ -55,7 +56,12 @@ def create_app(settings: ServeSettings) -> Guard:
             await run_in_threadpool(store.close)
 
     app = Starlette(
-        routes=[Route("/", _page), *ROUTES, Mount("/static", StaticFiles(directory=STATIC, check_dir=False))],
+        routes=[
+            Route("/", _page),
+            *ROUTES,
+            LIVE_ROUTE,
+            Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
+        ],
         exception_handlers={
             AudiocxError: _known,
             HTTPException: _refused,

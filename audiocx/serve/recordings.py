@@ -147,7 +147,7 @@ class RecordingStore:
     def __init__(self, settings: ServeSettings, networks: Networks) -> None:
         self._settings, self.networks = settings, networks
         self._recordings: dict[str, Recording] = {}
-        self._reserved = 0
+        self._reserved, self._live = 0, 0
         self._queue: queue.SimpleQueue[Recording | None] = queue.SimpleQueue()
         self._worker = threading.Thread(target=self._work, name="transcribe", daemon=True)
         self.closed = False
@@ -230,6 +230,21 @@ class RecordingStore:
         finally:
             self._reserved -= 1
         self._recordings[id] = recording
+
+    @contextmanager
+    def live_session(self) -> Iterator[None]:
+        """Count a live session while it lasts.
+
+        Raises:
+            TooManyError: There are as many as are taken.
+        """
+        if self._live >= self._settings.max_live:
+            raise TooManyError(f"There are {self._live} live transcriptions, the most at a time; end one first.")
+        self._live += 1
+        try:
+            yield
+        finally:
+            self._live -= 1
 
     def transcribe(self, recording: Recording) -> None:
         """Queue a recording."""

@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from ..notes import Note
 from .settings import MIB
 
-__all__ = ["Edited", "json_body", "read_edited", "stalling_body"]
+__all__ = ["STALLED_S", "Edited", "json_body", "number", "read_edited", "stalling_body", "whole"]
 
 MAX_JSON_BYTES = 32 * MIB
 MAX_NOTES = 200_000

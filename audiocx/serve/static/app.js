@@ -1,0 +1,355 @@
+/** The page: recordings that come in, the one that is open, and the microphone. */
+
+import * as api from "./api.js";
+import { Connection } from "./connection.js";
+import { DecodeSliders } from "./decode-sliders.js";
+import { any, button, dialog, element, input, say, showError } from "./dom.js";
+import { listenToDownloads } from "./downloads.js";
+import { Editor } from "./editor.js";
+import { listenToKeys } from "./keyboard.js";
+import { RecordingList } from "./recording-list.js";
+import { Recorder } from "./recorder.js";
+import { Stage } from "./stage.js";
+import { startTheme } from "./theme.js";
+
+/** @typedef {import("./types.js").Summary} Summary */
+/**
+ * @typedef {object} Recording
+ * @property {Summary} summary
+ * @property {Editor} editor
+ * @property {boolean} loaded whether the notes of a finished recording are here
+ * @property {() => void} stop ends following it
+ */
+
+const WAVEFORM_POINTS_PER_S = 100;
+const MOST_WAVEFORM_POINTS = 100_000;
+
+/** @type {Map<string, Recording>} */
+const recordings = new Map();
+/** @type {string|null} */
+let current = null;
+/** @type {Recorder|null} */
+let recorder = null;
+let countHere = 0; // recordings that only this page has had
+
+startTheme();
+const connection = new Connection(() => void refresh());
+const stage = new Stage(showError);
+const list = new RecordingList(any("recordings"), { choose: (id) => void open(id), remove: (id) => void remove(id) });
+const sliders = new DecodeSliders({
+  decoded(id, notes, settings) {
+    const recording = recordings.get(id);
+    if (!recording) return;
+    recording.summary.settings = settings;
+    recording.editor.setFound(notes);
+    const { edits } = recording.editor;
+    say(`${recording.editor.notes.length} notes.` + (edits ? " Your edits are kept." : ""));
+  },
+  failed: (error) => connection.report(error),
+});
+
+listenToKeys(stage, () => current !== null && !document.querySelector("dialog[open]"));
+listenToDownloads(currentTranscription, {
+  saved: () => currentRecording()?.editor.markSaved(),
+  failed: (error) => connection.report(error),
+});
+listenToFiles();
+button("record").addEventListener("click", () => void (recorder ? stopRecording() : startRecording()));
+button("again").addEventListener("click", () => void transcribeAgain());
+element("model", HTMLSelectElement).addEventListener("change", showAgain);
+button("help-open").addEventListener("click", () => dialog("help").showModal());
+document.addEventListener("keydown", (event) => {
+  if (event.key === "?" && !(event.target instanceof HTMLInputElement)) dialog("help").showModal();
+});
+// Another tab may have added recordings.
+document.addEventListener("visibilitychange", () => document.hidden || void refresh());
+window.addEventListener("beforeunload", (event) => {
+  if (recorder || [...recordings.values()].some(({ editor }) => editor.unsaved)) event.preventDefault();
+});
+void start();
+
+async function start() {
+  await refresh();
+  const first = [...recordings.values()].find(({ summary }) => summary.state !== "failed");
+  if (first && current === null) await open(first.summary.id);
+}
+
+/** Get the networks and the recordings from the server, and follow the recordings that are new here. */
+async function refresh() {
+  try {
+    const select = element("model", HTMLSelectElement);
+    if (!select.length) {
+      const { models, default: chosen } = await api.listModels();
+      for (const { name, description } of models) {
+        const option = new Option(name, name, name === chosen, name === chosen);
+        option.title = description;
+        select.add(option);
+      }
+    }
+    const summaries = await api.listRecordings();
+    const ids = new Set(summaries.map(({ id }) => id));
+    for (const { summary, editor } of recordings.values()) if (!summary.here && !ids.has(summary.id)) lose(summary, editor);
+    for (const summary of summaries) if (!recordings.has(summary.id)) take(summary);
+  } catch (error) {
+    connection.report(error);
+  }
+  showList();
+}
+
+/** Keep what the user has of a recording that the server does not have any more. @param {Summary} summary @param {Editor} editor */
+function lose(summary, editor) {
+  if (editor.notes.length === 0) {
+    forget(summary.id);
+    return;
+  }
+  recordings.get(summary.id)?.stop();
+  Object.assign(summary, { state: "failed", here: true, error: "The server has lost the recording. Its notes can still be downloaded." });
+  if (current === summary.id) stage.player.load(null, summary.duration_s);
+  showOpen();
+}
+
+/** Add a recording of the server to the list. @param {Summary} summary @param {Editor} [editor] @returns {Recording} */
+function take(summary, editor = new Editor(summary.notes)) {
+  /** @type {Recording} */
+  const recording = { summary, editor, loaded: summary.notes !== undefined, stop: () => {} };
+  recordings.set(summary.id, recording);
+  if (summary.state === "waiting" || summary.state === "running") recording.stop = follow(recording);
+  showList();
+  return recording;
+}
+
+/** @param {Recording} recording */
+function follow(recording) {
+  const { summary, editor } = recording;
+  return api.followRecording(summary.id, {
+    restarted: () => editor.setFound([]),
+    gone: () => void connection.check(),
+    notes: (notes) => editor.addFound(notes),
+    progress(share, durationS) {
+      Object.assign(summary, { state: "running", progress: share, duration_s: durationS });
+      if (current === summary.id) stage.setDuration(durationS);
+      showList();
+    },
+    done(finished) {
+      Object.assign(summary, finished, { state: "done" });
+      recording.loaded = finished.notes !== undefined;
+      if (finished.notes) editor.setFound(finished.notes);
+      say(`${summary.name}: ${editor.notes.length} notes`);
+      if (current === summary.id) void open(summary.id);
+      else showList();
+    },
+    failed(error) {
+      Object.assign(summary, { state: "failed", error });
+      showError(`${summary.name}: ${error}`);
+      showOpen();
+    },
+  });
+}
+
+/** Open a recording. @param {string} id */
+async function open(id) {
+  const recording = recordings.get(id);
+  if (!recording) return;
+  current = id;
+  try {
+    if (recording.summary.state === "done" && !recording.loaded) {
+      const { notes = [], ...summary } = await api.getRecording(id);
+      Object.assign(recording.summary, summary);
+      recording.editor.setFound(notes);
+      recording.loaded = true;
+    }
+    if (current !== id) return; // another was opened meanwhile
+    stage.open(recording.summary, recording.editor);
+    showOpen();
+    if (recording.summary.state !== "done") return;
+    const points = Math.ceil(recording.summary.duration_s * WAVEFORM_POINTS_PER_S);
+    const peaks = await api.getWaveform(id, Math.max(1, Math.min(points, MOST_WAVEFORM_POINTS)));
+    if (current === id) stage.waveform.setPeaks(peaks);
+  } catch (error) {
+    connection.report(error);
+  }
+}
+
+/** @param {string} id */
+async function remove(id) {
+  const recording = recordings.get(id);
+  if (!recording) return;
+  const { name, here } = recording.summary;
+  if (recording.editor.unsaved && !window.confirm(`Remove ${name}? Its edits have not been downloaded.`)) return;
+  try {
+    if (!here) await api.deleteRecording(id);
+    forget(id);
+    say(`Removed ${name}`);
+    button("choose").focus();
+  } catch (error) {
+    connection.report(error);
+  }
+}
+
+/** @param {string} id */
+function forget(id) {
+  recordings.get(id)?.stop();
+  recordings.delete(id);
+  if (current === id) {
+    current = null;
+    stage.close();
+  }
+  showOpen();
+}
+
+function listenToFiles() {
+  button("choose").addEventListener("click", () => input("files").click());
+  input("files").addEventListener("change", () => {
+    void uploadAll([...(input("files").files ?? [])]);
+    input("files").value = ""; // so that the same file can be chosen again
+  });
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    document.body.classList.add("dropping");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) document.body.classList.remove("dropping");
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("dropping");
+    void uploadAll([...(event.dataTransfer?.files ?? [])]);
+  });
+}
+
+/** Send files one after the other. @param {File[]} files */
+async function uploadAll(files) {
+  const model = element("model", HTMLSelectElement).value;
+  const queued = files.map((file) => ({ file, id: addHere(file.name, model, "uploading") }));
+  for (const { file, id } of queued) {
+    try {
+      const answer = await api.upload(file, model);
+      recordings.delete(id);
+      take({ ...blank(answer.id, file.name, model, "waiting"), ...answer });
+      if (current === null) await open(answer.id);
+    } catch (error) {
+      const failed = recordings.get(id);
+      if (failed) Object.assign(failed.summary, { state: "failed", error: /** @type {Error} */ (error).message });
+      connection.report(error instanceof api.ServerGone ? error : new Error(`${file.name}: ${/** @type {Error} */ (error).message}`));
+    }
+    showList();
+  }
+}
+
+/** Add a recording that the server does not know. @param {string} name @param {string} model @param {Summary["state"]} state */
+function addHere(name, model, state) {
+  const id = `here-${++countHere}`;
+  recordings.set(id, { summary: { ...blank(id, name, model, state), here: true }, editor: new Editor(), loaded: true, stop: () => {} });
+  showList();
+  return id;
+}
+
+/** @param {string} id @param {string} name @param {string} model @param {Summary["state"]} state @returns {Summary} */
+function blank(id, name, model, state) {
+  return { id, name, model, state, error: null, duration_s: 0, tuning_cents: 0, remarks: [], progress: 0, settings: {} };
+}
+
+/** Transcribe the open recording by the network that is chosen now. */
+async function transcribeAgain() {
+  const recording = currentRecording();
+  if (!recording) return;
+  try {
+    const sound = await (await fetch(api.audioUrl(recording.summary.id))).blob();
+    current = null; // so that the new one opens
+    await uploadAll([new File([sound], recording.summary.name)]);
+  } catch (error) {
+    connection.report(error);
+  }
+}
+
+async function startRecording() {
+  const model = element("model", HTMLSelectElement).value;
+  const name = `Recording ${new Date().toLocaleTimeString()}`;
+  stage.player.pause();
+  button("record").disabled = true;
+  const id = addHere(name, model, "waiting");
+  const { summary, editor } = /** @type {Recording} */ (recordings.get(id));
+  const starting = new Recorder({
+    level: (level) => (element("level", HTMLMeterElement).value = level),
+    update(timeS, notes, sounding) {
+      summary.duration_s = timeS;
+      if (notes.length) editor.addFound(notes);
+      if (current === id) stage.live(timeS, sounding);
+    },
+    done(finished) {
+      recordings.delete(id);
+      take(finished, editor).loaded = false; // its notes come with it when it opens
+      showRecorder(null);
+      say(`Recording ended: ${editor.notes.length} notes`);
+      if (current === id) void open(finished.id);
+    },
+    failed(error) {
+      Object.assign(summary, { state: "failed", error });
+      showRecorder(null);
+      if (current === id) stage.endLive(summary.duration_s);
+      showError(error);
+      showOpen();
+    },
+  });
+  try {
+    await starting.start(model, name);
+    summary.state = "live";
+    showRecorder(starting);
+    await open(id);
+    say("Recording");
+  } catch (error) {
+    forget(id);
+    connection.report(error);
+  } finally {
+    button("record").disabled = false;
+  }
+}
+
+function stopRecording() {
+  recorder?.stop();
+  button("record").disabled = true; // until the last notes are here
+}
+
+/** @param {Recorder|null} running */
+function showRecorder(running) {
+  recorder = running;
+  button("record").disabled = false;
+  button("record").setAttribute("aria-pressed", String(running !== null));
+  any("record-text").textContent = running ? "Stop" : "Record";
+  any("level").hidden = running === null;
+}
+
+function currentRecording() {
+  return current === null ? undefined : recordings.get(current);
+}
+
+function currentTranscription() {
+  const recording = currentRecording();
+  if (!recording) return null;
+  const { name, duration_s, tuning_cents } = recording.summary;
+  return { name, duration_s, tuning_cents, notes: recording.editor.notes };
+}
+
+/** Show the list, and what fits the state of the open recording. */
+function showOpen() {
+  const summary = currentRecording()?.summary;
+  if (summary?.state === "done") sliders.show(summary.id, summary.settings);
+  else sliders.hide();
+  any("download").hidden = !summary || summary.state === "live";
+  any("drop").hidden = summary !== undefined;
+  showList();
+}
+
+function showList() {
+  list.show([...recordings.values()].map(({ summary }) => summary), current);
+  any("recordings-empty").hidden = recordings.size > 0;
+  showAgain();
+}
+
+/** Offer to run another network once it is chosen. */
+function showAgain() {
+  const summary = currentRecording()?.summary;
+  const { value } = element("model", HTMLSelectElement);
+  button("again").hidden = summary?.state !== "done" || value === "" || value === summary.model;
+  button("again").textContent = `Transcribe again by ${value}`;
+}

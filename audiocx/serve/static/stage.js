@@ -2,9 +2,8 @@
 
 import { audioUrl } from "./api.js";
 import { any, button, canvas, element, input, say } from "./dom.js";
-import { SHORTEST_NOTE_S } from "./editor.js";
 import { Gestures } from "./gestures.js";
-import { describeNote, firstFrom, formatTime } from "./music.js";
+import { describeNote, firstFrom, formatTime, SHORTEST_NOTE_S } from "./music.js";
 import { NoteForm } from "./note-form.js";
 import { NotesTable } from "./notes-table.js";
 import { Overview } from "./overview.js";
@@ -108,6 +107,7 @@ export class Stage {
     any("remarks").hidden = summary.remarks.length === 0;
     any("stage").hidden = false;
     this.player.load(summary.state === "done" ? audioUrl(summary.id) : null, summary.duration_s);
+    this.view.resize(canvas("roll").clientWidth, canvas("roll").clientHeight); // it may have been hidden
     this.view.setDuration(summary.duration_s);
     this._showNotes();
     this.fit();

@@ -23,7 +23,9 @@ __all__ = ["Player", "make_player"]
 
 # The page of `audiocx serve`, whose modules this reuses: each after those that it imports.
 _STATIC = Path(__file__).resolve().parents[1] / "serve" / "static"
-_MODULES = ("music", "palette", "surface", "view", "roll", "waveform", "overview", "gestures", "synth", "player", "widget")
+_MODULES = (
+    "music", "palette", "surface", "view", "roll", "waveform", "overview", "gestures", "synth", "player", "widget",
+)  # fmt: skip
 _IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=async |class |const |function )", re.MULTILINE)
 # FLAC at this rate takes about 1 MB a minute. MP3 is smaller, but begins late by as much as each decoder likes.

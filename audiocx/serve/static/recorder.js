@@ -64,6 +64,7 @@ export class Recorder {
   _open(rate, model, name) {
     const socket = openLive(rate, model, name);
     let finished = false;
+    let reason = "The connection to the server broke; the recording ends here.";
     const fail = (/** @type {string} */ error) => {
       if (finished) return;
       finished = true;
@@ -72,7 +73,10 @@ export class Recorder {
     };
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data);
-      if (message.error) fail(message.error);
+      if (message.error) {
+        reason = message.error; // notes may follow: of what came before
+        this.stop();
+      }
       if (message.notes) this.listener.update(message.time_s, message.notes, message.sounding ?? []);
       if (message.done) {
         finished = true;
@@ -80,7 +84,7 @@ export class Recorder {
         this.listener.done(message.done);
       }
     };
-    socket.onclose = () => fail("The connection to the server broke; the recording ends here.");
+    socket.onclose = () => fail(reason);
     return socket;
   }
 

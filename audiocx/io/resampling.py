@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_RATE",
     "MIN_RATE",
+    "Resampler",
     "resample",
     "resample_stream",
     "resample_torch",
@@ -112,22 +113,49 @@ def resample_stream(
     Raises:
         ConfigError: A sample rate is not positive.
     """
-    resampled_length(0, rate_in, rate_out)
-    if rate_in == rate_out:
-        yield from blocks
-        return
-    import soxr
-
-    stream = soxr.ResampleStream(rate_in, rate_out, math.prod(shape), dtype="float32")
-    received = sent = 0
+    resampler = Resampler(rate_in, rate_out, shape)
     for block in blocks:
-        received += len(block)
-        resampled = stream.resample_chunk(block)
-        sent += len(resampled)
-        yield resampled
-    # soxr rounds the length; one more output sample of silence makes it round up
-    rest = stream.resample_chunk(np.zeros((math.ceil(rate_in / rate_out), *shape), dtype=np.float32), last=True)
-    missing = resampled_length(received, rate_in, rate_out) - sent
-    yield rest[:missing]
-    if missing > len(rest):
-        yield np.zeros((missing - len(rest), *shape), np.float32)
+        yield resampler.push(block)
+    if rate_in != rate_out:
+        yield resampler.finish()
+
+
+class Resampler:
+    """A resampler of samples that are pushed.
+
+    Args:
+        rate_in: Input sample rate in Hz.
+        rate_out: Output sample rate in Hz.
+        shape: Shape of a frame: () for mono, else (C,).
+
+    Raises:
+        ConfigError: A sample rate is not positive.
+    """
+
+    def __init__(self, rate_in: float, rate_out: float, shape: tuple[int, ...] = ()) -> None:
+        resampled_length(0, rate_in, rate_out)
+        self._rates, self._shape, self._received, self._sent = (rate_in, rate_out), shape, 0, 0
+        self._stream = None
+        if rate_in != rate_out:
+            import soxr
+
+            self._stream = soxr.ResampleStream(rate_in, rate_out, math.prod(shape), dtype="float32")
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """Add samples, float32 [N, *shape], and return those that are ready, float32 [M, *shape]."""
+        if self._stream is None:
+            return block
+        self._received += len(block)
+        resampled: np.ndarray = self._stream.resample_chunk(block)
+        self._sent += len(resampled)
+        return resampled
+
+    def finish(self) -> np.ndarray:
+        """Return the samples that are left, at the end of the signal: ceil(N * rate_out / rate_in) in all."""
+        if self._stream is None:
+            return np.zeros((0, *self._shape), np.float32)
+        # soxr rounds the length; one more output sample of silence makes it round up
+        silence = np.zeros((math.ceil(self._rates[0] / self._rates[1]), *self._shape), np.float32)
+        rest = self._stream.resample_chunk(silence, last=True)
+        missing = resampled_length(self._received, *self._rates) - self._sent
+        return np.concatenate([rest[:missing], np.zeros((max(missing - len(rest), 0), *self._shape), np.float32)])

@@ -20,6 +20,7 @@ __all__ = [
     "DECAY_DB_PER_S",
     "LOOKAHEAD_BLOCKS",
     "LOWEST_DBFS",
+    "LevelNormalizer",
     "measure_level",
     "normalize_level",
     "usual_gain",
@@ -54,44 +55,54 @@ def normalize_level(
     Yields:
         float32 [M] each, as many samples in all, delayed by less than a second.
     """
-    gain = _RunningGain(sample_rate, level_dbfs)
-    pending = np.zeros(0, np.float32)
+    normalizer = LevelNormalizer(sample_rate, level_dbfs)
     for chunk in chunks:
-        pending = np.concatenate([pending, chunk])
-        complete = len(pending) // BLOCK_SAMPLES * BLOCK_SAMPLES
         # One array a chunk, for each one yielded is a run of the network.
-        if len(ready := gain.push(pending[:complete])):
+        if len(ready := normalizer.push(chunk)):
             yield ready
-        pending = pending[complete:]
-    padding = -len(pending) % BLOCK_SAMPLES
-    samples = np.concatenate([gain.push(np.pad(pending, (0, padding))), gain.flush()])
-    yield samples[: len(samples) - padding]
+    yield normalizer.flush()
 
 
-class _RunningGain:
-    """Gain of consecutive blocks, computed once the blocks of the look-ahead have arrived."""
+class LevelNormalizer:
+    """Level normalisation of samples that are pushed; a shallow copy goes on independently.
+
+    Args:
+        sample_rate: Sample rate in Hz.
+        level_dbfs: Level of the output, in dBFS.
+    """
 
     def __init__(self, sample_rate: int, level_dbfs: float) -> None:
         self._decay_db = DECAY_DB_PER_S * BLOCK_SAMPLES / sample_rate
         self._target_db = level_dbfs
-        self._blocks = np.empty((0, BLOCK_SAMPLES), np.float32)
+        self._pending = np.zeros(0, np.float32)  # less than a block
+        self._blocks = np.empty((0, BLOCK_SAMPLES), np.float32)  # within the look-ahead
         self._levels_db = np.empty(0)
         self._last_power = 0.0
         self._level_db: float | None = None
 
     def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Add whole blocks, and return those that are ready, float32 [M]."""
+        """Add samples, float32 [N], and return those that no later one changes, float32 [M]."""
+        self._pending = np.concatenate([self._pending, samples])
+        complete = len(self._pending) // BLOCK_SAMPLES * BLOCK_SAMPLES
+        self._add(self._pending[:complete])
+        self._pending = self._pending[complete:]
+        return self._take(max(len(self._blocks) - LOOKAHEAD_BLOCKS, 0))
+
+    def flush(self) -> NDArray[np.float32]:
+        """Return the samples that are left, at the end of the recording."""
+        padding = -len(self._pending) % BLOCK_SAMPLES
+        self._add(np.pad(self._pending, (0, padding)))
+        samples = self._take(len(self._blocks))
+        return samples[: len(samples) - padding]
+
+    def _add(self, samples: NDArray[np.float32]) -> None:
+        """Measure the levels of whole blocks."""
         blocks = samples.reshape(-1, BLOCK_SAMPLES)
         powers = np.append(self._last_power, np.square(blocks, dtype=np.float64).mean(1))
         self._last_power = float(powers[-1])
         levels_db = np.maximum(10 * np.log10((powers[1:] + powers[:-1]) / 2 + 1e-20), LOWEST_DBFS)
         self._blocks = np.concatenate([self._blocks, blocks])
         self._levels_db = np.append(self._levels_db, levels_db)
-        return self._take(max(len(self._blocks) - LOOKAHEAD_BLOCKS, 0))
-
-    def flush(self) -> NDArray[np.float32]:
-        """Return the blocks that are left."""
-        return self._take(len(self._blocks))
 
     def _take(self, count: int) -> NDArray[np.float32]:
         befores_db, afters_db = np.empty((2, count, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from weakref import WeakKeyDictionary
 
@@ -10,10 +11,10 @@ import numpy as np
 from ..io.disk_array import in_blocks
 from ..notes import NoteOutputs
 from .configs import NoteConfig
-from .level import normalize_level
+from .level import LevelNormalizer
 from .runtime import RunnableNetwork
 
-__all__ = ["BODY_FRAMES", "infer_notes", "infer_notes_stream", "probabilities_at"]
+__all__ = ["BODY_FRAMES", "NoteStream", "infer_notes", "infer_notes_stream", "probabilities_at"]
 
 # Frames of a block of the first convolutions, which have a bin for each third of a semitone: few, to save memory.
 STEM_FRAMES = 256
@@ -106,36 +107,132 @@ def infer_notes_stream(
     Yields:
         The next frames, float32 [1 to block_frames, P] each; concatenated, they are the result of :func:`infer_notes`.
     """
-    config = network.config
-    block_frames = block_frames or BODY_FRAMES
-    length = 0
+    stream = NoteStream(network, block_frames, live)
+    for chunk in chunks:
+        for samples in in_blocks(chunk, CHUNK_SAMPLES):
+            yield from stream.push(samples)
+    yield from stream.finish()
 
-    def counted() -> Iterator[np.ndarray]:
-        nonlocal length
-        for chunk in chunks:
-            length += len(chunk)
-            yield from in_blocks(chunk, CHUNK_SAMPLES)
 
-    samples: Iterable[np.ndarray] = counted()
-    if config.level_dbfs is not None:
-        samples = normalize_level(samples, config.sample_rate, config.level_dbfs)
-    stride, context, done = config.time_stride, config.body_context, 0
-    positions = max(block_frames // stride, 1)
-    silence = np.repeat(_silent_features(network), context - _reach(config), 2)
-    parts, held = [silence], silence.shape[2]
-    for features, is_last in _feature_stream(network, _padded(samples, config), min(block_frames, STEM_FRAMES), live):
-        new = [features, silence] if is_last else [features]
-        parts, held = parts + new, held + sum(part.shape[2] for part in new)
-        least = 1 if live or is_last else positions
-        while (count := min(held - 2 * context, positions)) >= least:
-            buffer = np.concatenate(parts, 2)  # not before there are enough, for each copies all of them
-            outputs = network.run("probabilities", buffer[:, :, : count + 2 * context])
+class NoteStream:
+    """A note network over samples that are pushed.
+
+    Args:
+        network: A note network, such as :class:`audiocx.models.runtime.TorchNetwork`.
+        block_frames: Most frames of a block; None as in :func:`infer_notes`.
+        live: Yield what is ready after each push; False to wait for full blocks.
+    """
+
+    def __init__(self, network: RunnableNetwork, block_frames: int | None = None, live: bool = True) -> None:
+        config: NoteConfig = network.config
+        self._network, self._config, self._live = network, config, live
+        block_frames = block_frames or BODY_FRAMES
+        self._stem_frames = max(min(block_frames, STEM_FRAMES) // config.time_stride, 1) * config.time_stride
+        self._positions = max(block_frames // config.time_stride, 1)
+        self._normalizer = None
+        if config.level_dbfs is not None:
+            self._normalizer = LevelNormalizer(config.sample_rate, config.level_dbfs)
+        self._silence = np.repeat(_silent_features(network), config.body_context - _reach(config), 2)
+        # Features of the positions that are needed, and how many they are; samples from the next position's on.
+        self._parts, self._held = [self._silence], self._silence.shape[2]
+        self._samples = np.zeros(_context_samples(config) + config.left_context_samples, np.float32)
+        self._length = self._frames = 0
+
+    def push(self, samples: np.ndarray) -> Iterator[NoteOutputs]:
+        """Add samples, and yield the frames that no later sample can change.
+
+        Args:
+            samples: float32 [N], at the network's sample rate.
+
+        Yields:
+            The next frames, float32 [1 to block_frames, P] each; all are to be taken before the next push.
+        """
+        self._add(samples)
+        for features in self._features(1 if self._live else self._stem_frames):
+            self._append(features)
+            yield from self._outputs(1 if self._live else self._positions)
+
+    def finish(self) -> Iterator[NoteOutputs]:
+        """Yield the frames that are left, at the end of the recording; there is nothing to push after it."""
+        config = self._config
+        rest = [] if self._normalizer is None else [self._normalizer.flush()]
+        padding = -self._length % (config.hop_samples * config.time_stride)
+        after = padding + _context_samples(config) + config.windows[0] - config.left_context_samples
+        self._samples = np.concatenate([self._samples, *rest, np.zeros(after, np.float32)])
+        for features in self._features(1):
+            last = _complete_frames(len(self._samples), config) == 0
+            for each in (features, self._silence) if last else (features,):
+                self._append(each)
+            yield from self._outputs(1)
+
+    def push_with_preview(self, samples: np.ndarray) -> tuple[NoteOutputs, NoteOutputs]:
+        """Add samples, and run the network as if the recording ended with them, too.
+
+        Both take one run of the later convolutions, for their first outputs are the same.
+
+        Args:
+            samples: float32 [N], at the network's sample rate.
+
+        Returns:
+            The frames that no later sample can change, as of :meth:`push`; and the frames after them up to the last
+            sample, which later samples may change, the more the newer the frame is.
+        """
+        self._add(samples)
+        ready: list[NoteOutputs] = []
+        for features in self._features(1):
+            self._append(features)
+            ready += self._outputs(self._positions)
+        fork = copy.copy(self)  # its arrays are replaced, never written to
+        fork._normalizer = copy.copy(self._normalizer)
+        rest = self._joined(fork.finish())
+        count = max(self._held - 2 * self._config.body_context, 0)
+        frames = count * self._config.time_stride
+        self._parts, self._held = [np.concatenate(self._parts, 2)[:, :, count:].copy()], self._held - count
+        self._frames += frames
+        final = self._joined([*ready, NoteOutputs(*(part[:frames] for part in rest))])
+        return final, NoteOutputs(*(part[frames:] for part in rest))
+
+    def _joined(self, blocks: Iterable[NoteOutputs]) -> NoteOutputs:
+        empty = NoteOutputs(*[np.zeros((0, self._config.outputs), np.float32)] * len(NoteOutputs._fields))
+        return NoteOutputs(*map(np.concatenate, zip(empty, *blocks, strict=True)))
+
+    def _add(self, samples: np.ndarray) -> None:
+        self._length += len(samples)
+        samples = samples.astype(np.float32, copy=False)
+        ready = samples if self._normalizer is None else self._normalizer.push(samples)
+        self._samples = np.concatenate([self._samples, ready])
+
+    def _append(self, features: np.ndarray) -> None:
+        self._parts, self._held = [*self._parts, features], self._held + features.shape[2]
+
+    def _features(self, least: int) -> Iterator[np.ndarray]:
+        """Yield the feature maps [1, C, T, P] of consecutive positions, while there are at least so many frames."""
+        config = self._config
+        context = config.stem_context_frames
+        while (count := min(_complete_frames(len(self._samples), config), self._stem_frames)) >= least:
+            block_samples = (count + 2 * context) * config.hop_samples + config.windows[0]
+            features = self._network.run("features", self._samples[None, :block_samples])[0]
+            self._samples = self._samples[count * config.hop_samples :]
+            yield features
+
+    def _outputs(self, least: int) -> Iterator[NoteOutputs]:
+        """Yield the outputs of consecutive positions, while there are at least so many."""
+        context = self._config.body_context
+        while (count := min(self._held - 2 * context, self._positions)) >= least:
+            buffer = np.concatenate(self._parts, 2)  # not before there are enough, for each copies all of them
+            outputs = self._network.run("probabilities", buffer[:, :, : count + 2 * context])
             # The last block is rounded up to a multiple of time_stride.
-            remaining = -(-length // config.hop_samples) - done
+            remaining = -(-self._length // self._config.hop_samples) - self._frames
+            self._parts, self._held = [buffer[:, :, count:].copy()], self._held - count
             block = NoteOutputs(*(part[0, :remaining] for part in outputs))
+            self._frames += len(block.frames)
             if len(block.frames):
                 yield block
-            parts, held, done = [buffer[:, :, count:].copy()], held - count, done + count * stride
+
+
+def _context_samples(config: NoteConfig) -> int:
+    """Return the length of the silence before and after a recording of which features are computed."""
+    return (config.stem_context_frames + _reach(config) * config.time_stride) * config.hop_samples
 
 
 def _silent_features(network: RunnableNetwork) -> np.ndarray:
@@ -155,38 +252,7 @@ def _reach(config: NoteConfig) -> int:
     return min(-(-frames // config.time_stride), config.body_context)
 
 
-def _feature_stream(
-    network: RunnableNetwork, chunks: Iterable[tuple[np.ndarray, bool]], block_frames: int, live: bool
-) -> Iterator[tuple[np.ndarray, bool]]:
-    """Yield feature maps [1, C, T, P] of consecutive positions, and whether they are the last."""
-    config, stride = network.config, network.config.time_stride
-    context = config.stem_context_frames
-    most = max(block_frames // stride, 1) * stride
-    buffer = np.empty(0, np.float32)
-    for chunk, is_last in chunks:
-        buffer = np.concatenate([buffer, chunk])
-        least = 1 if live or is_last else most
-        while (count := min(_complete_frames(len(buffer), config), most)) >= least:
-            block_samples = (count + 2 * context) * config.hop_samples + config.windows[0]
-            ends = is_last and count == _complete_frames(len(buffer), config)
-            yield network.run("features", buffer[None, :block_samples])[0], ends
-            buffer = buffer[count * config.hop_samples :]
-
-
 def _complete_frames(samples: int, config: NoteConfig) -> int:
     """Return the number of frames whose features the samples determine, a multiple of ``time_stride``."""
     frames = (samples - config.windows[0]) // config.hop_samples - 2 * config.stem_context_frames
     return frames // config.time_stride * config.time_stride
-
-
-def _padded(chunks: Iterable[np.ndarray], config: NoteConfig) -> Iterator[tuple[np.ndarray, bool]]:
-    """Yield the chunks and whether they are the last, with silence before and after for the positions they reach."""
-    hop = config.hop_samples
-    context_samples = (config.stem_context_frames + _reach(config) * config.time_stride) * hop
-    yield np.zeros(context_samples + config.left_context_samples, np.float32), False
-    length = 0
-    for chunk in chunks:
-        length += len(chunk)
-        yield chunk.astype(np.float32, copy=False), False
-    right_context_samples = context_samples + config.windows[0] - config.left_context_samples
-    yield np.zeros(-length % (hop * config.time_stride) + right_context_samples, np.float32), True

@@ -77,6 +77,8 @@ class _Session:
         return self._kept(self._live.push(samples))
 
     def finish(self) -> LiveUpdate:
+        if not self._writer.frames:
+            raise AudioError("No sound has come; check the microphone.")
         update, recording = self._kept(self._live.finish()), self._recording
         recording.peaks, recording.duration_s = self._writer.close(), update.time_s
         recording.notes, recording.outputs = sorted(self._notes), self._live.outputs()

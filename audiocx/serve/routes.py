@@ -145,7 +145,8 @@ async def decode(request: Request) -> Response:
     most = {"onset_threshold": 1.0, "frame_threshold": 1.0, "min_note_s": MAX_NOTE_S}
     if not body.keys() <= most.keys():
         raise ConfigError(f"Only {', '.join(most)} can be set.")
-    chosen = {name: number(value, name, 0.0, most[name]) for name, value in body.items()}
+    given = {name: value for name, value in body.items() if value is not None}
+    chosen = {name: number(value, name, 0.0, most[name]) for name, value in given.items()}
     async with request.app.state.decoding:  # one after the other: the last one asked for is the one that is kept
         settings = recording.settings.with_options(chosen.get("onset_threshold"), chosen.get("min_note_s"))
         if "frame_threshold" in chosen:

@@ -23,6 +23,7 @@ import { startTheme } from "./theme.js";
 
 const WAVEFORM_POINTS_PER_S = 100;
 const MOST_WAVEFORM_POINTS = 100_000;
+const QUIETEST_DB = 60; // below full scale, where the level meter begins
 
 /** @type {Map<string, Recording>} */
 const recordings = new Map();
@@ -176,7 +177,7 @@ async function showSound({ id, here, duration_s }) {
   try {
     const points = Math.ceil(duration_s * WAVEFORM_POINTS_PER_S);
     const peaks = await api.getWaveform(id, Math.min(points, MOST_WAVEFORM_POINTS));
-    if (current === id) stage.waveform.setPeaks(peaks);
+    if (current === id) stage.waveform.setPeaks(peaks, duration_s);
   } catch (error) {
     connection.report(error);
   }
@@ -282,11 +283,13 @@ async function startRecording() {
   const id = addHere(name, model, "waiting");
   const { summary, editor } = /** @type {Recording} */ (recordings.get(id));
   const starting = new Recorder({
-    level: (level) => (element("level", HTMLMeterElement).value = level),
-    update(timeS, notes, sounding) {
+    level(peak) {
+      element("level", HTMLMeterElement).value = 1 + (20 * Math.log10(peak + 1e-9)) / QUIETEST_DB;
+    },
+    update(timeS, notes, sounding, peaks) {
       summary.duration_s = timeS;
       if (notes.length) editor.addFound(notes);
-      if (current === id) stage.live(timeS, sounding);
+      if (current === id) stage.live(timeS, sounding, peaks);
     },
     done(finished) {
       recordings.delete(id);

@@ -100,7 +100,7 @@ export class Stage {
     this._liveS = -1;
     this.select(null);
     this.roll.sounding = [];
-    this.waveform.setPeaks(new Int8Array());
+    this.waveform.setPeaks(new Int8Array(), 1);
     any("title").textContent = summary.name;
     this.showRemarks(summary);
     any("stage").hidden = false;
@@ -132,8 +132,9 @@ export class Stage {
     if (!this.view.moved) this.view.fitTime(FIRST_SHOWN_S);
   }
 
-  /** Show how far a live recording is. @param {number} timeS @param {Note[]} sounding */
-  live(timeS, sounding) {
+  /** Show how far a live recording is. @param {number} timeS @param {Note[]} sounding @param {Int8Array} peaks */
+  live(timeS, sounding, peaks) {
+    this.waveform.setPeaks(peaks, timeS);
     this._liveS = timeS;
     this.view.pxPerS = this.view.plotWidth / LIVE_SHOWN_S;
     this.view.setDuration(timeS + LIVE_SHOWN_S);
@@ -267,6 +268,7 @@ export class Stage {
     const { playing } = this.player;
     button("play").textContent = playing ? "❚❚" : "▶";
     button("play").setAttribute("aria-label", playing ? "Pause" : "Play");
+    button("play").disabled = this.player.durationS === 0; // not read yet, or still being recorded
     this._placePlayhead();
     if (playing) requestAnimationFrame(() => this._frame());
     else if (this.table.details.open && this.selected === null) this.table.showTime(this.player.timeS);

@@ -35,7 +35,7 @@ export function showWidget(content) {
   const player = new Player(find("audio"));
   const overview = new Overview(find("#overview"), view);
   const waveform = new Waveform(find("#waveform"), view);
-  if (content.peaks) waveform.setPeaks(Int8Array.from(atob(content.peaks), (letter) => letter.charCodeAt(0)));
+  if (content.peaks) waveform.setPeaks(Int8Array.from(atob(content.peaks), (letter) => letter.charCodeAt(0)), content.duration_s);
   else find("#waveform").classList.add("axis");
   onDrag(find("#waveform"), (x) => player.seek(view.time(Math.max(x, KEYS_PX))));
   find(".balance").hidden = !content.sound;

@@ -400,8 +400,8 @@ def test_two_tabs_do_not_disturb_each_other(page: Any, new_page: Callable[..., A
     page.keyboard.press("Delete")
     assert notes(other) == count
     drop(other, "second.wav", clip.read_bytes())
-    other.click("#recordings .name:text-is('second.wav')")
-    other.wait_for_selector("#recordings li[data-state=done]:has([aria-current=true])")
+    other.wait_for_selector("#title:text-is('second.wav')")  # what was dropped opens
+    wait_until_done(other)
     assert notes(other) == count and notes(page) == count - 1
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # as when one turns to the tab
     page.wait_for_selector("#recordings .name:text-is('second.wav')")

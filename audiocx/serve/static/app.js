@@ -239,7 +239,7 @@ async function uploadAll(files) {
       const answer = await api.upload(file, model);
       recordings.delete(id);
       take({ ...blank(answer.id, file.name, model, "waiting"), ...answer });
-      if (current === null) await open(answer.id);
+      if (file === files[0] && !recorder) await open(answer.id);
     } catch (error) {
       const failed = recordings.get(id);
       if (failed) Object.assign(failed.summary, { state: "failed", error: /** @type {Error} */ (error).message });
@@ -268,7 +268,6 @@ async function transcribeAgain() {
   if (!recording) return;
   try {
     const sound = await (await fetch(api.audioUrl(recording.summary.id))).blob();
-    current = null; // so that the new one opens
     await uploadAll([new File([sound], recording.summary.name)]);
   } catch (error) {
     connection.report(error);

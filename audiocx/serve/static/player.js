@@ -8,7 +8,7 @@ import { Synth } from "./synth.js";
 const AHEAD_S = 0.4; // notes are handed to WebAudio so long before they sound: timers may be late
 const TICK_MS = 60;
 const OUT_OF_STEP_S = 0.06; // from this on the clock jumped; less is jitter of the media element's clock
-const CORRECTION = 0.1; // share of the jitter that is corrected at once
+const CORRECTION = 0.2; // share of the jitter that is corrected at once
 // Slowed down, the sound is ahead of the media element's clock by so much of the recording (measured in Chromium 156).
 const STRETCH_LEAD_S = 0.03;
 const HEARD_S = 0.6; // length of a note that is clicked

@@ -21,6 +21,9 @@ from ..notes import Note
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..io.audio import AudioSource
+    from .player import Player
+
 __all__ = ["Transcription"]
 
 # A notebook keeps its outputs: a minute of MP3 at this rate takes some 200 kB there.
@@ -183,6 +186,27 @@ class Transcription:
         from ..plots.piano_roll import plot_notes
 
         return plot_notes(self.notes, self.duration_s, self.source)
+
+    def player(
+        self, recording: AudioSource | None = None, sample_rate: float | None = None, height_px: int = 460
+    ) -> Player:
+        """Make a player for notebooks: a piano roll to zoom, and the notes as sound, beside the recording if given.
+
+        Args:
+            recording: The recording, as in :func:`audiocx.transcribe`; it is kept in the notebook, about 1 MB a minute.
+                None for the notes alone.
+            sample_rate: Rate of the samples, in Hz; only for samples.
+            height_px: Height, in pixels.
+
+        Returns:
+            What notebooks show for a cell's last line; it needs no server and no connection.
+
+        Raises:
+            AudiocxError: The recording cannot be used.
+        """
+        from .player import make_player
+
+        return make_player(self, recording, sample_rate, height_px)
 
     def __repr__(self) -> str:
         return f"Transcription({self.source!r}: {len(self.notes)} notes in {self.duration_s:.1f} s)"

@@ -23,6 +23,7 @@ import { startTheme } from "./theme.js";
 
 const WAVEFORM_POINTS_PER_S = 100;
 const MOST_WAVEFORM_POINTS = 100_000;
+const QUIETEST_DB = 60; // below full scale, where the level meter begins
 
 /** @type {Map<string, Recording>} */
 const recordings = new Map();
@@ -34,7 +35,7 @@ let countHere = 0; // recordings that only this page has had
 
 startTheme();
 const connection = new Connection(() => void refresh());
-const stage = new Stage(showError);
+export const stage = new Stage(showError);
 const list = new RecordingList(any("recordings"), { choose: (id) => void open(id), remove: (id) => void remove(id) });
 const sliders = new DecodeSliders({
   decoded(id, notes, settings) {
@@ -104,7 +105,7 @@ function lose(summary, editor) {
   }
   recordings.get(summary.id)?.stop();
   Object.assign(summary, { state: "failed", here: true, error: "The server has lost the recording. Its notes can still be downloaded." });
-  if (current === summary.id) stage.player.load(null, summary.duration_s);
+  if (current === summary.id) stage.setSound(null, summary.duration_s);
   showOpen();
 }
 
@@ -126,8 +127,9 @@ function follow(recording) {
     gone: () => void connection.check(),
     notes: (notes) => editor.addFound(notes),
     progress(share, durationS) {
+      const isRead = durationS > 0 && summary.duration_s === 0;
       Object.assign(summary, { state: "running", progress: share, duration_s: durationS });
-      if (current === summary.id) stage.setDuration(durationS);
+      if (isRead && current === summary.id) void showSound(summary);
       showList();
     },
     done(finished) {
@@ -135,8 +137,8 @@ function follow(recording) {
       recording.loaded = finished.notes !== undefined;
       if (finished.notes) editor.setFound(finished.notes);
       say(`${summary.name}: ${editor.notes.length} notes`);
-      if (current === summary.id) void open(summary.id);
-      else showList();
+      if (current === summary.id) stage.showRemarks(summary);
+      showOpen();
     },
     failed(error) {
       Object.assign(summary, { state: "failed", error });
@@ -161,10 +163,21 @@ async function open(id) {
     if (current !== id) return; // another was opened meanwhile
     stage.open(recording.summary, recording.editor);
     showOpen();
-    if (recording.summary.state !== "done") return;
-    const points = Math.ceil(recording.summary.duration_s * WAVEFORM_POINTS_PER_S);
-    const peaks = await api.getWaveform(id, Math.max(1, Math.min(points, MOST_WAVEFORM_POINTS)));
-    if (current === id) stage.waveform.setPeaks(peaks);
+    await showSound(recording.summary);
+  } catch (error) {
+    connection.report(error);
+  }
+}
+
+/** Load sound and waveform of the open recording, once the server has read it. @param {Summary} summary */
+async function showSound({ id, here, duration_s }) {
+  if (duration_s === 0) return;
+  stage.setSound(here ? null : api.audioUrl(id), duration_s);
+  if (here) return;
+  try {
+    const points = Math.ceil(duration_s * WAVEFORM_POINTS_PER_S);
+    const peaks = await api.getWaveform(id, Math.min(points, MOST_WAVEFORM_POINTS));
+    if (current === id) stage.waveform.setPeaks(peaks, duration_s);
   } catch (error) {
     connection.report(error);
   }
@@ -226,7 +239,7 @@ async function uploadAll(files) {
       const answer = await api.upload(file, model);
       recordings.delete(id);
       take({ ...blank(answer.id, file.name, model, "waiting"), ...answer });
-      if (current === null) await open(answer.id);
+      if (file === files[0] && !recorder) await open(answer.id);
     } catch (error) {
       const failed = recordings.get(id);
       if (failed) Object.assign(failed.summary, { state: "failed", error: /** @type {Error} */ (error).message });
@@ -255,7 +268,6 @@ async function transcribeAgain() {
   if (!recording) return;
   try {
     const sound = await (await fetch(api.audioUrl(recording.summary.id))).blob();
-    current = null; // so that the new one opens
     await uploadAll([new File([sound], recording.summary.name)]);
   } catch (error) {
     connection.report(error);
@@ -270,15 +282,18 @@ async function startRecording() {
   const id = addHere(name, model, "waiting");
   const { summary, editor } = /** @type {Recording} */ (recordings.get(id));
   const starting = new Recorder({
-    level: (level) => (element("level", HTMLMeterElement).value = level),
-    update(timeS, notes, sounding) {
+    level(peak) {
+      element("level", HTMLMeterElement).value = 1 + (20 * Math.log10(peak + 1e-9)) / QUIETEST_DB;
+    },
+    update(timeS, notes, sounding, peaks) {
       summary.duration_s = timeS;
       if (notes.length) editor.addFound(notes);
-      if (current === id) stage.live(timeS, sounding);
+      if (current === id) stage.live(timeS, sounding, peaks);
     },
     done(finished) {
       recordings.delete(id);
-      take(finished, editor).loaded = false; // its notes come with it when it opens
+      editor.setFound(finished.notes ?? []);
+      take(finished, editor);
       showRecorder(null);
       say(`Recording ended: ${editor.notes.length} notes`);
       if (current === id) void open(finished.id);
@@ -286,7 +301,7 @@ async function startRecording() {
     failed(error) {
       Object.assign(summary, { state: "failed", error });
       showRecorder(null);
-      if (current === id) stage.endLive(summary.duration_s);
+      if (current === id) stage.setSound(null, summary.duration_s);
       showError(error);
       showOpen();
     },

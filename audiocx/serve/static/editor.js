@@ -5,7 +5,7 @@
  * applied to those as well. Nothing here touches the page.
  */
 
-import { byOnset } from "./music.js";
+import { byOnset, SHORTEST_NOTE_S } from "./music.js";
 
 /** @typedef {import("./types.js").Note} Note */
 /**
@@ -16,7 +16,6 @@ import { byOnset } from "./music.js";
 
 // Two found notes of one pitch are the same note if their onsets are this close, as in note scores of mir_eval.
 const SAME_ONSET_S = 0.05;
-export const SHORTEST_NOTE_S = 0.01;
 const NO_EDITS = Object.freeze({ kept: [], dropped: [] });
 
 /** Fires "change" whenever the notes change. */

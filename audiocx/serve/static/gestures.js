@@ -1,6 +1,6 @@
 /** Mouse, pen, fingers and wheel on the piano roll: scroll, zoom, select, drag and draw notes. */
 
-import { SHORTEST_NOTE_S } from "./editor.js";
+import { SHORTEST_NOTE_S } from "./music.js";
 import { KEYS_PX } from "./view.js";
 
 /** @typedef {import("./types.js").Note} Note */

@@ -4,6 +4,7 @@
 
 export const LOWEST_KEY = 21;
 export const HIGHEST_KEY = 108;
+export const SHORTEST_NOTE_S = 0.01;
 
 const NAMES = ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"];
 

@@ -8,7 +8,9 @@ import { Synth } from "./synth.js";
 const AHEAD_S = 0.4; // notes are handed to WebAudio so long before they sound: timers may be late
 const TICK_MS = 60;
 const OUT_OF_STEP_S = 0.06; // from this on the clock jumped; less is jitter of the media element's clock
-const CORRECTION = 0.1; // share of the jitter that is corrected at once
+const CORRECTION = 0.2; // share of the jitter that is corrected at once
+// Slowed down, the sound is ahead of the media element's clock by so much of the recording (measured in Chromium 156).
+const STRETCH_LEAD_S = 0.03;
 const HEARD_S = 0.6; // length of a note that is clicked
 
 /**
@@ -167,6 +169,11 @@ export class Player extends EventTarget {
     return this._anchor.timeS + (contextS - this._anchor.contextS) * this.speed;
   }
 
+  /** Return the time in the recording that sounds now. */
+  _heardS() {
+    return this.audio.currentTime + (this.speed < 1 ? STRETCH_LEAD_S : 0);
+  }
+
   /** Hand over the notes that begin soon. */
   _tick() {
     if (!this.playing || !this._context) return;
@@ -189,7 +196,7 @@ export class Player extends EventTarget {
 
   _correctClock() {
     if (this.audio.seeking || this.audio.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
-    const errorS = this.audio.currentTime - this._clock();
+    const errorS = this._heardS() - this._clock();
     if (Math.abs(errorS) > OUT_OF_STEP_S) this._restart();
     else this._anchor.timeS += CORRECTION * errorS;
   }
@@ -199,7 +206,7 @@ export class Player extends EventTarget {
     if (!this.playing || !this._context) return;
     const contextS = this._context.currentTime;
     this._synth?.stop(keepSounding ? contextS : undefined);
-    const timeS = this._hasAudio && !keepSounding ? this.audio.currentTime : this._clock();
+    const timeS = this._hasAudio && !keepSounding ? this._heardS() : this._clock();
     this._anchor = { timeS, contextS };
     this._scheduledS = timeS;
     this._tick();

@@ -6,8 +6,9 @@ import { openLive } from "./api.js";
 /** @typedef {import("./types.js").Summary} Summary */
 /**
  * @typedef {object} Listener
- * @property {(level: number) => void} level peak of a block of sound, 0 to 1
- * @property {(timeS: number, notes: Note[], sounding: Note[]) => void} update
+ * @property {(peak: number) => void} level of a block of sound, 0 to 1
+ * @property {(timeS: number, notes: Note[], sounding: Note[], peaks: Int8Array) => void} update `peaks` are of the
+ *   sound up to then: lowest and highest value of every block
  * @property {(summary: Summary) => void} done
  * @property {(error: string) => void} failed
  */
@@ -33,6 +34,9 @@ export class Recorder {
     this._socket = null;
     /** @type {AudioWorkletNode|null} */
     this._collector = null;
+    /** @type {number[]} */
+    this._peaks = [];
+    this._recordedS = 0;
   }
 
   /** @param {string} model @param {string} name of the recording */
@@ -64,6 +68,7 @@ export class Recorder {
   _open(rate, model, name) {
     const socket = openLive(rate, model, name);
     let finished = false;
+    let reason = "The connection to the server broke; the recording ends here.";
     const fail = (/** @type {string} */ error) => {
       if (finished) return;
       finished = true;
@@ -72,16 +77,25 @@ export class Recorder {
     };
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data);
-      if (message.error) fail(message.error);
-      if (message.notes) this.listener.update(message.time_s, message.notes, message.sounding ?? []);
+      if (message.error) {
+        reason = message.error; // notes may follow: of what came before
+        this.stop();
+      }
+      if (message.notes) this._update(message);
       if (message.done) {
         finished = true;
         this._release();
         this.listener.done(message.done);
       }
     };
-    socket.onclose = () => fail("The connection to the server broke; the recording ends here.");
+    socket.onclose = () => fail(reason);
     return socket;
+  }
+
+  /** @param {{time_s: number, notes: Note[], sounding: Note[]}} message */
+  _update({ time_s, notes, sounding }) {
+    const blocks = Math.round((this._peaks.length / 2) * Math.min(1, time_s / Math.max(this._recordedS, 1e-3)));
+    this.listener.update(time_s, notes, sounding, Int8Array.from(this._peaks.slice(0, 2 * blocks)));
   }
 
   /** @param {Float32Array|null} samples null after the last */
@@ -92,7 +106,11 @@ export class Recorder {
       this._whenOpen(() => socket.send(JSON.stringify({ end: true })));
       return;
     }
-    this.listener.level(samples.reduce((peak, value) => Math.max(peak, Math.abs(value)), 0));
+    const low = samples.reduce((lowest, value) => Math.min(lowest, value), 1);
+    const high = samples.reduce((highest, value) => Math.max(highest, value), -1);
+    this._peaks.push(Math.round(127 * Math.max(low, -1)), Math.round(127 * Math.min(high, 1)));
+    this._recordedS += samples.length / this._context.sampleRate;
+    this.listener.level(Math.max(-low, high));
     this._whenOpen(() => socket.send(samples));
     if (socket.bufferedAmount > MOST_WAITING_S * 4 * this._context.sampleRate) {
       this.stop();

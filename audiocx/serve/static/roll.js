@@ -102,28 +102,35 @@ export class Roll {
     context.fillRect(0, 0, width, height);
     this._paintRows(context, width, colours);
     paintTimeLines(context, this.view, height, colours);
-    for (const note of this._between(this.view.startS, this.view.endS)) {
-      if (note.id !== this.selected && note.id !== this.draft?.id) this._paintNote(context, note, colours);
-    }
+    this._paintNotes(context, this._between(this.view.startS, this.view.endS), colours);
     context.globalAlpha = 0.6;
-    for (const note of this.sounding) this._paintNote(context, note, colours);
+    this._paintNotes(context, this.sounding, colours);
     context.globalAlpha = 1;
     const marked = this.draft ?? this.notes.find((note) => note.id === this.selected);
     if (marked) {
-      this._paintNote(context, marked, colours);
+      this._paintNotes(context, [marked], colours);
       this._frame(context, marked, colours);
     }
     this._paintKeys(context, height, colours, marked?.midi_note);
   }
 
-  /** @param {Context} context @param {Note} note @param {Palette} colours */
-  _paintNote(context, note, colours) {
+  /** Paint notes, those of one colour together, which is faster. @param {Context} context @param {Iterable<Note>} notes @param {Palette} colours */
+  _paintNotes(context, notes, colours) {
     const { view } = this;
-    const left = Math.max(view.x(note.onset_s), KEYS_PX - 4);
-    const right = Math.min(view.x(note.offset_s), view.width + 4);
+    /** @type {Note[][]} */
+    const byVelocity = Array.from({ length: 128 }, () => []);
+    for (const note of notes) byVelocity[note.velocity].push(note);
     const gap = view.pxPerPitch > 6 ? 1 : 0;
-    context.fillStyle = colours.velocity[note.velocity];
-    context.fillRect(left, view.y(note.midi_note) + gap, Math.max(right - left - gap, NARROWEST_NOTE_PX), view.pxPerPitch - gap);
+    const height = view.pxPerPitch - gap;
+    for (let velocity = 0; velocity < 128; velocity++) {
+      context.fillStyle = colours.velocity[velocity];
+      for (const note of byVelocity[velocity]) {
+        if (this.draft && note !== this.draft && note.id === this.draft.id) continue; // the draft is in its place
+        const left = Math.max(view.x(note.onset_s), KEYS_PX - 4);
+        const right = Math.min(view.x(note.offset_s), view.width + 4);
+        context.fillRect(left, view.y(note.midi_note) + gap, Math.max(right - left - gap, NARROWEST_NOTE_PX), height);
+      }
+    }
   }
 
   /** @param {Context} context @param {Note} note @param {Palette} colours */

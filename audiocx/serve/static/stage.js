@@ -1,10 +1,8 @@
 /** The open recording: waveform, piano roll, playing and editing. */
 
-import { audioUrl } from "./api.js";
 import { any, button, canvas, element, input, say } from "./dom.js";
-import { SHORTEST_NOTE_S } from "./editor.js";
 import { Gestures } from "./gestures.js";
-import { describeNote, firstFrom, formatTime } from "./music.js";
+import { describeNote, firstFrom, formatTime, SHORTEST_NOTE_S } from "./music.js";
 import { NoteForm } from "./note-form.js";
 import { NotesTable } from "./notes-table.js";
 import { Overview } from "./overview.js";
@@ -102,15 +100,22 @@ export class Stage {
     this._liveS = -1;
     this.select(null);
     this.roll.sounding = [];
-    this.waveform.setPeaks(new Int8Array());
+    this.waveform.setPeaks(new Int8Array(), 1);
     any("title").textContent = summary.name;
-    any("remarks").textContent = summary.remarks.join(" ");
-    any("remarks").hidden = summary.remarks.length === 0;
+    this.showRemarks(summary);
     any("stage").hidden = false;
-    this.player.load(summary.state === "done" ? audioUrl(summary.id) : null, summary.duration_s);
+    this.player.load(null, 0);
+    this.view.resize(canvas("roll").clientWidth, canvas("roll").clientHeight); // it may have been hidden
     this.view.setDuration(summary.duration_s);
+    this.view.moved = false;
     this._showNotes();
-    this.fit();
+    this.view.fitTime(FIRST_SHOWN_S);
+  }
+
+  /** @param {Summary} summary */
+  showRemarks({ remarks }) {
+    any("remarks").textContent = remarks.join(" ");
+    any("remarks").hidden = remarks.length === 0;
   }
 
   close() {
@@ -118,31 +123,18 @@ export class Stage {
     any("stage").hidden = true;
   }
 
-  /** Show the beginning and the pitches that occur. */
-  fit() {
-    this.view.fitPitches(this.roll.notes);
-    this.view.fitTime(FIRST_SHOWN_S);
-  }
-
-  /** Take the length of a recording that is being read. @param {number} durationS */
-  setDuration(durationS) {
-    if (durationS === this.view.durationS) return;
-    this.player.durationS = durationS;
-    this.view.setDuration(durationS);
-    this.fit();
-  }
-
-  /** Keep the notes of a live recording that broke off. @param {number} durationS */
-  endLive(durationS) {
+  /** Take the sound of the open recording. @param {string|null} url null for the notes alone @param {number} durationS */
+  setSound(url, durationS) {
     this._liveS = -1;
     this.roll.sounding = [];
-    this.player.load(null, durationS);
+    this.player.load(url, durationS);
     this.view.setDuration(durationS);
-    this.fit();
+    if (!this.view.moved) this.view.fitTime(FIRST_SHOWN_S);
   }
 
-  /** Show how far a live recording is. @param {number} timeS @param {Note[]} sounding */
-  live(timeS, sounding) {
+  /** Show how far a live recording is. @param {number} timeS @param {Note[]} sounding @param {Int8Array} peaks */
+  live(timeS, sounding, peaks) {
+    this.waveform.setPeaks(peaks, timeS);
     this._liveS = timeS;
     this.view.pxPerS = this.view.plotWidth / LIVE_SHOWN_S;
     this.view.setDuration(timeS + LIVE_SHOWN_S);
@@ -261,6 +253,7 @@ export class Stage {
     if (!editor) return;
     const { notes, edits } = editor;
     this.roll.setNotes(notes, this.roll.sounding);
+    if (!this.view.moved && this.selected === null) this.view.fitPitches(notes);
     this.overview.setNotes(notes);
     this.player.setNotes(notes);
     this.table.setNotes(notes);
@@ -275,6 +268,7 @@ export class Stage {
     const { playing } = this.player;
     button("play").textContent = playing ? "❚❚" : "▶";
     button("play").setAttribute("aria-label", playing ? "Pause" : "Play");
+    button("play").disabled = this.player.durationS === 0; // not read yet, or still being recorded
     this._placePlayhead();
     if (playing) requestAnimationFrame(() => this._frame());
     else if (this.table.details.open && this.selected === null) this.table.showTime(this.player.timeS);

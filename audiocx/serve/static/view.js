@@ -25,6 +25,7 @@ export class View extends EventTarget {
     this.durationS = 0;
     this.lowest = LOWEST_KEY;
     this.highest = HIGHEST_KEY;
+    this.moved = false; // whether the user chose what is visible
   }
 
   /** Width of the roll itself, in pixels. */
@@ -77,6 +78,7 @@ export class View extends EventTarget {
 
   /** Zoom the time axis around a point. @param {number} factor @param {number} [x] */
   zoomTime(factor, x = KEYS_PX + this.plotWidth / 2) {
+    this.moved = true;
     const timeS = this.time(x);
     this.pxPerS = clamp(this.pxPerS * factor, Math.min(this._fittingPxPerS(), 50), WIDEST_PX_PER_S);
     this.startS = timeS - (x - KEYS_PX) / this.pxPerS;
@@ -85,6 +87,7 @@ export class View extends EventTarget {
 
   /** Zoom the pitch axis around a point. @param {number} factor @param {number} [y] */
   zoomPitch(factor, y = this.height / 2) {
+    this.moved = true;
     const pitch = this.top - y / this.pxPerPitch;
     this.pxPerPitch = clamp(this.pxPerPitch * factor, PX_PER_PITCH[0], PX_PER_PITCH[1]);
     this.top = pitch + y / this.pxPerPitch;
@@ -93,6 +96,7 @@ export class View extends EventTarget {
 
   /** Move what is visible by pixels. @param {number} dx @param {number} dy */
   pan(dx, dy) {
+    this.moved = true;
     this.startS += dx / this.pxPerS;
     this.top -= dy / this.pxPerPitch;
     this._changed();

@@ -17,14 +17,16 @@ export class Waveform {
     this.view = view;
     /** @type {Int8Array} lowest and highest value of every piece of the whole length, in turn */
     this.peaks = new Int8Array();
+    this._perS = 1; // pieces a second
     this._loudest = 1;
     this.surface = new Surface(canvas, (context, width, height) => this._paint(context, width, height));
     view.addEventListener("change", () => this.surface.request());
   }
 
-  /** @param {Int8Array} peaks */
-  setPeaks(peaks) {
+  /** @param {Int8Array} peaks @param {number} durationS of all of them */
+  setPeaks(peaks, durationS) {
     this.peaks = peaks;
+    this._perS = peaks.length / 2 / Math.max(durationS, 1e-3);
     this._loudest = peaks.reduce((loudest, value) => Math.max(loudest, Math.abs(value)), FULL_SCALE / 20);
     this.surface.request();
   }
@@ -51,12 +53,12 @@ export class Waveform {
   _paintPeaks(context, width, height, colour) {
     const { view, peaks } = this;
     const pieces = peaks.length / 2;
-    if (!pieces || !view.durationS) return;
-    const perS = pieces / view.durationS;
+    if (!pieces) return;
+    const perS = this._perS;
     const middle = (AXIS_PX + height) / 2;
     const scale = (height - AXIS_PX - 4) / 2 / this._loudest;
     context.fillStyle = colour;
-    const last = Math.min(width, view.x(view.durationS));
+    const last = Math.min(width, view.x(pieces / perS));
     for (let x = KEYS_PX; x < last; x++) {
       const first = Math.max(0, Math.floor(view.time(x) * perS));
       const end = Math.min(pieces, Math.max(first + 1, Math.floor(view.time(x + 1) * perS)));

@@ -56,7 +56,12 @@ def test_only_names_of_this_machine_are_served(server: Server) -> None:
 def test_other_pages_cannot_change_anything(server: Server) -> None:
     others = ("http://evil.com", "null", "http://localhost", f"http://localhost:{server.port}", "", "file://")
     for origin in others:
-        for method, path in (("POST", "/api/recordings?name=a.wav"), ("DELETE", "/api/recordings/x"), ("PUT", "/")):
+        for method, path in (
+            ("GET", "/"),
+            ("POST", "/api/recordings?name=a.wav"),
+            ("DELETE", "/api/recordings/x"),
+            ("PUT", "/"),
+        ):
             status, _, answer = server.ask(method, path, b"x", Origin=origin)
             assert status == 403 and "other pages" in answer["error"]
         status, _, _ = server.ask("POST", "/api/export/csv", {"notes": []}, Origin=origin)

@@ -63,9 +63,9 @@ class Server:
 
 
 @contextmanager
-def serving(**settings: Any) -> Iterator[Server]:
+def serving(at_port: int = 0, **settings: Any) -> Iterator[Server]:
     """Serve until the block ends."""
-    with listen("127.0.0.1", 0, False) as socket:
+    with listen("127.0.0.1", at_port, False) as socket:
         port = socket.getsockname()[1]
         server = uvicorn.Server(server_config(create_app(ServeSettings(port=port, **settings))))
         thread = threading.Thread(target=server.run, args=([socket],))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,8 +22,8 @@ from audiocx.serve.settings import ServeSettings
 class Server:
     """What a browser sees of it."""
 
-    def __init__(self, port: int) -> None:
-        self.port, self.origin = port, f"http://127.0.0.1:{port}"
+    def __init__(self, port: int, folder: Path) -> None:
+        self.port, self.origin, self.folder = port, f"http://127.0.0.1:{port}", folder
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -62,18 +63,25 @@ class Server:
         return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in parts]
 
 
+def folders() -> set[Path]:
+    """The temporary folders of all servers on this machine."""
+    return set(Path(tempfile.gettempdir()).glob("audiocx-serve-*"))
+
+
 @contextmanager
 def serving(at_port: int = 0, **settings: Any) -> Iterator[Server]:
     """Serve until the block ends."""
     with listen("127.0.0.1", at_port, False) as socket:
         port = socket.getsockname()[1]
+        before = folders()
         server = uvicorn.Server(server_config(create_app(ServeSettings(port=port, **settings))))
+        (folder,) = folders() - before
         thread = threading.Thread(target=server.run, args=([socket],))
         thread.start()
         try:
             while not server.started:
                 time.sleep(0.01)
-            yield Server(port)
+            yield Server(port, folder)
         finally:
             server.should_exit = True
             thread.join()

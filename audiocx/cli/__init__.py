@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "build_parser", "main"]
 # Name of each command, its line in the list of commands, and its description.
 COMMANDS = {
     "transcribe": ("find the notes of recordings", help_text.TRANSCRIBE),
+    "listen": ("find notes while they are played", help_text.LISTEN),
     "predict": ("predict the spectra of speech", help_text.PREDICT),
     "conceal": ("fill the gaps of lost packets in speech", help_text.CONCEAL),
     "models": ("list the networks at hand", "List the networks at hand and their scores."),

@@ -7,6 +7,7 @@ EXAMPLES = """\
 examples:
   audiocx transcribe song.wav                          song.mid, in the current folder
   audiocx transcribe *.flac -o notes --format midi,csv both, for every recording
+  audiocx listen                                       the notes of the microphone, while they are played
   audiocx predict speech.wav --format png              the error of predicted speech, and a picture of it
   audiocx conceal call.wav                             fills the gaps of lost packets
   audiocx models                                       the networks at hand
@@ -31,6 +32,30 @@ examples:
                                                        goes on; notes/manifest.jsonl records the status of each file
 
 The exit code is 0 if every file was transcribed, 1 if one was not, 2 for a wrong command line.
+"""
+LISTEN = """\
+Find the notes of what is played into the microphone, while it is played: prints each note when it has ended, and in a
+terminal those that sound below; writes them at the end. The microphone and MIDI ports need an extra:
+pip install 'audiocx[live]'.
+"""
+LISTEN_EXAMPLES = """\
+examples:
+  audiocx listen                                       the microphone, until Ctrl-C
+  audiocx listen -o song.mid -o song.csv               also writes the notes at the end
+  audiocx listen --seconds 60 -o song.mid              stops after a minute
+  audiocx listen --list-devices                        the microphones; choose one with --device NUMBER
+  audiocx listen --midi-port list                      the MIDI outputs
+  audiocx listen --midi-port FluidSynth                plays the notes on a synthesiser, about a second later
+  audiocx listen --midi-port virtual                   a MIDI port "audiocx", to record in a sequencer
+  ffmpeg -f pulse -i default -f wav - | audiocx listen -
+                                                       sound from another program, as a WAV stream
+  audiocx listen song.flac                             a recording, as if it were played, but faster
+
+In a terminal the last line shows the time and the notes that sound, which may still change; printed notes do not.
+Tunings are not estimated: name another than A4 = 440 Hz with --tuning.
+
+Ctrl-C ends the sound: the last notes are printed, the outputs written, and the exit code is 0; a second Ctrl-C does
+not wait. The exit code is 1 if the sound breaks off or an output cannot be written, 2 for a wrong command line.
 """
 PREDICT = """\
 Predict every frame of speech from the frames before it, and print the mean squared error of the log power spectrum, in

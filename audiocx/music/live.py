@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -38,8 +39,8 @@ class LiveUpdate(NamedTuple):
 
     Attributes:
         notes: Notes that have ended since the last update; they are final.
-        sounding: All notes that have begun and are not final. One whose ``offset_s`` is the time up to which the
-            network has run sounds on; others have ended, or a later update drops or changes them.
+        sounding: All notes that have begun and are not final; a later update may change or drop them. Those that still
+            sound have ``offset_s`` = ``time_s``.
         time_s: Length of the sound so far, in seconds.
     """
 
@@ -68,7 +69,14 @@ class LiveTranscriber:
         min_note_s: Notes shorter than this are dropped, in seconds; None for the checkpoint's.
         block_s: Seconds of sound to collect before the network runs; None for as few as keep up with the sound in half
             the time, from 0.1 to 4.
+        clock: Measures how long the network takes, in seconds.
         keep_outputs: Keep the outputs of the network in temporary files, 0.44 GB an hour, for :meth:`outputs`.
+
+    Attributes:
+        config: Configuration of the network.
+        settings: Decoding settings.
+        frame_rate: Frames a second of the outputs.
+        runs: How often the network has run.
 
     Raises:
         ConfigError: The transcriber has no note network, or an option is out of range.
@@ -85,6 +93,7 @@ class LiveTranscriber:
         min_note_s: float | None = None,
         block_s: float | None = None,
         keep_outputs: bool = True,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if not isinstance(transcriber, NoteTranscriber):
             raise ConfigError(
@@ -106,12 +115,14 @@ class LiveTranscriber:
         self.frame_rate = self._network_rate / self.config.hop_samples
         self._stream = NoteStream(transcriber.network)
         self._decoder = StreamDecoder(self.frame_rate, self.settings, self.config.lowest_note)
-        self._block_s = block_s
+        self._block_s, self._clock = block_s, clock
         self._cost_s = 0.0  # of a run, lately
         self._pending: list[NDArray[np.float32]] = []
         self._pending_samples = self._samples = self._network_samples = 0
+        # Notes that are not final; those that end after `held_s` may sound on.
         self._sounding: list[Note] = []
-        self._finished = False
+        self._held_s = 0.0
+        self._finished, self.runs = False, 0
         names = NoteOutputs._fields if keep_outputs else ()
         self._kept = [DiskArray(np.float32, self.config.outputs) for _ in names]
         self._outputs: NoteModelOutputs | None = None
@@ -155,12 +166,13 @@ class LiveTranscriber:
         self._pending_samples += len(block)
         self._samples += len(block)
         if self._pending_samples < self.block_s * self.sample_rate:
-            return LiveUpdate([], self._sounding, self.time_s)
-        began_s = time.perf_counter()
+            return self._update([])
+        self.runs += 1
+        began_s = self._clock()
         notes = self._run(self._resampled(), preview)
         # Smoothed, for other programs run, too.
-        self._cost_s += SMOOTHING * (time.perf_counter() - began_s - self._cost_s)
-        return LiveUpdate(notes, self._sounding, self.time_s)
+        self._cost_s += SMOOTHING * (self._clock() - began_s - self._cost_s)
+        return self._update(notes)
 
     def finish(self) -> LiveUpdate:
         """End the stream.
@@ -184,8 +196,8 @@ class LiveTranscriber:
         for block in self._stream.finish():
             notes += self._decode(block)
         notes += self._decoder.finish()
-        self._finished, self._sounding = True, []
-        return LiveUpdate(sorted(notes), [], self.time_s)
+        self._finished = True
+        return self._update(sorted(notes))
 
     def outputs(self) -> NoteModelOutputs:
         """Return the outputs of the network for the whole stream, to decode them with other settings.
@@ -208,6 +220,11 @@ class LiveTranscriber:
             self._outputs = NoteModelOutputs(frames, self.frame_rate, lowest_note, onsets, offsets, velocities)
         return self._outputs
 
+    def _update(self, notes: list[Note]) -> LiveUpdate:
+        now_s = self.time_s
+        sounding = [replace(note, offset_s=now_s) if note.offset_s >= self._held_s else note for note in self._sounding]
+        return LiveUpdate(notes, sounding, now_s)
+
     def _resampled(self) -> NDArray[np.float32]:
         """Take the samples that wait, at the rate of the network."""
         samples = np.concatenate([np.zeros(0, np.float32), *self._pending])
@@ -226,11 +243,9 @@ class LiveTranscriber:
         final, provisional = self._stream.push_with_preview(samples)
         notes = self._decode(final)
         now_s = self._network_samples / self._network_rate
-        self._sounding = [
-            replace(note, offset_s=now_s) if note.offset_s > now_s - HELD_S else note
-            for note in self._decoder.preview(provisional)
-            if note.onset_s <= now_s - SHOWN_AFTER_S
-        ]
+        self._held_s = now_s - HELD_S
+        begun_s = now_s - SHOWN_AFTER_S
+        self._sounding = [note for note in self._decoder.preview(provisional) if note.onset_s <= begun_s]
         return notes
 
     def _decode(self, block: NoteOutputs) -> list[Note]:

@@ -69,10 +69,16 @@ class _Session:
         self._notes: list[Note] = []
         recording.settings = transcriber.checkpoint.decode
 
+    @property
+    def full(self) -> bool:
+        """Whether it is as long as it may become; what comes later is dropped."""
+        return not self._writer.room
+
     def push(self, block: bytes | bytearray) -> LiveUpdate:
         if len(block) % 4:
             raise ConfigError("Blocks of sound must be 32-bit floats.")
         samples = np.nan_to_num(np.frombuffer(block, "<f4").astype(np.float32), posinf=1.0, neginf=-1.0)
+        samples = samples[: self._writer.room]
         self._writer.write(samples[:, None])
         return self._kept(self._live.push(samples))
 
@@ -131,10 +137,11 @@ async def _converse(client: _Client, session: _Session) -> None:
             while not blocks.empty() and (block := blocks.get_nowait()) is not None:
                 joined += block
             await _send_update(client, await run_in_threadpool(session.push, joined))
+            if session.full:
+                await client.send(error="The live transcription is as long as it may become; what there is remains.")
+                break
             if block is not None:
                 block = await blocks.get()
-    except AudioError as error:  # it is too long; what there is remains
-        await client.send(error=printable(error))
     finally:
         reader.cancel()
     await _send_update(client, await run_in_threadpool(session.finish))

@@ -46,6 +46,11 @@ class WavWriter:
         except (self._error, OSError) as error:
             raise self._failed(error) from error
 
+    @property
+    def room(self) -> int:
+        """Frames that may still be written."""
+        return self._most_frames - self.frames
+
     def write(self, block: NDArray[np.floating]) -> None:
         """Write samples.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from audiocx.music.note_decoding import NoteDecodeSettings, NoteOutputs, decode_notes
-from audiocx.music.note_stream import decode_stream
+from audiocx.music.note_stream import StreamDecoder, decode_stream
 from audiocx.notes import Note
 
 RATE = 86.1328125
@@ -95,3 +97,41 @@ def test_notes_are_yielded_with_a_bounded_lag() -> None:
 def test_empty_input_has_no_notes() -> None:
     assert list(decode_stream([], RATE)) == []
     assert list(decode_stream(blocks(random_outputs(0), [0, 0]), RATE)) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_long_notes_are_decoded_without_their_first_frames(seed: int) -> None:
+    outputs, settings = random_outputs(seed), NoteDecodeSettings(0.2, 0.25, 0.3, bridge_gap_s=0.08, min_note_s=0.0)
+    expected = decode_notes(outputs, RATE, settings)
+    decoder = StreamDecoder(RATE, settings, most_frames=40)
+    found = [note for block in blocks(outputs, [37] * 82) for note in decoder.push(block)]
+    assert max(note.duration_s for note in expected) > 200 / RATE
+    assert_same(sorted([*found, *decoder.finish()]), expected)
+
+
+def test_a_drone_takes_bounded_memory() -> None:
+    drone = NoteOutputs(*(np.full((1000, 88), height, np.float32) for height in (0.01, 0.9, 0.01, 0.5)))
+    decoder = StreamDecoder(RATE, most_frames=500)
+    start = NoteOutputs(*(np.zeros((10, 88), np.float32) for _ in range(4)))
+    start.onsets[5] = start.frames[5:] = 0.9
+    tracemalloc.start()
+    try:
+        for block in [start, *[drone] * 30]:
+            assert decoder.push(block) == []
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 30 * drone.frames.nbytes  # all outputs are four times as much
+    notes = decoder.finish()
+    assert len(notes) == 88 and {round(note.onset_s * RATE) for note in notes} == {5}
+    assert min(note.offset_s for note in notes) == pytest.approx(30010 / RATE, abs=0.02)
+
+
+def test_a_preview_equals_the_end_and_changes_nothing() -> None:
+    outputs = random_outputs(3)
+    decoder, parts = StreamDecoder(RATE), blocks(outputs, [300] * 10)
+    found: list[Note] = []
+    for number, (block, more) in enumerate(zip(parts, parts[1:], strict=False), 2):
+        found += decoder.push(block)
+        so_far = NoteOutputs(*(part[: 300 * number] for part in outputs))
+        assert_same(sorted([*found, *decoder.preview(more)]), decode_notes(so_far, RATE))

@@ -76,9 +76,8 @@ def test_live_notes_are_those_of_the_recording_that_remains(server: Server, tiny
 
 
 def test_what_was_played_remains_when_the_browser_leaves(server: Server) -> None:
-    socket = dial(server, rate=44_100)
-    play(socket, recording(3 * RATE))
-    socket.close()
+    with dial(server, rate=44_100) as socket:
+        play(socket, recording(3 * RATE))
     for _ in range(200):
         if recordings := server.ask("GET", "/api/recordings")[2]["recordings"]:
             break
@@ -108,9 +107,9 @@ def test_a_session_is_bounded_and_keeps_what_there_is(server: Server) -> None:
     with dial(server) as socket:
         play(socket, recording(15 * RATE))
         messages = rest(socket)
-    assert any("longer than" in message.get("error", "") for message in messages)
+    assert any("as long as" in message.get("error", "") for message in messages)
     done = messages[-1]["done"]
-    assert 6.0 <= done["duration_s"] <= 12.0
+    assert done["duration_s"] == 12.0
     server.ask("DELETE", f"/api/recordings/{done['id']}")
 
 

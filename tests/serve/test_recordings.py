@@ -179,7 +179,7 @@ def test_names_are_never_paths(server: Server, sine_file: Any, given: str, kept:
 def test_what_is_deleted_is_gone_with_its_files(server: Server, song: Path) -> None:
     done, running, waiting = (server.upload(song) for _ in range(3))
     server.wait(done)
-    folders = {id: next(Path(tempfile.gettempdir()).glob(f"audiocx-serve-*/{id}")) for id in (done, running, waiting)}
+    assert all((server.folder / id).is_dir() for id in (done, running, waiting))
     for id in (waiting, running, done):
         assert server.ask("DELETE", f"/api/recordings/{id}")[::2] == (204, b"")
         for path in ("", "/events", "/audio", "/waveform"):
@@ -189,7 +189,7 @@ def test_what_is_deleted_is_gone_with_its_files(server: Server, song: Path) -> N
         assert server.ask("DELETE", f"/api/recordings/{id}")[0] == 404
     last = server.upload(song)  # the worker goes on
     assert server.wait(last)["state"] == "done"
-    assert not any(folder.exists() for folder in folders.values())
+    assert not any((server.folder / id).exists() for id in (done, running, waiting))
     assert not {done, running, waiting} & {row["id"] for row in server.ask("GET", "/api/recordings")[2]["recordings"]}
 
 
@@ -246,10 +246,11 @@ def test_bounds_of_size_number_and_length(tiny_checkpoint: Path, sine_file: Any,
 
 def test_nothing_remains_of_a_server_that_ended(tiny_checkpoint: Path, sine_file: Any) -> None:
     with serving(model=str(tiny_checkpoint)) as server:
+        assert server.folder.is_dir()
         ids = [server.upload(sine_file()) for _ in range(3)]
         connection = server.connect()
         connection.request("GET", f"/api/recordings/{ids[0]}/events")  # a stream does not hold it
         began_s = time.monotonic()
     assert time.monotonic() - began_s < 3
     connection.close()
-    assert not [path for id in ids for path in Path(tempfile.gettempdir()).glob(f"audiocx-serve-*/{id}")]
+    assert not server.folder.exists()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from traceback import format_exception_only
 
-import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -71,7 +71,7 @@ def create_app(settings: ServeSettings) -> Guard:
         lifespan=lifespan,
     )
     app.state.settings, app.state.store = settings, store
-    app.state.decoding, app.state.exporting = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
+    app.state.turns = {kind: asyncio.Lock() for kind in ("decoding", "exporting", "engraving")}
     return Guard(app, settings)  # outside of all, so that the answer to a defect has its headers, too
 
 

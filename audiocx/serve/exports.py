@@ -13,7 +13,7 @@ from ..errors import ConfigError, require
 from ..music.transcription import Transcription
 from .requests import Edited
 
-__all__ = ["FORMATS", "content_disposition", "export"]
+__all__ = ["FORMATS", "SCORES", "content_disposition", "export"]
 
 # Format -> suffix and media type.
 FORMATS = {
@@ -26,6 +26,8 @@ FORMATS = {
     "svg": (".svg", "image/svg+xml"),
     "pdf": (".pdf", "application/pdf"),
 }
+SCORES = ("musicxml", "svg", "pdf")
+MAX_SCORE_NOTES = 10_000  # which take minutes
 MAX_STEM_BYTES = 150  # of a file's name, for file systems take 255 bytes and browsers add numbers
 
 
@@ -48,19 +50,19 @@ def export(edited: Edited, format: str, folder: str) -> Path:
         raise ConfigError(f"There is no format of that name; choose one of {', '.join(FORMATS)}.")
     if format == "png":
         require("A picture", "plots", "matplotlib")
+    if format in SCORES and len(edited.notes) > MAX_SCORE_NOTES:
+        raise ConfigError(f"A score may have {MAX_SCORE_NOTES} notes, not {len(edited.notes)}; choose another format.")
     nothing = np.zeros((0, 1), np.float32)
     name, cents = edited.name, edited.tuning_cents
     transcription = Transcription(edited.notes, nothing, 1.0, 0, edited.duration_s, name, None, cents)
-    write = getattr(transcription, f"to_{format}", None)
-    if write is None:
-        raise ConfigError("A score needs the extra score; run pip install 'audiocx[score]'.")
     new = Path(tempfile.mkdtemp(dir=folder))
     try:
-        write(new / f"notes{FORMATS[format][0]}")
+        path = new / f"notes{FORMATS[format][0]}"
+        getattr(transcription, f"to_{format}")(path)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
-    return new / f"notes{FORMATS[format][0]}"
+    return path
 
 
 def content_disposition(name: str, suffix: str) -> str:

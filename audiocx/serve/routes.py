@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ from typing import Any
 import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ..errors import ConfigError
 from ..music.note_decoding import NoteDecodeSettings
-from .exports import FORMATS, content_disposition, export
+from .exports import FORMATS, SCORES, content_disposition, export
 from .recordings import Recording, RecordingStore, as_json, shown_settings
 from .requests import json_body, number, read_edited, stalling_body
 from .settings import MAX_NOTE_S, MIB, ServeSettings
@@ -147,7 +148,7 @@ async def decode(request: Request) -> Response:
         raise ConfigError(f"Only {', '.join(most)} can be set.")
     given = {name: value for name, value in body.items() if value is not None}
     chosen = {name: number(value, name, 0.0, most[name]) for name, value in given.items()}
-    async with request.app.state.decoding:  # one after the other: the last one asked for is the one that is kept
+    async with _turn(request, "decoding"):  # the last one asked for is the one that is kept
         settings = recording.settings.with_options(chosen.get("onset_threshold"), chosen.get("min_note_s"))
         if "frame_threshold" in chosen:
             if not isinstance(settings, NoteDecodeSettings):
@@ -164,7 +165,8 @@ async def export_notes(request: Request) -> Response:
     format, settings = request.path_params["format"], request.app.state.settings
     body = await json_body(request)
     edited = await run_in_threadpool(read_edited, body, settings.max_duration_s)
-    async with request.app.state.exporting:  # neither matplotlib nor the memory is for several at a time
+    # Neither matplotlib nor the memory is for several at a time; and nothing waits for a score but another.
+    async with _turn(request, "engraving" if format in SCORES else "exporting"):
         path = await run_in_threadpool(export, edited, format, _store(request).folder)
     suffix, media_type = FORMATS[format]
     headers = {"content-disposition": content_disposition(edited.name, suffix)}
@@ -180,6 +182,15 @@ class _PassingFile(FileResponse):
         finally:
             with anyio.CancelScope(shield=True):
                 await run_in_threadpool(shutil.rmtree, Path(self.path).parent, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _turn(request: Request, kind: str) -> AsyncIterator[None]:
+    """Wait until it is the request's turn; give up if nobody waits for the answer, as when a slider moved on."""
+    async with request.app.state.turns[kind]:
+        if await request.is_disconnected():
+            raise ClientDisconnect
+        yield
 
 
 def _store(request: Request) -> RecordingStore:

@@ -72,9 +72,9 @@ def folders() -> set[Path]:
 
 
 @contextmanager
-def serving(**settings: Any) -> Iterator[Server]:
+def serving(at_port: int = 0, **settings: Any) -> Iterator[Server]:
     """Serve until the block ends."""
-    with listen("127.0.0.1", 0, False) as socket:
+    with listen("127.0.0.1", at_port, False) as socket:
         port = socket.getsockname()[1]
         before = folders()
         server = UvicornServer(ServeSettings(port=port, **settings))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ import soundfile
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
 pytest.importorskip("starlette")
-uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("uvicorn")
 
-from audiocx.cli.serve import listen, server_config  # noqa: E402
-from audiocx.serve.app import create_app  # noqa: E402
-from audiocx.serve.settings import ServeSettings  # noqa: E402
+from served import serving  # noqa: E402
+
+from audiocx.music.transcription import Transcription  # noqa: E402
+from audiocx.notes import Note  # noqa: E402
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "grieg_watchmans_song.flac"
 BEGINS_S, LASTS_S = 2.0, 4.0  # the part of the example that is transcribed here
@@ -45,37 +46,12 @@ if CHROMIUM is None:
     pytest.skip("the page is tested in chromium, which is not installed", allow_module_level=True)
 
 
-class Server:
-    """The real server, in a thread."""
-
-    def __init__(self, port: int = 0) -> None:
-        self.socket = listen("127.0.0.1", port, False)
-        self.port = self.socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self._uvicorn = uvicorn.Server(server_config(create_app(ServeSettings(port=self.port, host="127.0.0.1"))))
-        self._thread = threading.Thread(target=self._uvicorn.run, kwargs={"sockets": [self.socket]}, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._uvicorn.should_exit = True
-        self._thread.join(20)
-        self.socket.close()
-        assert not self._thread.is_alive()
-
-
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     samples, rate = soundfile.read(EXAMPLE, dtype="int16")
     path = tmp_path_factory.mktemp("clip") / "watch man ☾.wav"
     soundfile.write(path, samples[int(BEGINS_S * rate) : int((BEGINS_S + LASTS_S) * rate)], rate)
     return path
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    running = Server()
-    yield running
-    running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +102,9 @@ def is_own(url: str, base: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def pages(browser: Any, server: Server) -> Pages:
-    return Pages(browser, server.url)
+def pages(browser: Any) -> Iterator[Pages]:
+    with serving() as server:
+        yield Pages(browser, f"{server.origin}/")
 
 
 @pytest.fixture
@@ -433,26 +410,24 @@ def test_without_a_microphone_there_is_a_sentence(new_page: Callable[..., Any]) 
 
 
 def test_a_server_that_ends_and_one_that_comes_back(new_page: Callable[..., Any], clip: Path, tmp_path: Path) -> None:
-    first = Server()
-    page = new_page(first.url, may_fail=True)
-    page.set_input_files("#files", clip)
-    wait_until_done(page)
-    count = notes(page)
-    select_first(page)
-    page.keyboard.press("Delete")
-    first.stop()
-    page.click("button[data-format=csv]")
-    page.wait_for_selector("#gone:not([hidden])")
-    assert "does not answer" in page.inner_text("#gone")
-    second = Server(first.port)
-    try:
+    with ExitStack() as running:
+        first = running.enter_context(serving())
+        page = new_page(f"{first.origin}/", may_fail=True)
+        page.set_input_files("#files", clip)
+        wait_until_done(page)
+        count = notes(page)
+        select_first(page)
+        page.keyboard.press("Delete")
+        running.close()
+        page.click("button[data-format=csv]")
+        page.wait_for_selector("#gone:not([hidden])")
+        assert "does not answer" in page.inner_text("#gone")
+        running.enter_context(serving(at_port=first.port))
         page.click("#retry")
         page.wait_for_selector("#gone", state="hidden")
         assert notes(page) == count - 1  # the edits are here still
         assert len(saved_midi(page, tmp_path).instruments[0].notes) == count - 1
-    finally:
-        page.context.close()
-        second.stop()
+        page.context.close()  # before the server, which waits for it
 
 
 def test_a_phone_has_no_horizontal_scroll_and_touches_work(new_page: Callable[..., Any], page: Any) -> None:
@@ -523,3 +498,34 @@ def test_only_visible_notes_are_drawn(page: Any) -> None:
     }"""
     everything, half_a_minute = page.evaluate(script)
     assert everything > 10_000 and 500 < half_a_minute < 1_000
+
+
+def test_the_player_of_notebooks_works_from_a_file(browser: Any, clip: Path, tmp_path: Path) -> None:
+    played = [Note(0.1, 60, 0.6, 100), Note(1.0, 64, 3.5, 40)]
+    transcription = Transcription(played, np.zeros((0, 1), np.float32), 1.0, 0, 4.0, "</script><b>x</b>.wav")
+    players = [transcription.player(), transcription.player(clip)]
+    file = tmp_path / "notebook.html"
+    file.write_text("<!doctype html>" + "".join(player._repr_html_() for player in players), encoding="utf-8")
+    context, wrong = browser.new_context(), []
+    context.add_init_script(EAR)
+    page = context.new_page()
+    for event in ("pageerror", "console"):
+        page.on(event, lambda said: wrong.append(str(said)))
+    page.on(
+        "request", lambda request: None if request.url.startswith(("file:", "data:")) else wrong.append(request.url)
+    )
+    page.goto(file.as_uri())
+    for frame, has_recording in zip(page.frames[1:], (False, True), strict=True):
+        assert frame.inner_text("#title") == transcription.source
+        assert frame.is_visible(".balance") == has_recording
+        if has_recording:
+            frame.fill("#balance", "0")
+        frame.click("#play")
+        until(frame, "window.loudest() > 0.01")
+        frame.click("#play")
+        assert frame.inner_text("#time") != "0:00.0"
+        frame.press("#roll", ".")
+        frame.press("#roll", "ArrowLeft")
+        assert "velocity" in frame.inner_text("#said")
+    context.close()
+    assert not wrong

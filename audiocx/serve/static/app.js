@@ -161,6 +161,7 @@ async function open(id) {
       recording.loaded = true;
     }
     if (current !== id) return; // another was opened meanwhile
+    any("drop").hidden = true;
     stage.open(recording.summary, recording.editor);
     showOpen();
     await showSound(recording.summary);

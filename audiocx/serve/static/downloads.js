@@ -56,7 +56,7 @@ async function showScore(transcription, failed) {
 /** Return the pages of a picture, which holds one under the other. @param {string} svg */
 function splitPages(svg) {
   const whole = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
-  const nested = [...whole.children].filter((child) => child.tagName === "svg");
+  const nested = [...whole.children].filter((child) => child.tagName === "svg" && child.hasAttribute("y"));
   const pages = nested.length ? nested : [whole];
   return pages.map((page, index) => {
     page.removeAttribute("y");

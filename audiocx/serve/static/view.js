@@ -8,6 +8,7 @@ export const KEYS_PX = 46; // width of the piano keys, left of the roll and empt
 const NARROWEST_PX_PER_S = 0.5;
 const WIDEST_PX_PER_S = 2000;
 const PX_PER_PITCH = [4, 40];
+const FEWEST_ROWS = 24; // that a fit shows
 const FOLLOW_FROM = 0.85; // the page turns when the playhead has gone this far,
 const FOLLOW_TO = 0.1; // and it is here then
 const AFTER_END_S = 1;
@@ -26,6 +27,7 @@ export class View extends EventTarget {
     this.lowest = LOWEST_KEY;
     this.highest = HIGHEST_KEY;
     this.moved = false; // whether the user chose what is visible
+    this._range = [48, 84]; // lowest and highest pitch to show until then
   }
 
   /** Width of the roll itself, in pixels. */
@@ -66,6 +68,7 @@ export class View extends EventTarget {
     const fitted = this.pxPerS <= this._fittingPxPerS() * 1.01;
     this.width = width;
     this.height = height;
+    if (!this.moved) this._fitPitchRange();
     if (fitted) this.fitTime();
     else this._changed();
   }
@@ -123,20 +126,26 @@ export class View extends EventTarget {
       low = Math.min(low, midi_note);
       high = Math.max(high, midi_note);
     }
-    if (low > high) [low, high] = [48, 84];
+    if (low <= high) this._range = [low, high];
     this.lowest = Math.min(LOWEST_KEY, low);
     this.highest = Math.max(HIGHEST_KEY, high);
-    const rows = Math.max(24, high - low + 5);
-    this.pxPerPitch = clamp(this.height / rows, PX_PER_PITCH[0], 18);
-    this.top = (low + high + 1) / 2 + this.height / this.pxPerPitch / 2;
+    this._fitPitchRange();
     this._changed();
+  }
+
+  _fitPitchRange() {
+    const [low, high] = this._range;
+    const rows = Math.max(FEWEST_ROWS, high - low + 5);
+    this.pxPerPitch = clamp(this.height / rows, PX_PER_PITCH[0], PX_PER_PITCH[1] / 2);
+    this.top = (low + high + 1) / 2 + this.height / this.pxPerPitch / 2;
   }
 
   /** Scroll just so far that a note is visible. @param {Note} note */
   reveal(note) {
     if (note.onset_s < this.startS || note.onset_s > this.endS) this.startS = note.onset_s - 0.2 * (this.endS - this.startS);
-    if (note.midi_note + 2 > this.top) this.top = note.midi_note + 2;
-    if (note.midi_note - 1 < this.bottom) this.top += this.bottom - note.midi_note + 1;
+    const hidden = Math.max(note.midi_note + 2 - this.top, 0) || Math.min(note.midi_note - 1 - this.bottom, 0);
+    this.moved ||= hidden !== 0;
+    this.top += hidden;
     this._changed();
   }
 

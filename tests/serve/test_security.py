@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from served import Server, serving
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+
+import audiocx
 
 TOKEN = "a-token_of-letters"
 
@@ -93,6 +96,16 @@ def test_every_answer_binds_the_browser(server: Server) -> None:
         "/static/",
     ):
         assert server.ask("GET", path)[0] == 404
+
+
+def test_the_page_needs_nothing_from_elsewhere(server: Server) -> None:
+    files = [path for path in (Path(audiocx.__file__).parent / "serve" / "static").rglob("*") if path.is_file()]
+    for path in files:
+        text = path.read_text(encoding="utf-8", errors="replace").replace("http://www.w3.org/", "")
+        assert "http://" not in text and "https://" not in text, path.name
+    _, _, page = server.ask("GET", "/")
+    linked = re.findall(r'(?:src|href)="(static/[^"]+)"', page.decode())
+    assert linked and all(server.ask("GET", f"/{link}")[0] == 200 for link in linked)
 
 
 def test_a_remote_server_wants_its_token(remote: Server) -> None:

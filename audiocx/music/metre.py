@@ -34,6 +34,8 @@ CHOICE_WEIGHTS = np.array(
     [2.949, -1.074, 0.165, -5.237, 1.244, -0.089, -7.507, 0.196, -3.279, -4.549, -9.207, -1.748, 1.775]
 )
 METRE_BIAS = {2: 0.0, 3: 0.03, 4: -0.02}  # by beats a bar: right for 68 % of the pieces fitted, 64 % without it
+# By beats before the first full bar: with it the downbeats of the pieces fitted have an F-measure of 0.83, 0.72 without.
+UPBEAT_BIAS = np.array([0.0, 0.0, -0.05, -0.05])
 COMPOUND_SHARE = 1.5  # onsets at thirds of the beat for each one at a half, from which beats are dotted
 
 
@@ -182,7 +184,10 @@ def _from_first(beats_s: NDArray[np.float64], first_s: float) -> NDArray[np.floa
     while beats_s[0] > first_s + NEAR_BEATS * spacing_s:
         beats_s = np.append(beats_s[0] - spacing_s, beats_s)
     start = int(np.searchsorted(beats_s, first_s + NEAR_BEATS * spacing_s, side="right")) - 1
-    return beats_s[min(max(0, start), len(beats_s) - 2) :]
+    beats_s = beats_s[min(max(0, start), len(beats_s) - 2) :].copy()
+    if abs(beats_s[0] - first_s) < NEAR_BEATS * spacing_s:
+        beats_s[0] = first_s
+    return beats_s
 
 
 def _led_in(beats_s: NDArray[np.float64], count: int) -> NDArray[np.float64]:
@@ -217,12 +222,11 @@ def _score(onsets: Onsets, beats_s: NDArray[np.float64], tempo_bpm: float | None
 def _bars(onsets: Onsets, beats_s: NDArray[np.float64]) -> tuple[int, int, float]:
     """Return beats a bar, the number of the first downbeat, and the mean log likelihood of a beat."""
     odds = beat_features(onsets, beats_s, np.gradient(beats_s)) @ BAR_WEIGHTS
-    numbers, best = np.arange(len(odds)), (4, 0, -np.inf)
+    numbers, fits = np.arange(len(odds)), {}
     for per_bar in (2, 3, 4):
         shifted = odds + BAR_BIAS - np.log(per_bar - 1)
-        for phase in range(per_bar):
-            signs = np.where(numbers % per_bar == phase, 1, -1)
-            fit = float(-np.logaddexp(0, -signs * shifted).mean()) + METRE_BIAS[per_bar]
-            if fit > best[2]:
-                best = (per_bar, phase, fit)
-    return best
+        signs = [np.where(numbers % per_bar == phase, 1, -1) for phase in range(per_bar)]
+        fits[per_bar] = np.array([-np.logaddexp(0, -sign * shifted).mean() for sign in signs]) + METRE_BIAS[per_bar]
+    per_bar = max(fits, key=lambda number: fits[number].max())
+    phase = int((fits[per_bar] + UPBEAT_BIAS[:per_bar]).argmax())
+    return per_bar, phase, float(fits[per_bar].max())

@@ -29,6 +29,7 @@ export class DecodeSliders {
 
   /** Show the settings of a recording. @param {string} id @param {Settings} settings */
   show(id, settings) {
+    if (id === this._id) return; // the user may be moving them
     this.hide();
     this._id = id;
     const known = NAMES.filter((name) => settings[name] !== undefined); // not every network has both thresholds

@@ -12,18 +12,21 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
-from audiocx.cli.serve import listen, server_config
-from audiocx.serve.app import create_app
+from audiocx.cli.serve import listen
+from audiocx.serve.server import Server as UvicornServer
 from audiocx.serve.settings import ServeSettings
 
 
 class Server:
     """What a browser sees of it."""
 
-    def __init__(self, port: int, folder: Path) -> None:
+    def __init__(self, port: int, server: UvicornServer, folder: Path) -> None:
         self.port, self.origin, self.folder = port, f"http://127.0.0.1:{port}", folder
+        self._server = server
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        self._server.should_exit = True
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -74,14 +77,14 @@ def serving(at_port: int = 0, **settings: Any) -> Iterator[Server]:
     with listen("127.0.0.1", at_port, False) as socket:
         port = socket.getsockname()[1]
         before = folders()
-        server = uvicorn.Server(server_config(create_app(ServeSettings(port=port, **settings))))
+        server = UvicornServer(ServeSettings(port=port, **settings))
         (folder,) = folders() - before
         thread = threading.Thread(target=server.run, args=([socket],))
         thread.start()
         try:
             while not server.started:
                 time.sleep(0.01)
-            yield Server(port, folder)
+            yield Server(port, server, folder)
         finally:
             server.should_exit = True
             thread.join()

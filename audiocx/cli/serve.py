@@ -7,14 +7,10 @@ import socket
 import sys
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, require
 from . import help_text
 from .options import add_model, add_precision, count, number_between
-
-if TYPE_CHECKING:
-    import uvicorn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,10 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         AudiocxError: The extra is not installed, the address cannot be served at, or the network cannot be used.
     """
     require("The page", "serve", "starlette", "uvicorn", "websockets")
-    import uvicorn
-
-    from ..serve.app import create_app
     from ..serve.security import new_token
+    from ..serve.server import Server
     from ..serve.settings import MIB, ServeSettings
 
     token = new_token() if arguments.allow_remote else None
@@ -71,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             max_recordings=arguments.max_recordings,
             max_duration_s=60 * arguments.max_minutes,
         )
-        app = create_app(settings)
+        server = Server(settings)
         url = f"http://{name}:{port}/" + (f"?token={token}" if token else "")
         if not arguments.quiet:
             print(f"audiocx: the page is at {url} (Ctrl-C ends)", flush=True)
@@ -80,30 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
 
             webbrowser.open(url)
         with suppress(KeyboardInterrupt):  # uvicorn has ended in order by then
-            uvicorn.Server(server_config(app)).run(sockets=[server_socket])
+            server.run(sockets=[server_socket])
     if not arguments.quiet:
         print("audiocx: ended", file=sys.stderr)
     return 0
-
-
-def server_config(app: Any) -> uvicorn.Config:
-    """Return the settings of uvicorn: one connection can hold neither the others nor the end."""
-    import uvicorn
-
-    return uvicorn.Config(
-        app,
-        http="h11",
-        ws="websockets-sansio",
-        ws_max_size=2**20,
-        ws_per_message_deflate=False,
-        lifespan="on",
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        limit_concurrency=500,
-        timeout_graceful_shutdown=3,
-    )
 
 
 def listen(host: str, port: int, allow_remote: bool) -> socket.socket:

@@ -98,8 +98,8 @@ class NoteTranscriber(Transcriber):
                     yield block
 
         notes = []
-        block_frames = DECODED_FRAMES if on_note is None else REPORTED_FRAMES
-        for note in decode_stream(blocks(), rate, settings, lowest_note, block_frames):
+        soon = {} if on_note is None else {"block_frames": REPORTED_FRAMES}
+        for note in decode_stream(blocks(), rate, settings, lowest_note, **soon):
             notes.append(note)
             if on_note is not None:
                 on_note(note)

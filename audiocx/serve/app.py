@@ -70,6 +70,7 @@ def create_app(settings: ServeSettings) -> Guard:
         },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
     app.state.settings, app.state.store = settings, store
     app.state.turns = {kind: asyncio.Lock() for kind in ("decoding", "exporting", "engraving")}
     return Guard(app, settings)  # outside of all, so that the answer to a defect has its headers, too

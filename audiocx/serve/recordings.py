@@ -167,12 +167,16 @@ class RecordingStore:
         """Start the worker, which first loads the default network."""
         self._worker.start()
 
-    def close(self) -> None:
-        """Stop the worker and remove all files."""
+    def stop(self) -> None:
+        """Let the worker and the streams of events end; nothing is taken any more."""
         self.closed = True
         for recording in self._recordings.values():
             recording.deleted = True
         self._queue.put(None)
+
+    def close(self) -> None:
+        """Stop, and remove all files."""
+        self.stop()
         if self._worker.ident is not None:
             self._worker.join(STOP_S)
         self._recordings.clear()
@@ -279,10 +283,9 @@ class RecordingStore:
         recording.report(0.0)
         recording.state = "running"
         duration_s, peaks = sound.convert(
-            recording.upload, recording.name, recording.audio, self._settings.max_duration_s
+            recording.upload, recording.name, recording.audio, self._settings.max_duration_s, recording.report
         )
         recording.duration_s, recording.peaks = duration_s, peaks
-        recording.report(0.0)
         transcriber = self.networks.transcriber(recording.model)
         recording.settings = transcriber.checkpoint.decode
         read = transcriber.samples(recording.upload)

@@ -12,10 +12,12 @@ import secrets
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
+from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from .recordings import RecordingStore
 from .settings import ServeSettings
 
 __all__ = ["Guard", "new_token"]
@@ -47,11 +49,15 @@ class Guard:
 
     Args:
         app: The application behind it.
-        settings: Port and token.
+        settings: Port, host and token.
+
+    Attributes:
+        store: The application's recordings.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+    def __init__(self, app: Starlette, settings: ServeSettings) -> None:
         self._app, self._token, self._port = app, settings.token, settings.port
+        self.store: RecordingStore = app.state.store
         names = {"localhost", "127.0.0.1", "[::1]", settings.host.lower()}
         self._hosts = {f"{name}:{settings.port}" for name in names} | (names if settings.port == 80 else set())
         # Cookies do not know of ports: two servers on one machine must not overwrite each other's.
@@ -95,11 +101,11 @@ class Guard:
         host = hosts[0].lower() if len(hosts) == 1 else ""
         if not (_HOST.fullmatch(host) if self._token else host in self._hosts):
             return 421, f"This server is not reached by that name; open http://localhost:{self._port}/."
-        if scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
-            # Browsers state the origin of all such requests; programs other than browsers need not.
-            own = [urlsplit(origin).netloc.lower() for origin in origins] in ([host], [])
-            if not own or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-                return 403, "Requests from other pages are refused; open the page of this server itself."
+        # Browsers state the origin of all requests that change something; programs other than browsers need not.
+        own = [urlsplit(origin).netloc.lower() for origin in origins] in ([host], [])
+        changes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
+        if not own or (changes and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")):
+            return 403, "Requests from other pages are refused; open the page of this server itself."
         if self._token and not any(map(self._equals, (given, self._cookie_of(headers), _bearer(headers)))):
             return 401, "The token is missing or wrong; open the address that audiocx serve printed, with its token."
         return None

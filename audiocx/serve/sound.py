@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,9 @@ class WavWriter:
         return OutputError(f"{self._name}: there is no room for its sound ({reason}); free some space on the disk.")
 
 
-def convert(source: Path, name: str, target: Path, max_duration_s: float) -> tuple[float, NDArray[np.int8]]:
+def convert(
+    source: Path, name: str, target: Path, max_duration_s: float, report: Callable[[float], object]
+) -> tuple[float, NDArray[np.int8]]:
     """Convert a recording to 16-bit WAV at its own rate, in bounded memory; more than two channels become one.
 
     Args:
@@ -111,6 +114,7 @@ def convert(source: Path, name: str, target: Path, max_duration_s: float) -> tup
         name: What to call it in messages.
         target: WAV file to write.
         max_duration_s: Longest recording, in seconds.
+        report: Called with 0 for each block; may raise to stop.
 
     Returns:
         Its length in seconds, and the peaks of :meth:`WavWriter.close`.
@@ -130,6 +134,7 @@ def convert(source: Path, name: str, target: Path, max_duration_s: float) -> tup
                     block = gain * (block if stereo else block.mean(axis=1, keepdims=True))
                     peak = max(peak, float(np.abs(block[np.isfinite(block)]).max(initial=0.0)))
                     writer.write(block)
+                    report(0.0)
             finally:
                 peaks = writer.close()
         if peak <= LOUDEST_PEAK:

@@ -105,6 +105,16 @@ def test_what_is_no_json_or_no_format_is_refused(server: Server) -> None:
     assert server.ask("POST", "/api/export/midi", b"", Content_Length="-1")[0] == 400
 
 
+def test_a_score_is_engraved_up_to_a_length(server: Server) -> None:
+    for module in ("music21", "typst", "verovio"):
+        pytest.importorskip(module)
+    for name, begins in (("musicxml", b"<?xml"), ("svg", b"<svg"), ("pdf", b"%PDF")):
+        status, _, content = server.ask("POST", f"/api/export/{name}", body())
+        assert status == 200 and content.startswith(begins)
+        status, _, answer = server.ask("POST", f"/api/export/{name}", body([NOTE] * 10_001))
+        assert status == 400 and "10000 notes" in answer["error"]
+
+
 def test_a_note_of_minutes_is_soon_synthesised(server: Server) -> None:
     status, _, content = server.ask("POST", "/api/export/wav", body([{**NOTE, "offset_s": 600.0}]))
     assert status == 200 and len(content) == pytest.approx(600 * 22050 * 2, rel=0.01)

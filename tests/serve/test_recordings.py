@@ -244,13 +244,16 @@ def test_bounds_of_size_number_and_length(tiny_checkpoint: Path, sine_file: Any,
         server.upload(sine_file())
 
 
-def test_nothing_remains_of_a_server_that_ended(tiny_checkpoint: Path, sine_file: Any) -> None:
-    with serving(model=str(tiny_checkpoint)) as server:
-        assert server.folder.is_dir()
-        ids = [server.upload(sine_file()) for _ in range(3)]
-        connection = server.connect()
-        connection.request("GET", f"/api/recordings/{ids[0]}/events")  # a stream does not hold it
+def test_nothing_remains_of_a_server_that_ended(tiny_notes: Path, tmp_path: Path) -> None:
+    song = tmp_path / "long.flac"
+    audio.write(song, np.tile(recording(60 * RATE), 10), RATE)
+    with serving(model=str(tiny_notes)) as server, closing(server.connect()) as connection:
+        ids = [server.upload(song) for _ in range(3)]
+        connection.request("GET", f"/api/recordings/{ids[0]}/events")
+        stream = connection.getresponse()
+        assert stream.readline() and server.folder.is_dir()
+        server.stop()  # while it runs
+        assert b"The server has ended" in stream.read()
         began_s = time.monotonic()
-    assert time.monotonic() - began_s < 3
-    connection.close()
+    assert time.monotonic() - began_s < 2.5
     assert not server.folder.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from served import Server, serving
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+
+import audiocx
 
 TOKEN = "a-token_of-letters"
 
@@ -56,7 +59,12 @@ def test_only_names_of_this_machine_are_served(server: Server) -> None:
 def test_other_pages_cannot_change_anything(server: Server) -> None:
     others = ("http://evil.com", "null", "http://localhost", f"http://localhost:{server.port}", "", "file://")
     for origin in others:
-        for method, path in (("POST", "/api/recordings?name=a.wav"), ("DELETE", "/api/recordings/x"), ("PUT", "/")):
+        for method, path in (
+            ("GET", "/"),
+            ("POST", "/api/recordings?name=a.wav"),
+            ("DELETE", "/api/recordings/x"),
+            ("PUT", "/"),
+        ):
             status, _, answer = server.ask(method, path, b"x", Origin=origin)
             assert status == 403 and "other pages" in answer["error"]
         status, _, _ = server.ask("POST", "/api/export/csv", {"notes": []}, Origin=origin)
@@ -88,6 +96,16 @@ def test_every_answer_binds_the_browser(server: Server) -> None:
         "/static/",
     ):
         assert server.ask("GET", path)[0] == 404
+
+
+def test_the_page_needs_nothing_from_elsewhere(server: Server) -> None:
+    files = [path for path in (Path(audiocx.__file__).parent / "serve" / "static").rglob("*") if path.is_file()]
+    for path in files:
+        text = path.read_text(encoding="utf-8", errors="replace").replace("http://www.w3.org/", "")
+        assert "http://" not in text and "https://" not in text, path.name
+    _, _, page = server.ask("GET", "/")
+    linked = re.findall(r'(?:src|href)="(static/[^"]+)"', page.decode())
+    assert linked and all(server.ask("GET", f"/{link}")[0] == 200 for link in linked)
 
 
 def test_a_remote_server_wants_its_token(remote: Server) -> None:

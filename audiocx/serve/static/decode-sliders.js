@@ -32,7 +32,7 @@ export class DecodeSliders {
     if (id === this._id) return; // the user may be moving them
     this.hide();
     this._id = id;
-    const known = NAMES.filter((name) => settings[name] !== undefined); // not every network has both thresholds
+    const known = NAMES.filter((name) => settings[name] != null); // not every network has both thresholds
     for (const name of NAMES) {
       const row = /** @type {HTMLElement} */ (input(name).parentElement);
       row.hidden = !known.includes(name);

@@ -386,6 +386,22 @@ def test_two_tabs_do_not_disturb_each_other(page: Any, new_page: Callable[..., A
     other.wait_for_selector("#recordings .name:text-is('second.wav')", state="detached")
 
 
+def test_many_files_at_once_are_worked_off(new_page: Callable[..., Any], clip: Path, tmp_path: Path) -> None:
+    """More than the connections that a browser opens to one server."""
+    page = new_page()
+    samples, rate = soundfile.read(clip, dtype="int16")
+    files = [tmp_path / f"take {number}.wav" for number in range(8)]
+    for file in files:
+        soundfile.write(file, samples[:rate], rate)
+    page.set_input_files("#files", files)
+    for file in files:
+        page.wait_for_selector(f"#recordings li[data-state=done] .name:text-is('{file.name}')")
+    assert page.inner_text("#title") == files[0].name
+    for file in files:
+        page.click(f"[aria-label='Remove {file.name}']")
+        page.wait_for_selector(f"#recordings .name:text-is('{file.name}')", state="detached")
+
+
 def test_the_microphone_gives_notes(new_page: Callable[..., Any]) -> None:
     pytest.importorskip("audiocx.music.live")
     page = new_page(permissions=["microphone"])

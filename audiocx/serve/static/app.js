@@ -18,11 +18,12 @@ import { startTheme } from "./theme.js";
  * @property {Summary} summary
  * @property {Editor} editor
  * @property {boolean} loaded whether the notes of a finished recording are here
- * @property {() => void} stop ends following it
+ * @property {(() => void)|null} stop ends following it
  */
 
 const WAVEFORM_POINTS_PER_S = 100;
 const MOST_WAVEFORM_POINTS = 100_000;
+const POLL_MS = 1000;
 const QUIETEST_DB = 60; // below full scale, where the level meter begins
 
 /** @type {Map<string, Recording>} */
@@ -31,6 +32,8 @@ const recordings = new Map();
 let current = null;
 /** @type {Recorder|null} */
 let recorder = null;
+/** @type {number|undefined} */
+let polling;
 let countHere = 0; // recordings that only this page has had
 
 startTheme();
@@ -63,7 +66,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "?" && !(event.target instanceof HTMLInputElement)) dialog("help").showModal();
 });
 // Another tab may have added recordings.
-document.addEventListener("visibilitychange", () => document.hidden || void refresh());
+document.addEventListener("visibilitychange", () => (document.hidden ? followOpen() : void refresh()));
 window.addEventListener("beforeunload", (event) => {
   if (recorder || [...recordings.values()].some(({ editor }) => editor.unsaved)) event.preventDefault();
 });
@@ -75,7 +78,7 @@ async function start() {
   if (first && current === null) await open(first.summary.id);
 }
 
-/** Get the networks and the recordings from the server, and follow the recordings that are new here. */
+/** Get the networks and the state of the recordings from the server. */
 async function refresh() {
   try {
     const select = element("model", HTMLSelectElement);
@@ -90,11 +93,23 @@ async function refresh() {
     const summaries = await api.listRecordings();
     const ids = new Set(summaries.map(({ id }) => id));
     for (const { summary, editor } of recordings.values()) if (!summary.here && !ids.has(summary.id)) lose(summary, editor);
-    for (const summary of summaries) if (!recordings.has(summary.id)) take(summary);
+    for (const summary of summaries) update(summary);
   } catch (error) {
     connection.report(error);
   }
-  showList();
+  showOpen();
+}
+
+/** Take what the server says of a recording. @param {Summary} summary */
+function update(summary) {
+  const recording = recordings.get(summary.id);
+  if (!recording) {
+    take(summary);
+  } else if (isUnfinished(recording) && !recording.stop) {
+    const before = recording.summary.state;
+    Object.assign(recording.summary, summary);
+    if (summary.state !== before) ended(recording);
+  }
 }
 
 /** Keep what the user has of a recording that the server does not have any more. @param {Summary} summary @param {Editor} editor */
@@ -103,20 +118,37 @@ function lose(summary, editor) {
     forget(summary.id);
     return;
   }
-  recordings.get(summary.id)?.stop();
   Object.assign(summary, { state: "failed", here: true, error: "The server has lost the recording. Its notes can still be downloaded." });
   if (current === summary.id) stage.setSound(null, summary.duration_s);
-  showOpen();
 }
 
-/** Add a recording of the server to the list. @param {Summary} summary @param {Editor} [editor] @returns {Recording} */
+/** Add a recording of the server to the list. @param {Summary} summary @param {Editor} [editor] */
 function take(summary, editor = new Editor(summary.notes)) {
-  /** @type {Recording} */
-  const recording = { summary, editor, loaded: summary.notes !== undefined, stop: () => {} };
-  recordings.set(summary.id, recording);
-  if (summary.state === "waiting" || summary.state === "running") recording.stop = follow(recording);
-  showList();
-  return recording;
+  recordings.set(summary.id, { summary, editor, loaded: summary.notes !== undefined, stop: null });
+}
+
+/**
+ * Follow the open recording by its events, and the others by asking now and then: browsers hold few connections to a
+ * server, in all tabs together.
+ */
+function followOpen() {
+  clearTimeout(polling);
+  for (const recording of recordings.values()) {
+    const wanted = isUnfinished(recording) && recording.summary.id === current && !document.hidden;
+    if (wanted) recording.stop ??= follow(recording);
+    else if (recording.stop) {
+      recording.stop();
+      recording.stop = null;
+    }
+  }
+  if ([...recordings.values()].some((recording) => isUnfinished(recording) && !recording.stop)) {
+    polling = setTimeout(() => void refresh(), POLL_MS);
+  }
+}
+
+/** @param {Recording} recording */
+function isUnfinished({ summary: { state, here } }) {
+  return !here && (state === "waiting" || state === "running");
 }
 
 /** @param {Recording} recording */
@@ -124,7 +156,7 @@ function follow(recording) {
   const { summary, editor } = recording;
   return api.followRecording(summary.id, {
     restarted: () => editor.setFound([]),
-    gone: () => void connection.check(),
+    gone: () => void refresh(),
     notes: (notes) => editor.addFound(notes),
     progress(share, durationS) {
       const isRead = durationS > 0 && summary.duration_s === 0;
@@ -134,18 +166,28 @@ function follow(recording) {
     },
     done(finished) {
       Object.assign(summary, finished, { state: "done" });
-      recording.loaded = finished.notes !== undefined;
-      if (finished.notes) editor.setFound(finished.notes);
-      say(`${summary.name}: ${editor.notes.length} notes`);
-      if (current === summary.id) stage.showRemarks(summary);
+      editor.setFound(finished.notes ?? []);
+      recording.loaded = true;
+      ended(recording);
       showOpen();
     },
     failed(error) {
       Object.assign(summary, { state: "failed", error });
-      showError(`${summary.name}: ${error}`);
+      ended(recording);
       showOpen();
     },
   });
+}
+
+/** Say that a recording is done, or failed. @param {Recording} recording */
+function ended(recording) {
+  const { summary } = recording;
+  if (summary.state === "failed") showError(`${summary.name}: ${summary.error}`);
+  if (summary.state !== "done") return;
+  say(`${summary.name} is transcribed`);
+  if (current !== summary.id) return;
+  stage.showRemarks(summary);
+  if (!recording.loaded) void open(summary.id); // it ended while the tab was hidden
 }
 
 /** Open a recording. @param {string} id */
@@ -202,7 +244,7 @@ async function remove(id) {
 
 /** @param {string} id */
 function forget(id) {
-  recordings.get(id)?.stop();
+  recordings.get(id)?.stop?.();
   recordings.delete(id);
   if (current === id) {
     current = null;
@@ -240,6 +282,7 @@ async function uploadAll(files) {
       const answer = await api.upload(file, model);
       recordings.delete(id);
       take({ ...blank(answer.id, file.name, model, "waiting"), ...answer });
+      showOpen();
       if (file === files[0] && !recorder) await open(answer.id);
     } catch (error) {
       const failed = recordings.get(id);
@@ -253,7 +296,7 @@ async function uploadAll(files) {
 /** Add a recording that the server does not know. @param {string} name @param {string} model @param {Summary["state"]} state */
 function addHere(name, model, state) {
   const id = `here-${++countHere}`;
-  recordings.set(id, { summary: { ...blank(id, name, model, state), here: true }, editor: new Editor(), loaded: true, stop: () => {} });
+  recordings.set(id, { summary: { ...blank(id, name, model, state), here: true }, editor: new Editor(), loaded: true, stop: null });
   showList();
   return id;
 }
@@ -353,6 +396,7 @@ function showOpen() {
   else sliders.hide();
   any("download").hidden = !summary || summary.state === "live";
   any("drop").hidden = summary !== undefined;
+  followOpen();
   showList();
 }
 

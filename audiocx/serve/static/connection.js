@@ -21,11 +21,6 @@ export class Connection {
     else if (/** @type {Error} */ (error).name !== "AbortError") showError(/** @type {Error} */ (error).message);
   }
 
-  /** Look whether the server is there. */
-  async check() {
-    await listModels().catch((error) => this.report(error));
-  }
-
   /** Say that the server is gone, and wait for it. */
   lost() {
     if (this._timer !== undefined) return;

@@ -29,9 +29,10 @@ export class DecodeSliders {
 
   /** Show the settings of a recording. @param {string} id @param {Settings} settings */
   show(id, settings) {
+    if (id === this._id) return; // the user may be moving them
     this.hide();
     this._id = id;
-    const known = NAMES.filter((name) => settings[name] !== undefined); // not every network has both thresholds
+    const known = NAMES.filter((name) => settings[name] != null); // not every network has both thresholds
     for (const name of NAMES) {
       const row = /** @type {HTMLElement} */ (input(name).parentElement);
       row.hidden = !known.includes(name);

@@ -12,7 +12,7 @@
  *
  * @typedef {object} Settings
  * @property {number} [onset_threshold]
- * @property {number} [frame_threshold]
+ * @property {number|null} [frame_threshold] null where the network has none
  * @property {number} [min_note_s]
  *
  * @typedef {object} Summary A recording, as the server describes it.

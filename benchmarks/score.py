@@ -1,9 +1,9 @@
 """How good scores of performances are, on pieces with known beats, bars and keys.
 
-python benchmarks/score.py [--split test] [--musicnet-em FOLDER] [--transcribe N] [--piece NAME]
+python benchmarks/score.py [--split test] [--musicnet-em FOLDER] [--transcribe N]
 
-The pieces are those of score_pieces.py. From the notes as performed, and for the first N pieces also from the notes that
-the default network transcribes from the performance rendered by fluidsynth. Needs the extras `evaluate` and `score`,
+The pieces are those of score_pieces.py. From the notes as performed, and for N pieces also from the notes that the
+default network transcribes from the performance rendered by fluidsynth. Needs the extras `evaluate` and `score`,
 librosa for the alignment, and fluidsynth with a soundfont for --transcribe. Prints a Markdown table.
 """
 
@@ -84,7 +84,7 @@ def matched(piece: Piece, notes: list[Note]) -> list[tuple[int, Note]]:
 
 
 def placed(piece: Piece, notes: list[Note], metre) -> list[float]:  # type: ignore[no-untyped-def]
-    """Return the shares of notes with the right distance from the onset before, and in the right place of a right beat."""
+    """Return the shares of notes at the right distance from the onset before, and in the right place of a beat."""
     _, rows = grid_notes(sorted(notes), metre)
     ticks = {(note.midi_note, note.onset_s): start for start, _, note in rows}
     kept = [(i, ticks[n.midi_note, n.onset_s]) for i, n in matched(piece, notes) if (n.midi_note, n.onset_s) in ticks]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from audiocx.io.midi import read_midi
 from audiocx.notes import Note
 
-CHORALES = 20  # of music21's 400, evenly spaced
+CHORALES = 16  # of music21's 400, evenly spaced
 FOLDERS = (
     "beethoven", "chopin", "corelli", "cpebach", "haydn", "joplin", "mozart", "schubert", "schumann_clara",
     "schumann_robert", "weber", "verdi", "johnson_j_r", "liliuokalani", "beach", "leadSheet", "handel",
@@ -90,7 +90,7 @@ def read_score(path: Path) -> Score | None:
     else:
         root = ElementTree.parse(path).getroot()
     rows: list[tuple[float, float, int, str]] = []
-    bars, metres, keys, full = [0.0], [], [], 0.0
+    first_bar, metres, keys, full = 0.0, [], [], 0.0
     for number, part in enumerate(root.findall("part")):
         open_ties: dict[int, int] = {}
         at, last, divisions, semitones = 0.0, 0.0, 1.0, 0
@@ -117,9 +117,9 @@ def read_score(path: Path) -> Score | None:
                     if element.find("pitch") is not None:
                         _add_note(rows, open_ties, element, onset, length, semitones)
                 end = max(end, at)
-            if number == 0 and len(bars) == 1 and metres:
+            if number == 0 and start == 0.0 and metres:
                 full = 4.0 * int(metres[0][1]) / int(metres[0][2])
-                bars[0] = end if end - start < full - 1e-6 else 0.0
+                first_bar = end if end < full - 1e-6 else 0.0
             at = end
     if not metres or not keys or not rows:
         return None
@@ -127,7 +127,7 @@ def read_score(path: Path) -> Score | None:
     rows = sorted(row for row in rows if row[0] < min(changes, default=np.inf))
     beats, unit = int(metres[0][1]), 4.0 / int(metres[0][2])
     beat = 3 * unit if beats % 3 == 0 and unit < 1 else unit
-    downbeats = list(np.arange(bars[0], rows[-1][0] + 1e-6, full)) if rows else []
+    downbeats = list(np.arange(first_bar, rows[-1][0] + 1e-6, full)) if rows else []
     if len(downbeats) < 4:
         return None
     return Score(rows, downbeats, f"{beats}/{metres[0][2]}", beat, keys[0][1])

@@ -24,6 +24,7 @@ examples:
   audiocx transcribe song.wav --format midi,png --sonify
                                                        also a picture, and song.notes.wav to listen to
   audiocx transcribe song.wav --threshold 0.3          more notes, and more wrong ones
+  audiocx transcribe song.wav -f musicxml,pdf          a score: for a notation program, and as pages
   audiocx transcribe song.wav --quantize               notes on a grid of sixteenths, to open in a notation program
   ffmpeg -i film.mp4 -f wav - | audiocx transcribe -   writes stdin.mid
   audiocx transcribe suite.flac --tuning -100          played at A4 = 415 Hz: notes as in the score

@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..errors import ConfigError, OutputError, require
+from ..errors import AudiocxError, ConfigError, OutputError, require
 from ..models.runtime import Runtime
 from . import help_text
 from .options import number_between
@@ -92,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     transcriber = load_transcriber(arguments.model or DEFAULT, runtime=arguments.runtime)
     with ExitStack() as stack:
+        stop = stack.enter_context(_until_interrupted())
         port = stack.enter_context(closing(MidiPort(arguments.midi_port))) if arguments.midi_port else None
         source = stack.enter_context(
             closing(_source(arguments.source, arguments.device, transcriber.config.sample_rate))
@@ -109,7 +110,8 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             if arguments.source in (None, "-"):
                 printer.note(f"listening to {source.name}; Ctrl-C ends it")
-            for update in _updates(live, source, printer, arguments.seconds, preview=arguments.source in (None, "-")):
+            preview = arguments.source in (None, "-")
+            for update in _updates(live, source, printer, stop, arguments.seconds, preview):
                 heard += update.notes
                 printer.show(update)
                 if port:
@@ -190,27 +192,33 @@ def _source(source: str | None, device: str | None, rate: int) -> LiveInput:
 
 
 def _updates(
-    live: LiveTranscriber, source: LiveInput, printer: _Printer, seconds: float | None, preview: bool
+    live: LiveTranscriber,
+    source: LiveInput,
+    printer: _Printer,
+    stop: threading.Event,
+    seconds: float | None,
+    preview: bool,
 ) -> Iterator[LiveUpdate]:
-    """Yield what is known after each block, and at the end; stop at Ctrl-C."""
-    peak, behind, left = 0.0, False, None if seconds is None else round(seconds * source.sample_rate)
-    with _until_interrupted() as stop:
-        while not stop.is_set() and (left is None or left > 0):
-            block = source.read(READ_S)
-            if block is None:
-                break
-            block = block[:left]
-            left = None if left is None else left - len(block)
-            before_s, behind_s = live.time_s, source.backlog_s + len(block) / source.sample_rate
-            if not source.waits and behind != (behind_s > (CAUGHT_UP_S if behind else BEHIND_S)):
-                behind = not behind
-                printer.say(f"{behind_s:.0f} s {SLOW}" if behind else "caught up")
-            yield live.push(block, preview and not behind)
-            peak = max(peak, float(abs(block).max(initial=0.0)))
-            if before_s < SILENT_S <= live.time_s and peak < SILENT_PEAK:
-                printer.say(f"{source.name} is silent; check that it is on, and that this program may use it")
-        printer.status("")
-        yield live.finish()
+    """Yield what is known after each block, and at the end of the sound or at Ctrl-C."""
+    peak, behind, stopped = 0.0, False, False
+    left = None if seconds is None else round(seconds * source.sample_rate)
+    while not stopped and left != 0:
+        stopped = stop.is_set()
+        block = None if stopped and source.waits else source.read(READ_S)
+        if block is None:
+            break
+        block = block[:left]
+        left = None if left is None else left - len(block)
+        before_s, behind_s = live.time_s, source.backlog_s + len(block) / source.sample_rate
+        if not source.waits and behind != (behind_s > (CAUGHT_UP_S if behind else BEHIND_S)):
+            behind = not behind
+            printer.say(f"{behind_s:.0f} s {SLOW}" if behind else "caught up")
+        yield live.push(block, preview and not behind)
+        peak = max(peak, float(abs(block).max(initial=0.0)))
+        if before_s < SILENT_S <= live.time_s and peak < SILENT_PEAK:
+            printer.say(f"{source.name} is silent; check that it is on, and that this program may use it")
+    printer.status("")
+    yield live.finish()
 
 
 @contextmanager
@@ -249,22 +257,22 @@ def _result(live: LiveTranscriber, notes: list[Note], name: str) -> Transcriptio
 
 
 def _write(result: Transcription, outputs: dict[Path, str]) -> list[Path]:
-    """Write the outputs; those that cannot be written go to the folder of temporary files, and the error says so."""
+    """Write the outputs; if one cannot be written, a MIDI file among the temporary files keeps what was heard."""
     lost, written = None, []
     for path, name in outputs.items():
         try:
             getattr(result, f"to_{name}")(path)
             written.append(path)
-        except OutputError as error:
-            saved = Path(tempfile.mkdtemp(prefix="audiocx-"), path.name)
-            try:
-                getattr(result, f"to_{name}")(saved)
-                lost = OutputError(f"{error} What was heard is in {saved}.")
-            except OutputError:
-                shutil.rmtree(saved.parent, ignore_errors=True)
-                lost = error
+        except AudiocxError as error:
+            lost = error
     if lost:
-        raise lost
+        saved = Path(tempfile.mkdtemp(prefix="audiocx-"), "heard.mid")
+        try:
+            result.to_midi(saved)
+        except OutputError:
+            shutil.rmtree(saved.parent, ignore_errors=True)
+            raise lost from None
+        raise OutputError(f"{lost} What was heard is in {saved}.") from lost
     return written
 
 

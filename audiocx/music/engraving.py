@@ -11,6 +11,7 @@ from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
 
 from ..errors import ConfigError, OutputError, require
 from ..io.atomic_write import atomic_write
@@ -26,14 +27,13 @@ __all__ = ["require_score_extra", "score_to_musicxml", "score_to_pdf", "score_to
 # A4 in tenths of a millimetre, which is Verovio's unit for the page.
 PAGE_WIDTH, PAGE_HEIGHT, MARGIN = 2100, 2970, 120
 SCALE = 60  # per cent: staves of 6.8 mm
-# What music21 adds by itself: a composer, the date and identifiers that differ from run to run, and no name of the part.
-TITLE_POINTS = 16
 # Verovio's text of a tempo: the glyph of a quarter note (U+ECA5), perhaps a dot (U+ECB7), and a number.
 METRONOME = re.compile(
-    r'<text x="(?P<x>-?\d+)" y="(?P<y>-?\d+)"(?:(?!</text>).)*?\uECA5\s*(?P<dot>\uECB7)?(?:(?!</text>).)*?(?P<bpm>\d+)</tspan>'
-    r"(?:(?!</text>).)*</text>",
+    r'<text x="(?P<x>-?\d+)" y="(?P<y>-?\d+)"(?:(?!</text>).)*?\uECA5\s*(?P<dot>\uECB7)?'
+    r"(?:(?!</text>).)*?(?P<bpm>\d+)</tspan>(?:(?!</text>).)*</text>",
     re.DOTALL,
 )
+# What music21 adds by itself: a composer, dates and identifiers that differ from run to run, a part without a name.
 TIDY = (
     (r"\s*<creator [^>]*>Music21</creator>", ""),
     (r"\s*<encoding-date>[^<]*</encoding-date>", ""),
@@ -169,7 +169,10 @@ def _pages(score: Score) -> list[str]:
             "xmlIdChecksum": True,  # one input, one output
         }
     )
-    if not toolkit.loadData(score_to_musicxml(score)):
+    # Notation programs centre the title by themselves; Verovio needs a line of credit.
+    words = f'<credit-words justify="center" font-size="24">{escape(score.title)}</credit-words>'
+    credit = f'<credit page="1">{words}</credit><part-list>'
+    if not toolkit.loadData(score_to_musicxml(score).replace("<part-list>", credit, 1)):
         raise OutputError("The score cannot be engraved; write it as MusicXML, and report this as a defect.")
     return [_without_fonts(toolkit.renderToSVG(number)) for number in range(1, toolkit.getPageCount() + 1)]
 
@@ -191,15 +194,12 @@ def _without_fonts(page: str) -> str:
 
 def _stream(score: Score) -> stream.Score:
     """Return a score as music21's objects."""
-    from music21 import layout, metadata, stream, text
+    from music21 import layout, metadata, stream
 
     whole = stream.Score()
     whole.metadata = metadata.Metadata()
     if score.title:
         whole.metadata.title = score.title
-        title = text.TextBox(score.title)
-        title.style.justify, title.style.fontSize = "center", TITLE_POINTS
-        whole.insert(0, title)
     parts = [_part(score, bars, number) for number, bars in enumerate(score.staves)]
     for part in parts:
         whole.insert(0, part)
@@ -225,10 +225,10 @@ def _part(score: Score, bars: Sequence[StaffBar], number: int) -> stream.PartSta
             signature = meter.TimeSignature(score.metre.signature)
             measure.insert(0, signature)
             if number == 0:
-                measure.insert(
-                    0,
-                    tempo.MetronomeMark(number=round(score.metre.tempo_bpm), referent=score.metre.beat_ticks / QUARTER),
-                )
+                bpm = round(score.metre.tempo_bpm)
+                mark = tempo.MetronomeMark(number=bpm, referent=score.metre.beat_ticks / QUARTER)
+                mark.placement = "above"
+                measure.insert(0, mark)
         if pickup:
             measure.paddingLeft = (score.metre.bar_ticks - ticks) / QUARTER
         if index == len(bars) - 1:

@@ -16,12 +16,12 @@ from .metre import QUARTER, Metre
 __all__ = ["BeatGrid", "grid_notes"]
 
 CHORD_S = 0.045  # onsets so near are one chord
-TIMING_S, TIMING_BEATS = 0.02, 0.02  # standard deviation of onsets from the grid: a constant, and a share of the beat
+TIMING_S, TIMING_BEATS = 0.015, 0.015  # standard deviation of onsets from the grid: a constant, and a share of the beat
 # Costs of dividing a beat, as negative log likelihoods: finer and rarer divisions need more evidence.
 SIMPLE = {1: 0.0, 2: 0.7, 4: 2.0, 8: 8.0, 3: 3.0, 6: 6.0}
 COMPOUND = {1: 0.0, 3: 0.5, 6: 2.0, 2: 5.0, 12: 8.0}
 TRIPLETS = (3, 6)
-CHANGE = 2.0  # cost of a change between straight and triplet beats
+CHANGE = 1.0  # cost of a change between straight and triplet beats
 COLLISION = 3.0  # cost of two chords in one place
 
 

@@ -57,9 +57,9 @@ class LiveTranscriber:
     that normalise the level themselves, such as notes-complex, need none; for others a recording whose level is unusual
     (not from -50 to 1 dBFS) is scaled, and a stream is not.
 
-    A note is final when no later sample can change it, which takes the look-ahead of the network (2.3 s of
-    notes-complex, 1.0 s of notes-complex-small) and the note's end. Before that, the network runs as if the sound had
-    ended, and notes are shown as sounding from 0.15 s after their onset.
+    A note is final when it has ended and no later sample can change it, 2.5 s (notes-complex) or 1.3 s
+    (notes-complex-small) after its end. Before that, the network runs as if the sound had ended, and notes are shown as
+    sounding from 0.15 s after their onset. Each takes the block and its run longer; docs/live.md has the figures.
 
     Args:
         transcriber: By a note network.
@@ -144,7 +144,7 @@ class LiveTranscriber:
 
         Args:
             samples: Mono, float [N], full scale at 1, of any length.
-            preview: Find the notes that sound, too; without, the network takes about a third of the time.
+            preview: Find the notes that sound, too; without, there is less to compute.
 
         Returns:
             What is known then; most often only the time has changed, until a block is complete.

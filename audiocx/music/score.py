@@ -103,13 +103,16 @@ class _Event:
         return float(np.median(list(self.ends.values())))
 
 
-def make_score(notes: Iterable[Note], title: str = "", tempo_bpm: float | None = None) -> Score:
+def make_score(
+    notes: Iterable[Note], title: str = "", tempo_bpm: float | None = None, metre: Metre | None = None
+) -> Score:
     """Write notes of a performance as a score.
 
     Args:
         notes: The notes, in any order; programs and velocities make no difference to what is written.
         title: Title of the score.
         tempo_bpm: Tempo near which the beats are searched, in beats a minute; None to search all tempos.
+        metre: Beats and bars, where they are known; None to estimate them.
 
     Returns:
         The score; one empty bar where there are no notes.
@@ -119,9 +122,9 @@ def make_score(notes: Iterable[Note], title: str = "", tempo_bpm: float | None =
     """
     notes = sorted(notes)
     key = estimate_key(notes)
-    metre = estimate_metre(notes, tempo_bpm)
+    metre = metre or estimate_metre(notes, tempo_bpm)
     grid, placed = grid_notes(notes, metre)
-    bars = _bar_starts(metre, placed[-1][0] if placed else 0, max((row[1] for row in placed), default=0))
+    bars = _bar_starts(metre, placed[-1][0] if placed else 0)
     pitches = spell([row[2] for row in placed], key)
     events = _staff_events(placed, pitches)
     clefs = ["treble", "bass"][: len(events)] if len(events) == 2 else [_clef_of(events[0])]
@@ -131,12 +134,10 @@ def make_score(notes: Iterable[Note], title: str = "", tempo_bpm: float | None =
     return Score(title, key, metre, [end - start for start, end in pairwise(bars)], staves)
 
 
-def _bar_starts(metre: Metre, last_start: int, last_end: float) -> list[int]:
-    """Return the ticks at which bars begin, and the end of the last."""
-    bar = metre.bar_ticks
-    end = max(last_start + 1, min(last_end, last_start + bar))
-    pickup = metre.pickup_ticks
-    count = max(1, math.ceil((end - pickup) / bar - 1e-6))
+def _bar_starts(metre: Metre, last_start: int) -> list[int]:
+    """Return the ticks at which bars begin, and the end of the last: the one in which the last note begins."""
+    bar, pickup = metre.bar_ticks, metre.pickup_ticks
+    count = max(1, (last_start - pickup) // bar + 1)
     return ([0] if pickup else []) + [pickup + bar * number for number in range(count + 1)]
 
 
@@ -285,8 +286,7 @@ def _fill(
 def _piece(at: int, length: int, bar: int, bar_ticks: int, grid: BeatGrid, metre: Metre, rest: bool) -> int:
     """Return the length of the first note value of a chord that begins in a bar at a tick, at most ``length``."""
     beat = metre.beat_ticks
-    offset = (at - (bar_ticks if bar_ticks < metre.bar_ticks else 0)) % beat  # upbeats are counted from their end
-    full = metre.bar_ticks
+    offset, full = at % beat, metre.bar_ticks
     place = at + (full - bar_ticks)  # as though the bar were whole
     if rest and length == bar_ticks == full:
         return length
@@ -298,9 +298,9 @@ def _piece(at: int, length: int, bar: int, bar_ticks: int, grid: BeatGrid, metre
             if dotted and length >= 36 and grid.is_straight(bar + at + beat):
                 return ticks
     limit = min(length, beat - offset)
-    if not rest and beat == 24 and offset == 12 and length >= 24 and place % 48 != 36:
-        if grid.is_straight(bar + at) and grid.is_straight(bar + at + 12):
-            return 24  # a syncopated quarter
+    syncopated = not rest and beat == 24 and offset == 12 and length >= 24 and place % 48 != 36
+    if syncopated and grid.is_straight(bar + at) and grid.is_straight(bar + at + 12):
+        return 24
     straight = grid.is_straight(bar + at)
     values = PLAIN if straight or beat == 36 else TRIPLET
     fitting = [
@@ -319,7 +319,7 @@ def _allowed(place: int, ticks: int, full: int, beat: int, rest: bool) -> bool:
         return place % ticks == 0 and full % ticks == 0
     if ticks == 2 * beat:
         return full != 4 * beat or place in (0, beat, 2 * beat)
-    return place == 0
+    return place == 0 or (ticks == 3 * beat and place == beat)
 
 
 def _plain_at(offset: int, ticks: int, beat: int, rest: bool) -> bool:

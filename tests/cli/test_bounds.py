@@ -41,6 +41,7 @@ FREE = {
     "common": {"--help", "--debug", "--address", "--manifest", "--model", "--device", "--output", "--format"},
     "conceal": {"--gaps"},
     "evaluate": {"--split", "--save"},
+    "listen": {"--midi-port"},
     "train": {"--validation", "--cache", "--run", "--set", "--accelerator", "--devices"},
 }
 
@@ -107,6 +108,11 @@ def test_transcribe_with_a_network_of_windows(
 ) -> None:
     base = ["transcribe", song, "-m", str(tiny_checkpoint), "-o", "out", "--overwrite"]
     walk(base, capsys, "--engine", "--runtime", "--jobs")
+
+
+def test_listen(song: str, tiny_notes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tried = walk(["listen", song, "-m", str(tiny_notes)], capsys, "--list-devices", "--runtime")
+    assert {"--threshold", "--min-note", "--tuning", "--seconds"} <= set(tried)
 
 
 @pytest.mark.parametrize("command", ["predict", "conceal"])

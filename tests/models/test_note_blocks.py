@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from tiny_notes import HOP, LOOSE, RATE, recording, small
 
-from audiocx.models.note_blocks import NoteOutputs, infer_notes, infer_notes_stream
+from audiocx.models.note_blocks import NoteOutputs, NoteStream, infer_notes, infer_notes_stream
 from audiocx.models.note_network import NoteNetwork
 from audiocx.models.runtime import TorchNetwork
 from audiocx.music.note_decoding import decode_notes
@@ -134,3 +136,21 @@ def test_short_recordings(samples: int) -> None:
 def test_probabilities_and_velocities_are_in_range() -> None:
     for part in infer_notes(TorchNetwork(small()), 5 * recording(6400)):
         assert 0 <= part.min() < part.max() <= 1
+
+
+@pytest.mark.parametrize("level_dbfs", [None, -20.0])
+def test_a_preview_is_the_recording_that_ends_here(level_dbfs: float | None) -> None:
+    network = small(time_stride=2)
+    network.config = replace(network.config, level_dbfs=level_dbfs)
+    runner, sound = TorchNetwork(network), recording(64 * 300)
+    stream, done = NoteStream(runner, block_frames=64), []
+    for start, stop in pairwise((0, 1, 700, 11000, 11500, 15000, len(sound))):
+        final, provisional = stream.push_with_preview(sound[start:stop])
+        done.append(final)
+        so_far = joined(iter([*done, provisional]))
+        for ours, theirs in zip(so_far, infer_notes(runner, sound[:stop]), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    whole = joined(iter([*done, *stream.finish()]))
+    for ours, theirs in zip(whole, infer_notes(runner, sound), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert sum(len(block.frames) > 0 for block in done) >= 2

@@ -74,14 +74,13 @@ export async function decode(id, settings, signal) {
  * Have the server write notes as a file.
  * @param {string} format
  * @param {{name: string, duration_s: number, tuning_cents: number, notes: Note[]}} transcription
- * @param {string} [query]
- * @returns {Promise<{content: Blob, name: string, headers: Headers}>}
+ * @returns {Promise<{content: Blob, name: string}>}
  */
-export async function exportNotes(format, transcription, query = "") {
+export async function exportNotes(format, transcription) {
   const notes = transcription.notes.map(({ id, ...note }) => note);
-  const response = await call(`api/export/${format}${query}`, postJson({ ...transcription, notes }));
+  const response = await call(`api/export/${format}`, postJson({ ...transcription, notes }));
   const name = fileName(response.headers.get("Content-Disposition")) ?? `notes.${format}`;
-  return { content: await response.blob(), name, headers: response.headers };
+  return { content: await response.blob(), name };
 }
 
 /**

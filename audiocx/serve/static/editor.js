@@ -46,7 +46,7 @@ export class Editor extends EventTarget {
 
   /** Whether there are edits that no download has. */
   get unsaved() {
-    return this._now !== this._saved;
+    return this._now > 0 && this._now !== this._saved;
   }
 
   markSaved() {

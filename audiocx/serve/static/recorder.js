@@ -50,12 +50,17 @@ export class Recorder {
       const { name, message } = /** @type {DOMException} */ (error);
       throw new Error(REFUSALS.get(name) ?? `The microphone cannot be used: ${message}`);
     }
-    this._context = new AudioContext();
-    await this._context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
-    this._socket = this._open(this._context.sampleRate, model, name);
-    this._collector = new AudioWorkletNode(this._context, "collector", { numberOfOutputs: 0 });
-    this._collector.port.onmessage = ({ data }) => this._send(data);
-    this._context.createMediaStreamSource(this._stream).connect(this._collector);
+    try {
+      this._context = new AudioContext();
+      await this._context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
+      this._socket = this._open(this._context.sampleRate, model, name);
+      this._collector = new AudioWorkletNode(this._context, "collector", { numberOfOutputs: 0 });
+      this._collector.port.onmessage = ({ data }) => this._send(data);
+      this._context.createMediaStreamSource(this._stream).connect(this._collector);
+    } catch (error) {
+      this._release();
+      throw error;
+    }
   }
 
   /** End the recording; "done" comes with its last notes. */

@@ -16,7 +16,7 @@ PACKAGE = Path(audiocx.__file__).parent
 # From the bottom up: a module may import its own package and what stands below it.
 ORDER = (
     "errors", "config", "nn", "optim", "notes", "io", "stft", "models", "data", "plots", "music", "speech",
-    "kinds", "checkpoints", "train", "batch", "api", "cli",
+    "kinds", "checkpoints", "train", "batch", "api", "serve", "cli",
 )  # fmt: skip
 TRAINING = {"lightning", "pytorch_lightning", "sklearn", "intervaltree", "mir_eval", "tensorboard", "torchmetrics"}
 

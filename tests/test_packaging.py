@@ -69,6 +69,12 @@ def test_a_wheel_carries_the_default_networks_and_nothing_else(installed: Path) 
     assert tops == {"audiocx", f"audiocx-{audiocx.__version__}.dist-info"}
 
 
+def test_a_wheel_carries_the_page(installed: Path) -> None:
+    there, here = installed / "audiocx" / "serve" / "static", ROOT / "audiocx" / "serve" / "static"
+    names = {path.relative_to(here) for path in here.rglob("*")}
+    assert names == {path.relative_to(there) for path in there.rglob("*")} and Path("index.html") in names
+
+
 def test_an_installed_wheel_transcribes(installed: Path, tmp_path: Path) -> None:
     audio.write(tmp_path / "song.wav", 0.1 * np.sin(np.arange(11025) * 0.25), 11025)
     done = subprocess.run(

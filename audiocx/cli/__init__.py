@@ -32,6 +32,7 @@ COMMANDS = {
     "evaluate": ("score a network on labelled recordings", help_text.EVALUATE),
     "train": ("train a network on recordings", help_text.TRAIN),
     "export": ("write a network as an ONNX file", help_text.EXPORT),
+    "serve": ("transcribe on a page in the browser", help_text.SERVE),
     "info": ("describe audio files", "Show rate, channels, length and encoding of audio files."),
 }
 

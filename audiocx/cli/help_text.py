@@ -12,6 +12,7 @@ examples:
   audiocx conceal call.wav                             fills the gaps of lost packets
   audiocx models                                       the networks at hand
   audiocx export                                       the default network as an ONNX file
+  audiocx serve --open                                 a page to transcribe, look, listen and edit with
   audiocx COMMAND --help                               all options of a command
 """
 TRANSCRIBE = "Find the notes of recordings (WAV, FLAC, MP3 ...; M4A, WMA ... with audiocx[av]) and write \
@@ -23,6 +24,7 @@ examples:
   audiocx transcribe song.wav --format midi,png --sonify
                                                        also a picture, and song.notes.wav to listen to
   audiocx transcribe song.wav --threshold 0.3          more notes, and more wrong ones
+  audiocx transcribe song.wav -f musicxml,pdf          a score: for a notation program, and as pages
   audiocx transcribe song.wav --quantize               notes on a grid of sixteenths, to open in a notation program
   ffmpeg -i film.mp4 -f wav - | audiocx transcribe -   writes stdin.mid
   audiocx transcribe suite.flac --tuning -100          played at A4 = 415 Hz: notes as in the score
@@ -147,6 +149,21 @@ labels:
   .mid .midi      notes last as long as the sustain pedal holds them; drums are left out
 
 The exit code is 0 if every recording with labels was scored, 1 if one was not, 2 for a wrong command line.
+"""
+SERVE = """\
+Serve a page on this machine alone: drop recordings or play into the microphone, see the notes over the sound, hear
+both, edit them, and download MIDI and other files. Nothing leaves the machine. Needs an extra: pip install
+'audiocx[serve]'.
+"""
+SERVE_EXAMPLES = """\
+examples:
+  audiocx serve --open                                 opens the page in the browser; Ctrl-C ends
+  audiocx serve --port 8000 --model notes-complex-large
+                                                       at http://127.0.0.1:8000/, with another network
+  audiocx serve --host 0.0.0.0 --allow-remote          for other machines, too: whoever has the address printed, with
+                                                       its token. It is not encrypted
+
+Recordings are kept in a temporary folder until they are deleted on the page or the server ends.
 """
 
 TRAIN = "Train a network as a .toml file describes it. A run continues when its command is given again."

@@ -99,10 +99,12 @@ def batch_options(arguments: argparse.Namespace, suffixes: Mapping[str, str]) ->
         The options, typed.
 
     Raises:
-        ConfigError: Pictures are to be drawn, and the extra ``plots`` is not installed.
+        ConfigError: Pictures or scores are to be drawn, and the extra ``plots`` or ``score`` is not installed.
     """
     if "png" in suffixes:
         require("A picture", "plots", "matplotlib")
+    if {"musicxml", "svg", "pdf"} & set(suffixes):
+        require("A score", "score", "music21", "verovio", "typst")
     return BatchOptions(
         tuple(arguments.files),
         suffixes,

@@ -33,7 +33,11 @@ FORMATS = {  # format -> suffix of the file; the recording itself may be STEM.wa
     "npz": ".npz",
     "png": ".png",
     "wav": ".notes.wav",
+    "musicxml": ".musicxml",
+    "svg": ".svg",
+    "pdf": ".pdf",
 }
+SCORES = ("musicxml", "svg", "pdf")
 # Options that influence the results.
 SETTINGS = ("precision", "format", "sonify", "threshold", "min_note", "tempo", "quantize", "tuning")
 
@@ -51,12 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threshold", type=number_between(0, 1), metavar="P", help=about)
     about = "drop notes shorter than this, in milliseconds"
     parser.add_argument("--min-note", type=number_between(0, 10_000), metavar="MS", help=about)
-    about = "tempo the MIDI file states; notes keep their time (default: 120)"
-    parser.add_argument("--tempo", type=number_between(4, 1000), default=120.0, metavar="BPM", help=about)
+    about = (
+        "tempo the MIDI file states; notes keep their time (default: 120); for --quantize and scores, the tempo near "
+        "which beats are searched (default: any)"
+    )
+    parser.add_argument("--tempo", type=number_between(4, 1000), metavar="BPM", help=about)
     about = (
         "find the beats and move the notes in the MIDI file to the nearest of N grid points a beat: 4 (if no number is "
-        "given) for sixteenths, 3 for triplets, 12 for both; its tempos follow the beats as played, found near "
-        "--tempo. Other formats keep the times played"
+        "given) for sixteenths, 3 for triplets, 12 for both; its tempos follow the beats as played, and it "
+        "states metre and key. Scores (musicxml, svg, pdf) have their own grid; other formats keep the times played"
     )
     parser.add_argument("--quantize", type=read_divisions, nargs="?", const=4, metavar="N", help=about)
     about = (
@@ -151,7 +158,7 @@ class TranscribeTask(Task["Transcriber"]):
     Attributes:
         threshold: Least probability of a note; None for the checkpoint's.
         min_note_s: Shorter notes are dropped, in seconds; None for the checkpoint's.
-        tempo_bpm: Tempo of the MIDI file.
+        tempo_bpm: Tempo of the MIDI file, or near which beats are searched; None for 120 and any.
         divisions: Grid points a beat for the notes of the MIDI file; None to keep their times.
         tuning_cents: Tuning of the recordings, in cents above A4 = 440 Hz; None to estimate it.
         list_notes: Print the notes, too.
@@ -159,7 +166,7 @@ class TranscribeTask(Task["Transcriber"]):
 
     threshold: float | None
     min_note_s: float | None
-    tempo_bpm: float
+    tempo_bpm: float | None
     divisions: int | None
     tuning_cents: float | None
     list_notes: bool
@@ -191,6 +198,8 @@ class TranscribeTask(Task["Transcriber"]):
         for name, path in job.outputs.items():
             if name == "midi":
                 result.to_midi(path, tempo_bpm=self.tempo_bpm, quantize=self.divisions)
+            elif name in SCORES:
+                getattr(result, f"to_{name}")(path, tempo_bpm=self.tempo_bpm)
             else:
                 getattr(result, f"to_{name}")(path)
         took_s = job.read_s + time.perf_counter() - began_s

@@ -6,7 +6,7 @@ import bisect
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import accumulate, cycle, pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ..notes import Note, snap_to_grid
 from .atomic_write import atomic_write
 from .note_tables import unreadable
 
+DEFAULT_TEMPO_BPM = 120.0
 TEMPO_RANGE_BPM = (4.0, 1000.0)  # a MIDI file stores a beat as 24 bits of microseconds, up to 16.8 s
 # A tick must be at most about a millisecond. Sequencers expect a multiple of 480 ticks a beat.
 TICKS_PER_SECOND = 960
@@ -26,8 +27,27 @@ SUSTAIN_PEDAL = 64
 MELODIC_CHANNELS = [channel for channel in range(16) if channel != 9]  # the tenth is the drum channel
 
 
+@dataclass(frozen=True)
+class Heading:
+    """What a MIDI file says at its head beside the tempo.
+
+    Attributes:
+        signature: Time signature, such as "6/8".
+        key: Key as MIDI files name it, such as "Bb" or "F#m".
+        lead_beats: Beats before the first full bar; they get a bar of their own.
+    """
+
+    signature: str
+    key: str
+    lead_beats: int = 0
+
+
 def write_midi(
-    notes: Iterable[Note], path: str | Path, tempo_bpm: float = 120.0, beats_s: Iterable[float] | None = None
+    notes: Iterable[Note],
+    path: str | Path,
+    tempo_bpm: float = DEFAULT_TEMPO_BPM,
+    beats_s: Iterable[float] | None = None,
+    heading: Heading | None = None,
 ) -> None:
     """Write notes as a MIDI file, with one track for each program.
 
@@ -41,6 +61,7 @@ def write_midi(
         tempo_bpm: Tempo in beats per minute, 4 to 1000.
         beats_s: Beat times in seconds, float [B], B >= 2, the first at 0, 0.06 to 16 s apart. If given, they replace
             ``tempo_bpm`` by one tempo for each beat; the last tempo lasts to the end.
+        heading: Time and key signature; None to state none.
 
     Raises:
         OutputError: A tempo, pitch or program is outside MIDI's range, or the file cannot be written.
@@ -57,14 +78,29 @@ def write_midi(
         beat = min(max(0, bisect.bisect_right(starts_us, 1e6 * time_s) - 1), len(beats_us) - 1)
         return round(resolution * (beat + (1e6 * time_s - starts_us[beat]) / beats_us[beat]))
 
-    tempos = (mido.MetaMessage("set_tempo", tempo=us, time=beat * resolution) for beat, us in enumerate(beats_us))
-    _fill(file.add_track(), tempos)
+    tempos = [mido.MetaMessage("set_tempo", tempo=us, time=beat * resolution) for beat, us in enumerate(beats_us)]
+    heads = [*_signatures(heading, resolution), *tempos]
+    _fill(file.add_track(), sorted(heads, key=lambda message: message.time))
     notes = list(notes)
     for program, channel in zip(sorted({note.program for note in notes} or {0}), cycle(MELODIC_CHANNELS)):
         snapped = snap_to_grid((note for note in notes if note.program == program), tick_at)
         _fill(file.add_track(), _track_messages(snapped, program, channel, path))
     with atomic_write(path) as temporary:
         file.save(os.fspath(temporary))
+
+
+def _signatures(heading: Heading | None, resolution: int) -> list[Any]:
+    """Return the key and time signatures at absolute ticks."""
+    import mido
+
+    if heading is None:
+        return []
+    beats, unit = map(int, heading.signature.split("/"))
+    whole = mido.MetaMessage("time_signature", numerator=beats, denominator=unit, time=heading.lead_beats * resolution)
+    lead = (
+        [mido.MetaMessage("time_signature", numerator=heading.lead_beats, denominator=4)] if heading.lead_beats else []
+    )
+    return [mido.MetaMessage("key_signature", key=heading.key), *lead, whole]
 
 
 def _beat_lengths_us(tempo_bpm: float, beats_s: Iterable[float] | None, path: str | Path) -> list[int]:

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..io import audio
 from ..io.audio import AudioSource, Recording
 
-__all__ = ["frames_bar", "read_channels", "read_samples"]
+__all__ = ["Progress", "frames_bar", "read_channels", "read_samples"]
+
+# Whether to show a progress bar; or what to call with the share that is done, 0 to 1, which may raise to stop the run.
+Progress: TypeAlias = bool | Callable[[float], object]
 
 # Longer recordings are read into a temporary file: half an hour at 11025 Hz would take 79 MB of memory.
 MAX_MEMORY_S = 600.0
 
 
-def frames_bar(frames: int, progress: bool) -> Any:
-    """Make a progress bar on stderr.
+def frames_bar(frames: int, progress: Progress) -> Any:
+    """Make a progress bar on stderr, or call a function instead.
 
     Args:
         frames: Total number of frames.
-        progress: Show the bar, if stderr is a terminal.
+        progress: Show the bar, if stderr is a terminal; or a function to call with the share that is done.
 
     Returns:
         A context manager whose ``update(count)`` advances the bar; it is cleared at the end.
     """
+    if callable(progress):
+        return _ReportedBar(frames, progress)
     if not (progress and sys.stderr.isatty()):
         return _NoBar()
     from tqdm import tqdm
@@ -38,6 +44,16 @@ class _NoBar(AbstractContextManager["_NoBar"]):
 
     def update(self, count: int) -> None:
         """Show nothing."""
+
+
+class _ReportedBar(_NoBar):
+    def __init__(self, frames: int, report: Callable[[float], object]) -> None:
+        self._frames, self._done, self._report = frames, 0, report
+
+    def update(self, count: int) -> None:
+        """Report the share that is done."""
+        self._done += count
+        self._report(min(self._done / max(self._frames, 1), 1.0))
 
 
 def read_samples(source: AudioSource, sample_rate: float | None, network_rate: int) -> Recording:

@@ -12,7 +12,7 @@ import numpy as np
 from ..notes import LOWEST_PIANO_NOTE, Note
 from .note_decoding import NoteDecodeSettings, NoteOutputs, decode_notes
 
-__all__ = ["StreamDecoder", "decode_stream"]
+__all__ = ["DECODED_FRAMES", "StreamDecoder", "decode_stream"]
 
 # Frames decoded at a time: decoding a few takes as long as decoding many.
 DECODED_FRAMES = 4096

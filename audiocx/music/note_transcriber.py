@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,17 +12,19 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..io.disk_array import DiskArray, in_blocks
-from ..models.running import frames_bar
+from ..models.running import Progress, frames_bar
 from ..notes import Note, NoteOutputs
 from .note_decoding import NoteDecodeSettings, decode_notes
-from .note_stream import decode_stream
-from .transcriber import FrameOutputs, ModelOutputs, Transcriber
+from .note_stream import DECODED_FRAMES, decode_stream
+from .transcriber import ModelOutputs, Transcriber
 
 __all__ = ["NoteModelOutputs", "NoteTranscriber"]
 
 
 # Of a recording in memory at a time: 48 s at 11025 Hz.
 CHUNK_SAMPLES = 2**19
+# Decoded at a time where notes are reported as they are found: 9 s at 86 frames a second.
+REPORTED_FRAMES = 768
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,10 @@ class NoteModelOutputs(ModelOutputs):
     def decode(self, settings: NoteDecodeSettings) -> list[Note]:
         """Decode the outputs into notes; see :meth:`ModelOutputs.decode`."""
         outputs = NoteOutputs(self.onsets, self.probabilities, self.offsets, self.velocities)
+        if isinstance(self.probabilities, np.memmap):  # too long for memory
+            parts = zip(*(in_blocks(part, DECODED_FRAMES) for part in outputs), strict=True)
+            blocks = itertools.starmap(NoteOutputs, parts)
+            return list(decode_stream(blocks, self.frame_rate, settings, self.lowest_note))
         return decode_notes(outputs, self.frame_rate, settings, self.lowest_note)
 
 
@@ -51,7 +58,7 @@ class NoteTranscriber(Transcriber):
         self,
         samples: NDArray[np.floating],
         hop_samples: int | None = None,
-        progress: bool = False,
+        progress: Progress = False,
         time_scale: float = 1.0,
     ) -> NoteModelOutputs:
         """Run the network over samples at its own rate, in blocks; see :meth:`Transcriber.infer`."""
@@ -64,31 +71,40 @@ class NoteTranscriber(Transcriber):
         rate = time_scale * self.config.sample_rate / hop
         return NoteModelOutputs(frames, rate, self.config.lowest_note, onsets, offsets, velocities)
 
-    def _infer_and_decode(
+    def infer_and_decode(
         self,
         samples: NDArray[np.float32],
         settings: NoteDecodeSettings,
-        hop_samples: int | None,
-        progress: bool,
-        time_scale: float,
-    ) -> tuple[list[Note], FrameOutputs]:
-        """Decode block by block in bounded memory; onset and frame probabilities go to temporary files."""
+        hop_samples: int | None = None,
+        progress: Progress = False,
+        time_scale: float = 1.0,
+        *,
+        on_note: Callable[[Note], object] | None = None,
+        keep_all: bool = True,
+    ) -> tuple[list[Note], NoteModelOutputs]:
+        """Run and decode block by block in bounded memory; see :meth:`Transcriber.infer_and_decode`."""
         from ..models.note_blocks import infer_notes_stream
 
         hop, pitches, lowest_note = self._hop(hop_samples), self.config.outputs, self.config.lowest_note
         rate = time_scale * self.config.sample_rate / hop
-        frames, onsets = DiskArray(np.float32, pitches), DiskArray(np.float32, pitches)
+        # Onsets, frames and, if wanted, offsets and velocities, in one file: fewer are open.
+        kept = DiskArray(np.float32, 4 if keep_all else 2, pitches)
 
         def blocks() -> Iterator[NoteOutputs]:
             with frames_bar(-(-len(samples) // hop), progress) as bar:
                 for block in infer_notes_stream(self.network, in_blocks(samples, CHUNK_SAMPLES), live=False):
-                    frames.append(block.frames)
-                    onsets.append(block.onsets)
+                    kept.append(np.stack(block if keep_all else block[:2], axis=1))
                     bar.update(len(block.frames))
                     yield block
 
-        notes = list(decode_stream(blocks(), rate, settings, lowest_note))
-        return notes, FrameOutputs(frames.array(), rate, lowest_note, onsets.array())
+        notes = []
+        soon = {} if on_note is None else {"block_frames": REPORTED_FRAMES}
+        for note in decode_stream(blocks(), rate, settings, lowest_note, **soon):
+            notes.append(note)
+            if on_note is not None:
+                on_note(note)
+        onsets, frames, *others = np.moveaxis(kept.array(), 1, 0)
+        return notes, NoteModelOutputs(frames, rate, lowest_note, onsets, *others)
 
     def _hop(self, hop_samples: int | None) -> int:
         """The network's own, the only one there is."""

@@ -18,6 +18,7 @@ LOWEST_DECAY_S = 4.0  # time in which the tone of note 21 falls to 1/e
 NOTES_TO_HALVE_DECAY = 18  # a piano's highest string dies about thirty times faster than its lowest
 RELEASE_S = 0.05  # fade after the note's end, against clicks
 PEAK = 0.8
+AUDIBLE_DECAYS = 15  # after which a tone has fallen by 130 dB, however long its note
 
 
 def synthesize(notes: Iterable[Note], duration_s: float = 0.0, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
@@ -51,9 +52,10 @@ def synthesize(notes: Iterable[Note], duration_s: float = 0.0, sample_rate: int 
 
 
 def _tone(midi_note: int, duration_s: float, sample_rate: int) -> NDArray[np.float32]:
-    """Synthesize a struck string, float32 [ceil(duration_s * sample_rate) + 1]; high partials decay faster."""
+    """Synthesize a struck string, float32 [ceil(duration_s * sample_rate) + 1] or less; high partials decay faster."""
     freq_hz = 440.0 * 2.0 ** ((midi_note - 69) / 12)
     decay_s = LOWEST_DECAY_S * 2.0 ** (-(midi_note - 21) / NOTES_TO_HALVE_DECAY)
+    duration_s = min(duration_s, AUDIBLE_DECAYS * decay_s)
     time_s = np.arange(int(np.ceil(duration_s * sample_rate)) + 1, dtype=np.float64) / sample_rate
     tone = np.zeros(len(time_s), dtype=np.float32)
     for harmonic, level in enumerate(HARMONIC_LEVELS, start=1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ..io.audio import AudioSource, Recording
 from ..io.disk_array import in_blocks, on_disk
 from ..models.level import usual_gain
-from ..models.running import read_samples
+from ..models.running import Progress, read_samples
 from ..models.runtime import OnnxNetwork, Precision, RunnableNetwork, TorchNetwork, check_precision, choose_device
 from ..notes import Note
 from .transcription import Transcription
@@ -105,7 +106,7 @@ class Transcriber(ABC):
         min_note_s: float | None = None,
         hop_samples: int | None = None,
         tuning: float | None = None,
-        progress: bool = False,
+        progress: Progress = False,
     ) -> Transcription:
         """Find the notes of a recording.
 
@@ -121,7 +122,8 @@ class Transcriber(ABC):
                 note networks.
             tuning: How many cents above 440 Hz the recording's A4 is, within +-100, which is compensated; 0 leaves the
                 recording as it is, None estimates it.
-            progress: Show a progress bar on stderr, if that is a terminal.
+            progress: Show a progress bar on stderr, if that is a terminal; or a function to call with the share that is
+                done, 0 to 1.
 
         Returns:
             The notes and the probabilities.
@@ -136,7 +138,7 @@ class Transcriber(ABC):
         samples = recording.samples
         duration_s = len(samples) / self.config.sample_rate
         samples, cents, time_scale = retuned(samples, self.config.sample_rate, tuning)
-        notes, outputs = self._infer_and_decode(samples, settings, hop_samples, progress, time_scale)
+        notes, outputs = self.infer_and_decode(samples, settings, hop_samples, progress, time_scale, keep_all=False)
         return Transcription(
             notes,
             outputs.probabilities,
@@ -149,24 +151,49 @@ class Transcriber(ABC):
             recording.remarks,
         )
 
-    def _infer_and_decode(
+    def infer_and_decode(
         self,
         samples: NDArray[np.float32],
         settings: Any,
-        hop_samples: int | None,
-        progress: bool,
-        time_scale: float,
-    ) -> tuple[list[Note], FrameOutputs]:
-        """Run the network as :meth:`infer` does, and decode."""
+        hop_samples: int | None = None,
+        progress: Progress = False,
+        time_scale: float = 1.0,
+        *,
+        on_note: Callable[[Note], object] | None = None,
+        keep_all: bool = True,
+    ) -> tuple[list[Note], ModelOutputs]:
+        """Run the network over samples at its own rate, and decode; note networks do both block by block.
+
+        Args:
+            samples: Mono samples, float32 [N], at ``config.sample_rate``.
+            settings: Decoding settings of the checkpoint's kind.
+            hop_samples: Samples from frame to frame; None for the checkpoint's.
+            progress: As in :meth:`transcribe`.
+            time_scale: As in :meth:`infer`.
+            on_note: Called with each note, in order of onset, as soon as no later sample can change it; by networks of
+                other kinds than notes, at the end.
+            keep_all: Keep all outputs that decoding needs; False for probabilities and onsets only.
+
+        Returns:
+            The notes, in order of onset; the outputs, which are in a temporary file where the run was in blocks.
+
+        Raises:
+            ConfigError: The network cannot be run at this hop.
+            OutputError: There is no room for the temporary file.
+        """
         outputs = self.infer(samples, hop_samples, progress, time_scale)
-        return outputs.decode(settings), outputs
+        notes = outputs.decode(settings)
+        if on_note is not None:
+            for note in notes:
+                on_note(note)
+        return notes, outputs
 
     @abstractmethod
     def infer(
         self,
         samples: NDArray[np.floating],
         hop_samples: int | None = None,
-        progress: bool = False,
+        progress: Progress = False,
         time_scale: float = 1.0,
     ) -> ModelOutputs:
         """Run the network over samples at its own rate, without decoding.
@@ -174,7 +201,8 @@ class Transcriber(ABC):
         Args:
             samples: Mono samples, float [N], at ``config.sample_rate``.
             hop_samples: Samples from frame to frame; None for the checkpoint's.
-            progress: Show a progress bar on stderr, if that is a terminal.
+            progress: Show a progress bar on stderr, if that is a terminal; or a function to call with the share that is
+                done, 0 to 1.
             time_scale: How many times longer than the recording the samples are; times of the outputs are the
                 recording's.
 

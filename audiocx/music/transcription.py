@@ -21,6 +21,9 @@ from ..notes import Note
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..io.audio import AudioSource
+    from .player import Player
+
 __all__ = ["Transcription"]
 
 # A notebook keeps its outputs: a minute of MP3 at this rate takes some 200 kB there.
@@ -55,29 +58,55 @@ class Transcription:
     tuning_cents: float = 0.0
     remarks: tuple[str, ...] = ()
 
-    def to_midi(self, path: str | Path, tempo_bpm: float = 120.0, quantize: int | None = None) -> None:
+    def to_midi(self, path: str | Path, tempo_bpm: float | None = None, quantize: int | None = None) -> None:
         """Write a MIDI file; the notes keep their time in seconds at any tempo.
 
         Args:
             path: File to write.
-            tempo_bpm: Tempo that the file states, in quarter notes a minute; with ``quantize``, the tempo near which
-                beats are searched.
+            tempo_bpm: Tempo that the file states, in quarter notes a minute (None: 120); with ``quantize``, the tempo
+                near which beats are searched (None: any).
             quantize: Estimate the beats and move each note to the nearest of this many subdivisions of a beat, 1 to 12
-                (4 for sixteenths, 3 for triplets). The file reads as a score; its tempo changes follow the beats as
-                played.
+                (4 for sixteenths, 3 for triplets). The file reads as a score: it states metre and key, and its tempo
+                changes follow the beats as played.
 
         Raises:
             ConfigError: ``quantize`` or ``tempo_bpm`` is out of range.
             OutputError: The file cannot be written.
         """
-        from ..io.midi import write_midi
-        from . import beats
+        from ..io.midi import DEFAULT_TEMPO_BPM, write_midi
+        from .score import quantized_for_midi
 
-        notes, beats_s = self.notes, None
-        if quantize is not None:
-            beats_s = beats.estimate_beats(notes, tempo_bpm)
-            notes = beats.quantize(notes, beats_s, quantize)
-        write_midi(notes, path, tempo_bpm=tempo_bpm, beats_s=beats_s)
+        if quantize is None:
+            write_midi(self.notes, path, tempo_bpm=DEFAULT_TEMPO_BPM if tempo_bpm is None else tempo_bpm)
+        else:
+            notes, beats_s, heading = quantized_for_midi(self.notes, quantize, tempo_bpm)
+            write_midi(notes, path, beats_s=beats_s, heading=heading)
+
+    def to_musicxml(self, path: str | Path, tempo_bpm: float | None = None) -> None:
+        """Write a score as MusicXML; needs the extra ``score``.
+
+        Args:
+            path: File to write.
+            tempo_bpm: Tempo near which the beats are searched, in beats a minute; None for any.
+
+        Raises:
+            ConfigError: The extra is not installed, or the tempo is out of range.
+            OutputError: The file cannot be written.
+        """
+        self._to_score(path, "musicxml", tempo_bpm)
+
+    def to_svg(self, path: str | Path, tempo_bpm: float | None = None) -> None:
+        """Write an engraved score as one SVG picture, its pages one under the other; see :meth:`to_musicxml`."""
+        self._to_score(path, "svg", tempo_bpm)
+
+    def to_pdf(self, path: str | Path, tempo_bpm: float | None = None) -> None:
+        """Write an engraved score as PDF, on A4 pages; see :meth:`to_musicxml`."""
+        self._to_score(path, "pdf", tempo_bpm)
+
+    def _to_score(self, path: str | Path, kind: str, tempo_bpm: float | None) -> None:
+        from .engraving import write_score
+
+        write_score(self.notes, path, kind, title=printable(Path(self.source).stem), tempo_bpm=tempo_bpm)
 
     def to_csv(self, path: str | Path) -> None:
         """Write a CSV file with one line for each note.
@@ -157,6 +186,27 @@ class Transcription:
         from ..plots.piano_roll import plot_notes
 
         return plot_notes(self.notes, self.duration_s, self.source)
+
+    def player(
+        self, recording: AudioSource | None = None, sample_rate: float | None = None, height_px: int = 460
+    ) -> Player:
+        """Make a player for notebooks: a piano roll to zoom, and the notes as sound, beside the recording if given.
+
+        Args:
+            recording: The recording, as in :func:`audiocx.transcribe`; it is kept in the notebook, about 1 MB a minute.
+                None for the notes alone.
+            sample_rate: Rate of the samples, in Hz; only for samples.
+            height_px: Height, in pixels.
+
+        Returns:
+            What notebooks show for a cell's last line; it needs no server and no connection.
+
+        Raises:
+            AudiocxError: The recording cannot be used.
+        """
+        from .player import make_player
+
+        return make_player(self, recording, sample_rate, height_px)
 
     def __repr__(self) -> str:
         return f"Transcription({self.source!r}: {len(self.notes)} notes in {self.duration_s:.1f} s)"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..models.running import frames_bar
+from ..models.running import Progress, frames_bar
 from ..notes import Note
 from .onset_strength import loudness_db, onset_strength_db
 from .transcriber import ModelOutputs, Transcriber
@@ -51,7 +51,7 @@ class WindowTranscriber(Transcriber):
         self,
         samples: NDArray[np.floating],
         hop_samples: int | None = None,
-        progress: bool = False,
+        progress: Progress = False,
         time_scale: float = 1.0,
     ) -> WindowOutputs:
         """Run the network over samples at its own rate; see :meth:`Transcriber.infer`."""
@@ -66,14 +66,14 @@ class WindowTranscriber(Transcriber):
         )
 
     def probabilities(
-        self, samples: NDArray[np.floating], hop_samples: int | None = None, progress: bool = False
+        self, samples: NDArray[np.floating], hop_samples: int | None = None, progress: Progress = False
     ) -> NDArray[np.float32]:
         """Run the network over samples at its own rate, without the levels of partials.
 
         Args:
             samples: Mono samples, float [N], at ``config.sample_rate``.
             hop_samples: Samples from frame to frame; None for the checkpoint's.
-            progress: Show a progress bar on stderr, if that is a terminal.
+            progress: As in :meth:`Transcriber.transcribe`.
 
         Returns:
             Float32 [T, P] with T = ceil(N / hop_samples); frame t is centred at sample t * hop_samples.

@@ -22,7 +22,18 @@ pytestmark = pytest.mark.light
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MUSIC, SPEECH = EXAMPLES / "grieg_watchmans_song.flac", EXAMPLES / "librispeech_6880.flac"
-ABSENT = ("torch", "scipy", "matplotlib", "safetensors", "sklearn", "mir_eval", "onnx", "lightning")
+ABSENT = (
+    "torch",
+    "scipy",
+    "matplotlib",
+    "safetensors",
+    "sklearn",
+    "mir_eval",
+    "onnx",
+    "lightning",
+    "starlette",
+    "uvicorn",
+)
 # Until the default predictor has an ONNX form, it needs PyTorch.
 needs_predictor = pytest.mark.skipif(
     not (checkpoints.available()[checkpoints.DEFAULT_PREDICTOR] / checkpoints.ONNX).is_file(),
@@ -112,6 +123,7 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         (("transcribe", "s3://bucket/song.wav"), "cloud"),
         (("evaluate", EXAMPLES), "evaluate"),
         (("export",), "onnx"),
+        (("serve",), "serve"),
         (("train", "notes.toml", EXAMPLES), "train"),
     ],
     ids=lambda value: " ".join(map(str, value[:1] + value[2:])) if isinstance(value, tuple) else value,

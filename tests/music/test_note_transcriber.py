@@ -147,6 +147,31 @@ def test_no_progress_is_shown_where_stderr_is_no_terminal(
     assert capsys.readouterr() == ("", "")
 
 
+def test_notes_and_progress_are_reported_as_they_come(transcriber: NoteTranscriber) -> None:
+    samples = recording(30 * RATE)
+    seen: list[tuple[float, int]] = []
+    reported: list[Note] = []
+    notes, outputs = transcriber.infer_and_decode(
+        samples, LOOSE, progress=lambda share: seen.append((share, len(reported))), on_note=reported.append
+    )
+    assert reported == notes
+    assert_alike(notes, transcriber.infer(samples).decode(LOOSE))
+    shares, counts = zip(*seen, strict=True)
+    assert shares[-1] == 1.0 and list(shares) == sorted(shares) and 0 < counts[-1] < len(notes)
+    assert isinstance(outputs.probabilities, np.memmap)
+    assert_alike(outputs.decode(LOOSE), notes)
+    strict = replace(LOOSE, onset_threshold=0.8)
+    assert_alike(outputs.decode(strict), transcriber.infer(samples).decode(strict))
+
+
+def test_a_run_ends_when_its_progress_is_refused(transcriber: NoteTranscriber) -> None:
+    def refuse(share: float) -> None:
+        raise KeyError(share)
+
+    with pytest.raises(KeyError):
+        transcriber.transcribe(recording(LENGTH), RATE, progress=refuse)
+
+
 @pytest.fixture
 def song(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A recording in a new current folder."""

@@ -1,0 +1,1 @@
+"""A page to transcribe with, served to a browser on the same machine: ``audiocx serve``."""

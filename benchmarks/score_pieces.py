@@ -232,6 +232,9 @@ def aligned(number: str, midi: Path, score: Score) -> Piece | None:
     when_s = [
         float(np.median([n.onset_s for n, r in zip(found, rows, strict=True) if r[0] == place])) for place in places
     ]
+    # Median onsets of neighbouring places may cross: keep those that follow all before them.
+    rising = [i for i, when in enumerate(when_s) if when > max(when_s[:i], default=-np.inf) + 0.02]
+    places, when_s = [places[i] for i in rising], [when_s[i] for i in rising]
     beats = beats[(beats >= places[0]) & (beats <= places[-1])]
     return _piece(f"MusicNetEM {number}", "real timing", found, rows, score, beats, np.interp(beats, places, when_s))
 

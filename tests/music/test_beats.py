@@ -160,7 +160,9 @@ def test_estimated_beats_can_always_be_written(tmp_path: Path, tempo_bpm: float,
     for notes in ([], tune[:1], tune):
         transcription(notes).to_midi(tmp_path / "a.mid", tempo_bpm, quantize=1)
         if notes:
-            assert read_midi(tmp_path / "a.mid")[0].onset_s == pytest.approx(onset_s, abs=0.032)
+            assert read_midi(tmp_path / "a.mid")[0].onset_s == pytest.approx(
+                onset_s, abs=0.13
+            )  # half the shortest beat
 
 
 def test_the_expected_tempo_decides_between_octaves() -> None:

@@ -214,22 +214,22 @@ def _part(score: Score, bars: Sequence[StaffBar], number: int) -> stream.PartSta
 
     part = stream.PartStaff(id=f"staff{number + 1}")
     at, last_clef = 0, ""
+    signature = meter.TimeSignature(score.metre.signature)
+    first_number = 0 if score.metre.pickup_beats else 1
     for index, (bar, ticks) in enumerate(zip(bars, score.bar_ticks, strict=True)):
-        pickup = index == 0 and ticks < score.metre.bar_ticks
-        measure = stream.Measure(number=index if score.bar_ticks[0] < score.metre.bar_ticks else index + 1)
+        measure = stream.Measure(number=index + first_number)
         if bar.clef != last_clef:
             measure.insert(0, clef.TrebleClef() if bar.clef == "treble" else clef.BassClef())
             last_clef = bar.clef
         if index == 0:
             measure.insert(0, key.Key(_tonic(score), score.key.mode))
-            signature = meter.TimeSignature(score.metre.signature)
             measure.insert(0, signature)
             if number == 0:
                 bpm = round(score.metre.tempo_bpm)
-                mark = tempo.MetronomeMark(number=bpm, referent=score.metre.beat_ticks / QUARTER)
+                mark: Any = tempo.MetronomeMark(number=bpm, referent=score.metre.beat_ticks / QUARTER)
                 mark.placement = "above"
                 measure.insert(0, mark)
-        if pickup:
+        if ticks < score.metre.bar_ticks:
             measure.paddingLeft = (score.metre.bar_ticks - ticks) / QUARTER
         if index == len(bars) - 1:
             measure.rightBarline = bars21.Barline("final")
@@ -273,7 +273,9 @@ def _element(chord: Chord, stem: str) -> Any:
     from music21 import chord as chords21
     from music21 import duration, note, pitch, tie
 
-    written = [pitch.Pitch(step=p.step, octave=p.octave, accidental=p.alter or None) for _, p in chord.pitches]
+    written: list[Any] = [
+        pitch.Pitch(f"{p.step}{'#' * p.alter}{'-' * -p.alter}", octave=p.octave) for _, p in chord.pitches
+    ]
     if not written:
         element: Any = note.Rest()
         element.style.hideObjectOnPrint = chord.hidden
@@ -288,8 +290,8 @@ def _element(chord: Chord, stem: str) -> Any:
     else:
         plain = duration.Duration(Fraction(chord.length * chord.tuplet, QUARTER * chord.normal))
         element.duration = duration.Duration(type=plain.type, dots=plain.dots)
-        group = duration.Tuplet(chord.tuplet, chord.normal)
-        group.type = {"": None, "both": "startStop"}.get(chord.edge, chord.edge)
+        group: Any = duration.Tuplet(chord.tuplet, chord.normal)
+        group.type = "startStop" if chord.edge == "both" else chord.edge or None
         element.duration.appendTuplet(group)
     return element
 

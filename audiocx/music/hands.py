@@ -14,6 +14,7 @@ SPAN = 12  # semitones that a hand plays with ease; more costs
 SPAN_COST, MIDDLE_COST, GAP_GAIN = 0.15, 0.004, 0.25
 WIDEST_GAP = 8  # semitones; a wider gap is no better a boundary
 MOVE_COST = 0.25  # for each semitone by which the boundary moves from one chord to the next
+IDLE_COST, FULL_CHORD = 1.5, 4  # where one hand has so many pitches, and the other none
 NEAR_S = 0.25  # notes that begin so near in time belong to one position of the hand
 MAX_LINE_RANGE = 38  # semitones of one melody: a violin's
 MAX_LINE_OVERLAP = 0.1  # share of chords in one melody
@@ -60,7 +61,8 @@ def _cost(near: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArray[np.floa
     room = np.minimum(np.where(below > 0, bounds - near[lower], WIDEST_GAP), WIDEST_GAP) + np.minimum(
         np.where(below < len(near), near[upper] - bounds, WIDEST_GAP), WIDEST_GAP
     )
-    return SPAN_COST * np.minimum(spans, 200) + MIDDLE_COST * (bounds - MIDDLE) ** 2 - GAP_GAIN * room
+    idle = IDLE_COST * ((len(near) >= FULL_CHORD) & ((below == 0) | (below == len(near))))
+    return idle + SPAN_COST * np.minimum(spans, 200) + MIDDLE_COST * (bounds - MIDDLE) ** 2 - GAP_GAIN * room
 
 
 def is_one_line(chords: Sequence[Sequence[int]]) -> bool:

@@ -40,7 +40,7 @@ def create_app(settings: ServeSettings) -> Guard:
         An ASGI application; its lifespan starts the worker, and removes all files at the end.
 
     Raises:
-        CheckpointError: The default network cannot be used.
+        AudiocxError: The default network cannot be used.
         OutputError: There is no folder for temporary files.
     """
     # A system's own table may say otherwise, and browsers run nothing else.

@@ -1,4 +1,4 @@
-"""The networks a server offers, each loaded once, when it is first used."""
+"""The networks a server offers: the default loaded at once, each other when it is first used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Networks:
         listing: ``name`` and ``description`` of each network.
 
     Raises:
-        CheckpointError: The default network is missing, damaged, or does not transcribe.
+        AudiocxError: The default network is missing, damaged, does not transcribe, or does not run as asked for.
     """
 
     def __init__(self, settings: ServeSettings) -> None:
@@ -38,13 +38,13 @@ class Networks:
         self.listing: list[dict[str, str]] = []
         for name, folder in checkpoints.available().items():
             self._add(name, folder)
-        self.default = checkpoints.DEFAULT if settings.model is None else settings.model
-        if self.default not in self._folders:
-            # A folder, or a name that cannot be used, of which loading says why.
-            transcriber = self._load(self.default)
-            self.default = transcriber.checkpoint.name
-            self._folders[self.default], self._loaded[self.default] = str(settings.model), transcriber
-            self.listing.insert(0, _listed(self.default, transcriber.checkpoint.card))
+        # The default is loaded at once, by its name or from its folder: what cannot be used is said at the start.
+        chosen = settings.model or checkpoints.DEFAULT
+        transcriber = self._load(chosen)
+        self.default = transcriber.checkpoint.name
+        self._folders[self.default], self._loaded[self.default] = chosen, transcriber
+        others = [row for row in self.listing if row["name"] != self.default]
+        self.listing = [_listed(self.default, transcriber.checkpoint.card), *others]
 
     def check(self, name: str | None) -> str:
         """Return the name of a network that is offered; the default's for None.

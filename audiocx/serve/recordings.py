@@ -13,7 +13,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -164,7 +164,7 @@ class RecordingStore:
         return self._folder.name
 
     def start(self) -> None:
-        """Start the worker, which first loads the default network."""
+        """Start the worker."""
         self._worker.start()
 
     def stop(self) -> None:
@@ -266,8 +266,6 @@ class RecordingStore:
         return recording
 
     def _work(self) -> None:
-        with suppress(Exception):  # said with the first recording
-            self.networks.transcriber(self.networks.default)
         while (recording := self._queue.get()) is not None:
             try:
                 self._transcribe(recording)

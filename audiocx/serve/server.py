@@ -23,7 +23,7 @@ class Server(uvicorn.Server):
         settings: Settings of the application.
 
     Raises:
-        CheckpointError: The default network cannot be used.
+        AudiocxError: The default network cannot be used.
         OutputError: There is no folder for temporary files.
     """
 

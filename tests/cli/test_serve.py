@@ -47,6 +47,7 @@ def test_it_prints_its_address_and_ends_without_a_trace(how: signal.Signals, tmp
         (["--host", "192.0.2.1", "--allow-remote"], "cannot be served at 192.0.2.1"),
         (["--model", "librispeech-tuned-complex"], "predicts speech"),
         (["--model", "nothing"], "nothing"),
+        (["--device", "cuda:99", "--runtime", "onnx"], "cannot use the device"),
     ],
 )
 def test_what_cannot_be_served_is_said_in_a_sentence(

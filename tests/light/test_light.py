@@ -22,7 +22,18 @@ pytestmark = pytest.mark.light
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MUSIC, SPEECH = EXAMPLES / "grieg_watchmans_song.flac", EXAMPLES / "librispeech_6880.flac"
-ABSENT = ("torch", "scipy", "matplotlib", "safetensors", "sklearn", "mir_eval", "onnx", "lightning", "starlette", "uvicorn")
+ABSENT = (
+    "torch",
+    "scipy",
+    "matplotlib",
+    "safetensors",
+    "sklearn",
+    "mir_eval",
+    "onnx",
+    "lightning",
+    "starlette",
+    "uvicorn",
+)
 # Until the default predictor has an ONNX form, it needs PyTorch.
 needs_predictor = pytest.mark.skipif(
     not (checkpoints.available()[checkpoints.DEFAULT_PREDICTOR] / checkpoints.ONNX).is_file(),

@@ -325,6 +325,53 @@ def test_edits_outlive_a_slider(page: Any) -> None:
     assert page.inner_text("#count") == f"{count} notes" and select_first(page) == first
 
 
+def test_random_edits_are_undone_and_redone_step_by_step(page: Any) -> None:
+    script = """async () => {
+        const { Editor } = await import("./static/editor.js");
+        let seed = 1;
+        const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
+        const note = () => {
+            const onset_s = random(1000) / 100;
+            const offset_s = onset_s + 0.1 + random(100) / 100;
+            return { onset_s, offset_s, midi_note: 60 + random(6), velocity: 1 + random(127), confidence: 0.5 };
+        };
+        const editor = new Editor(Array.from({ length: 40 }, note));
+        const states = [JSON.stringify(editor.notes)];
+        for (let i = 0; i < 60; i++) {
+            const { id } = editor.notes[random(editor.notes.length)];
+            const kind = random(3);
+            if (kind === 0) editor.add(note());
+            else if (kind === 1) editor.remove(id);
+            else editor.change(id, { midi_note: 60 + random(6) });
+            states.push(JSON.stringify(editor.notes));
+        }
+        const wrong = [];
+        const check = () => JSON.stringify(editor.notes) === states[editor.edits] || wrong.push(editor.edits);
+        while (editor.edits) { check(); editor.undo(); }
+        check();
+        while (editor.canRedo) { check(); editor.redo(); }
+        check();
+        return [editor.edits, wrong];
+    }"""
+    assert page.evaluate(script) == [60, []]
+
+
+def test_edits_are_applied_to_notes_that_are_found_later(page: Any) -> None:
+    script = """async () => {
+        const { Editor } = await import("./static/editor.js");
+        const common = { velocity: 80, confidence: 0.5 };
+        const note = (onset_s, offset_s, midi_note) => ({ onset_s, offset_s, midi_note, ...common });
+        const editor = new Editor([note(1, 2, 60), note(1, 2, 64)]);
+        editor.remove(editor.notes[0].id);
+        editor.change(editor.notes[0].id, { offset_s: 3 });
+        editor.add(note(5, 6, 67));
+        const near = [note(1.04, 2, 60), note(1.02, 1.9, 64), note(5.1, 5.9, 67)];
+        editor.setFound([...near, note(1.3, 2, 60), note(5.1, 5.9, 68)]);
+        return editor.notes.map(({ onset_s, offset_s, midi_note }) => [onset_s, offset_s, midi_note]);
+    }"""
+    assert page.evaluate(script) == [[1, 3, 64], [1.3, 2, 60], [5, 6, 67], [5.1, 5.9, 68]]
+
+
 def test_the_table_is_an_alternative_to_the_roll(page: Any) -> None:
     count = notes(page)
     page.click("#table summary")

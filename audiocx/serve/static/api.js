@@ -65,7 +65,12 @@ export async function getWaveform(id, points) {
   return new Int8Array(await (await call(`${recordingPath(id)}/waveform?points=${points}`)).arrayBuffer());
 }
 
-/** @param {string} id @param {Settings} settings @param {AbortSignal} signal @returns {Promise<{notes: Note[], settings: Settings}>} */
+/**
+ * @param {string} id
+ * @param {Settings} settings
+ * @param {AbortSignal} signal
+ * @returns {Promise<{notes: Note[], settings: Settings}>}
+ */
 export async function decode(id, settings, signal) {
   return (await call(`${recordingPath(id)}/decode`, postJson(settings, signal))).json();
 }

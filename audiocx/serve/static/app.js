@@ -92,7 +92,8 @@ async function refresh() {
     }
     const summaries = await api.listRecordings();
     const ids = new Set(summaries.map(({ id }) => id));
-    for (const { summary, editor } of recordings.values()) if (!summary.here && !ids.has(summary.id)) lose(summary, editor);
+    for (const { summary, editor } of recordings.values())
+      if (!summary.here && !ids.has(summary.id)) lose(summary, editor);
     for (const summary of summaries) update(summary);
   } catch (error) {
     connection.report(error);
@@ -112,13 +113,21 @@ function update(summary) {
   }
 }
 
-/** Keep what the user has of a recording that the server does not have any more. @param {Summary} summary @param {Editor} editor */
+/**
+ * Keep what the user has of a recording that the server does not have any more.
+ * @param {Summary} summary
+ * @param {Editor} editor
+ */
 function lose(summary, editor) {
   if (editor.notes.length === 0) {
     forget(summary.id);
     return;
   }
-  Object.assign(summary, { state: "failed", here: true, error: "The server has lost the recording. Its notes can still be downloaded." });
+  Object.assign(summary, {
+    state: "failed",
+    here: true,
+    error: "The server has lost the recording. Its notes can still be downloaded.",
+  });
   if (current === summary.id) stage.setSound(null, summary.duration_s);
 }
 
@@ -287,23 +296,46 @@ async function uploadAll(files) {
     } catch (error) {
       const failed = recordings.get(id);
       if (failed) Object.assign(failed.summary, { state: "failed", error: /** @type {Error} */ (error).message });
-      connection.report(error instanceof api.ServerGone ? error : new Error(`${file.name}: ${/** @type {Error} */ (error).message}`));
+      connection.report(
+        error instanceof api.ServerGone ? error : new Error(`${file.name}: ${/** @type {Error} */ (error).message}`),
+      );
     }
     showList();
   }
 }
 
-/** Add a recording that the server does not know. @param {string} name @param {string} model @param {Summary["state"]} state */
+/**
+ * Add a recording that the server does not know.
+ * @param {string} name
+ * @param {string} model
+ * @param {Summary["state"]} state
+ */
 function addHere(name, model, state) {
   const id = `here-${++countHere}`;
-  recordings.set(id, { summary: { ...blank(id, name, model, state), here: true }, editor: new Editor(), loaded: true, stop: null });
+  recordings.set(id, {
+    summary: { ...blank(id, name, model, state), here: true },
+    editor: new Editor(),
+    loaded: true,
+    stop: null,
+  });
   showList();
   return id;
 }
 
 /** @param {string} id @param {string} name @param {string} model @param {Summary["state"]} state @returns {Summary} */
 function blank(id, name, model, state) {
-  return { id, name, model, state, error: null, duration_s: 0, tuning_cents: 0, remarks: [], progress: 0, settings: {} };
+  return {
+    id,
+    name,
+    model,
+    state,
+    error: null,
+    duration_s: 0,
+    tuning_cents: 0,
+    remarks: [],
+    progress: 0,
+    settings: {},
+  };
 }
 
 /** Transcribe the open recording by the network that is chosen now. */
@@ -401,7 +433,10 @@ function showOpen() {
 }
 
 function showList() {
-  list.show([...recordings.values()].map(({ summary }) => summary), current);
+  list.show(
+    [...recordings.values()].map(({ summary }) => summary),
+    current,
+  );
   any("recordings-empty").hidden = recordings.size > 0;
   showAgain();
 }

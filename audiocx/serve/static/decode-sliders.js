@@ -10,7 +10,9 @@ const WAIT_MS = 120; // after the last movement
 const NAMES = /** @type {const} */ (["onset_threshold", "frame_threshold", "min_note_s"]);
 
 export class DecodeSliders {
-  /** @param {{decoded: (id: string, notes: Note[], settings: Settings) => void, failed: (error: unknown) => void}} listener */
+  /**
+   * @param {{decoded: (id: string, notes: Note[], settings: Settings) => void, failed: (error: unknown) => void}} listener
+   */
   constructor(listener) {
     this._listener = listener;
     /** @type {string|null} */
@@ -70,7 +72,8 @@ export class DecodeSliders {
   /** @param {(typeof NAMES)[number]} name */
   _label(name) {
     const slider = input(name);
-    const text = name === "min_note_s" ? `${Math.round(1000 * slider.valueAsNumber)} ms` : slider.valueAsNumber.toFixed(2);
+    const text =
+      name === "min_note_s" ? `${Math.round(1000 * slider.valueAsNumber)} ms` : slider.valueAsNumber.toFixed(2);
     const output = /** @type {HTMLElement} */ (slider.parentElement?.querySelector("output"));
     output.textContent = text;
     slider.setAttribute("aria-valuetext", text);

@@ -65,7 +65,13 @@ export class Gestures {
       return;
     }
     const { offsetX: x, offsetY: y } = event;
-    const drag = { kind: /** @type {Drag["kind"]} */ ("pan"), x, y, note: /** @type {Note|null} */ (null), moved: false };
+    const drag = {
+      kind: /** @type {Drag["kind"]} */ ("pan"),
+      x,
+      y,
+      note: /** @type {Note|null} */ (null),
+      moved: false,
+    };
     this._drag = drag;
     if (x < KEYS_PX) {
       drag.kind = "keys";
@@ -99,7 +105,8 @@ export class Gestures {
     drag.moved ||= Math.hypot(x - drag.x, y - drag.y) >= STARTS_MOVING_PX;
     if (!drag.moved) return;
     if (drag.kind === "keys") {
-      if (this.view.pitch(y) !== this.view.pitch(before.offsetY)) this.actions.hear(this.view.pitch(y), DEFAULT_VELOCITY);
+      if (this.view.pitch(y) !== this.view.pitch(before.offsetY))
+        this.actions.hear(this.view.pitch(y), DEFAULT_VELOCITY);
     } else if (drag.kind === "pan") {
       this.view.pan(before.offsetX - x, before.offsetY - y);
     } else {
@@ -110,7 +117,13 @@ export class Gestures {
     }
   }
 
-  /** Return the note that a drag to this point makes. @param {Drag} drag @param {number} x @param {number} y @returns {Note} */
+  /**
+   * Return the note that a drag to this point makes.
+   * @param {Drag} drag
+   * @param {number} x
+   * @param {number} y
+   * @returns {Note}
+   */
   _draft(drag, x, y) {
     if (!drag.note) {
       const times = [this.view.time(drag.x), this.view.time(x)].map((timeS) => Math.max(0, timeS));
@@ -120,8 +133,10 @@ export class Gestures {
     }
     const { note } = drag;
     const byS = (x - drag.x) / this.view.pxPerS;
-    if (drag.kind === "start") return { ...note, onset_s: Math.max(0, Math.min(note.onset_s + byS, note.offset_s - SHORTEST_NOTE_S)) };
-    if (drag.kind === "end") return { ...note, offset_s: Math.max(note.offset_s + byS, note.onset_s + SHORTEST_NOTE_S) };
+    if (drag.kind === "start")
+      return { ...note, onset_s: Math.max(0, Math.min(note.onset_s + byS, note.offset_s - SHORTEST_NOTE_S)) };
+    if (drag.kind === "end")
+      return { ...note, offset_s: Math.max(note.offset_s + byS, note.onset_s + SHORTEST_NOTE_S) };
     const movedS = Math.max(byS, -note.onset_s);
     const midi_note = Math.min(127, Math.max(0, note.midi_note + this.view.pitch(y) - this.view.pitch(drag.y)));
     return { ...note, onset_s: note.onset_s + movedS, offset_s: note.offset_s + movedS, midi_note };
@@ -166,7 +181,10 @@ export class Gestures {
   _pinch(before, now) {
     const other = [...this._pointers.values()].find((pointer) => pointer.pointerId !== now.pointerId);
     if (!other) return;
-    const apart = (/** @type {PointerEvent} */ p) => [Math.abs(p.offsetX - other.offsetX), Math.abs(p.offsetY - other.offsetY)];
+    const apart = (/** @type {PointerEvent} */ p) => [
+      Math.abs(p.offsetX - other.offsetX),
+      Math.abs(p.offsetY - other.offsetY),
+    ];
     const [wasX, wasY] = apart(before);
     const [isX, isY] = apart(now);
     const x = (now.offsetX + other.offsetX) / 2;
@@ -179,11 +197,17 @@ export class Gestures {
   /** @param {WheelEvent} event */
   wheel(event) {
     event.preventDefault();
-    const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE_PX : event.deltaMode === WheelEvent.DOM_DELTA_PAGE ? this.view.height : 1;
+    const unit =
+      event.deltaMode === WheelEvent.DOM_DELTA_LINE
+        ? LINE_PX
+        : event.deltaMode === WheelEvent.DOM_DELTA_PAGE
+          ? this.view.height
+          : 1;
     const dx = event.deltaX * unit;
     const dy = event.deltaY * unit;
     // The pinch of a touchpad comes as a wheel with Ctrl. It moves less than a wheel.
-    if (event.ctrlKey || event.metaKey) this.view.zoomTime(Math.exp(-dy * WHEEL_ZOOM * (Math.abs(dy) < 50 ? 4 : 1)), event.offsetX);
+    if (event.ctrlKey || event.metaKey)
+      this.view.zoomTime(Math.exp(-dy * WHEEL_ZOOM * (Math.abs(dy) < 50 ? 4 : 1)), event.offsetX);
     else if (event.altKey) this.view.zoomPitch(Math.exp(-dy * WHEEL_ZOOM), event.offsetY);
     else if (event.shiftKey) this.view.pan(dx || dy, 0);
     else this.view.pan(dx, dy);

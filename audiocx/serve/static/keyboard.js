@@ -50,7 +50,8 @@ function plain(stage, event) {
     d: () => stage.toggleDrawing(),
     Escape: () => stage.gestures.abandon() || stage.select(null),
   };
-  if (stage.selected !== null) { // else these scroll the page and press buttons
+  if (stage.selected !== null) {
+    // else these scroll the page and press buttons
     actions.ArrowUp = () => stage.transposeSelected(shiftKey ? 12 : 1);
     actions.ArrowDown = () => stage.transposeSelected(shiftKey ? -12 : -1);
     if (!isWithin(event, "button, summary, a")) actions.Enter = () => stage.hearSelected();

@@ -83,7 +83,14 @@ export class NotesTable {
     const onset = note.onset_s.toFixed(2);
     const select = button(name, "select", `Select ${name} at ${onset} seconds`);
     const remove = button("Delete", "remove", `Delete ${name} at ${onset} seconds`);
-    const cells = [select, onset, (note.offset_s - note.onset_s).toFixed(2), String(note.velocity), note.confidence.toFixed(2), remove];
+    const cells = [
+      select,
+      onset,
+      (note.offset_s - note.onset_s).toFixed(2),
+      String(note.velocity),
+      note.confidence.toFixed(2),
+      remove,
+    ];
     for (const content of cells) row.insertCell().append(content);
     return row;
   }

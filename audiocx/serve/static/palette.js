@@ -4,8 +4,17 @@
 
 // The colormap viridis at eleven points: even to the eye, readable in grey and by the colour-blind.
 const VIRIDIS = [
-  [68, 1, 84], [72, 36, 117], [65, 68, 135], [53, 95, 141], [42, 120, 142], [33, 145, 140],
-  [34, 168, 132], [68, 191, 112], [122, 209, 81], [189, 223, 38], [253, 231, 37],
+  [68, 1, 84],
+  [72, 36, 117],
+  [65, 68, 135],
+  [53, 95, 141],
+  [42, 120, 142],
+  [33, 145, 140],
+  [34, 168, 132],
+  [68, 191, 112],
+  [122, 209, 81],
+  [189, 223, 38],
+  [253, 231, 37],
 ];
 // Parts of the map that are visible on the paper, from soft to loud.
 const ON_LIGHT = [0.82, 0.0];
@@ -26,13 +35,29 @@ function velocityColours([soft, loud]) {
 
 /** @type {Palette} */
 const LIGHT = {
-  paper: "#ffffff", blackRow: "#f1f2f6", line: "#e0e2ea", strongLine: "#b4b8c6", text: "#4a4f5e",
-  accent: "#b3261e", wave: "#5b68a8", whiteKey: "#ffffff", blackKey: "#2b2e38", velocity: velocityColours(ON_LIGHT),
+  paper: "#ffffff",
+  blackRow: "#f1f2f6",
+  line: "#e0e2ea",
+  strongLine: "#b4b8c6",
+  text: "#4a4f5e",
+  accent: "#b3261e",
+  wave: "#5b68a8",
+  whiteKey: "#ffffff",
+  blackKey: "#2b2e38",
+  velocity: velocityColours(ON_LIGHT),
 };
 /** @type {Palette} */
 const DARK = {
-  paper: "#15171d", blackRow: "#1c1f27", line: "#2a2e39", strongLine: "#4a5062", text: "#b4bac9",
-  accent: "#ff8a80", wave: "#8f9ce0", whiteKey: "#d9dce4", blackKey: "#22252e", velocity: velocityColours(ON_DARK),
+  paper: "#15171d",
+  blackRow: "#1c1f27",
+  line: "#2a2e39",
+  strongLine: "#4a5062",
+  text: "#b4bac9",
+  accent: "#ff8a80",
+  wave: "#8f9ce0",
+  whiteKey: "#d9dce4",
+  blackKey: "#22252e",
+  velocity: velocityColours(ON_DARK),
 };
 
 const darkSystem = window.matchMedia("(prefers-color-scheme: dark)");

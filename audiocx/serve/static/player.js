@@ -149,7 +149,13 @@ export class Player extends EventTarget {
     if (this._context) return { context: this._context };
     const context = new AudioContext();
     this._context = context;
-    const limiter = new DynamicsCompressorNode(context, { threshold: -6, knee: 6, ratio: 12, attack: 0.003, release: 0.2 });
+    const limiter = new DynamicsCompressorNode(context, {
+      threshold: -6,
+      knee: 6,
+      ratio: 12,
+      attack: 0.003,
+      release: 0.2,
+    });
     limiter.connect(context.destination);
     this._recordingGain = new GainNode(context);
     this._notesGain = new GainNode(context);

@@ -17,7 +17,10 @@ import { openLive } from "./api.js";
 const CONSTRAINTS = { audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } };
 const MOST_WAITING_S = 20; // sound that the server has not taken yet
 const REFUSALS = new Map([
-  ["NotAllowedError", "The browser may not use the microphone. Allow it for this page, in the address bar, and try again."],
+  [
+    "NotAllowedError",
+    "The browser may not use the microphone. Allow it for this page, in the address bar, and try again.",
+  ],
   ["NotFoundError", "There is no microphone. Connect one and try again."],
   ["NotReadableError", "Another program holds the microphone. Close it and try again."],
 ]);
@@ -42,7 +45,9 @@ export class Recorder {
   /** @param {string} model @param {string} name of the recording */
   async start(model, name) {
     if (!navigator.mediaDevices) {
-      throw new Error("Browsers lend the microphone to pages of this machine or with https only. Open the page at 127.0.0.1.");
+      throw new Error(
+        "Browsers lend the microphone to pages of this machine or with https only. Open the page at 127.0.0.1.",
+      );
     }
     try {
       this._stream = await navigator.mediaDevices.getUserMedia(CONSTRAINTS);
@@ -126,7 +131,8 @@ export class Recorder {
 
   /** Do something now, or in its turn when the socket is open. @param {() => void} action */
   _whenOpen(action) {
-    if (this._socket?.readyState === WebSocket.CONNECTING) this._socket.addEventListener("open", action, { once: true });
+    if (this._socket?.readyState === WebSocket.CONNECTING)
+      this._socket.addEventListener("open", action, { once: true });
     else if (this._socket?.readyState === WebSocket.OPEN) action();
   }
 

@@ -16,7 +16,11 @@ export class RecordingList {
     this._rows = new Map();
   }
 
-  /** Show the recordings, reusing their rows: focus stays where it is. @param {Summary[]} summaries @param {string|null} current */
+  /**
+   * Show the recordings, reusing their rows: focus stays where it is.
+   * @param {Summary[]} summaries
+   * @param {string|null} current
+   */
   show(summaries, current) {
     const ids = new Set(summaries.map(({ id }) => id));
     for (const [id, row] of this._rows) {
@@ -33,7 +37,9 @@ export class RecordingList {
   /** @param {Summary} summary */
   _create({ id }) {
     const template = /** @type {HTMLTemplateElement} */ (document.getElementById("recording-row"));
-    const row = /** @type {HTMLElement} */ (/** @type {Element} */ (template.content.firstElementChild).cloneNode(true));
+    const row = /** @type {HTMLElement} */ (
+      /** @type {Element} */ (template.content.firstElementChild).cloneNode(true)
+    );
     part(row, ".choose").addEventListener("click", () => this.actions.choose(id));
     part(row, ".remove").addEventListener("click", () => this.actions.remove(id));
     this._rows.set(id, row);

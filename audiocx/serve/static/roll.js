@@ -114,7 +114,12 @@ export class Roll {
     this._paintKeys(context, height, colours, marked?.midi_note);
   }
 
-  /** Paint notes, those of one colour together, which is faster. @param {Context} context @param {Iterable<Note>} notes @param {Palette} colours */
+  /**
+   * Paint notes, those of one colour together, which is faster.
+   * @param {Context} context
+   * @param {Iterable<Note>} notes
+   * @param {Palette} colours
+   */
   _paintNotes(context, notes, colours) {
     const { view } = this;
     /** @type {Note[][]} */

@@ -59,16 +59,20 @@ export class Stage {
   _listen(showError) {
     this.view.addEventListener("change", () => this._placePlayhead());
     this.player.addEventListener("state", () => this._showPlayer());
-    this.player.addEventListener("failed", () => showError("The browser cannot play this recording. Its notes can be played: move the balance."));
+    this.player.addEventListener("failed", () =>
+      showError("The browser cannot play this recording. Its notes can be played: move the balance."),
+    );
     button("play").addEventListener("click", () => this.player.toggle());
     input("speed").addEventListener("input", () => {
       this.player.setSpeed(input("speed").valueAsNumber);
-      /** @type {HTMLElement} */ (input("speed").nextElementSibling).textContent = input("speed").valueAsNumber.toFixed(2);
+      /** @type {HTMLElement} */ (input("speed").nextElementSibling).textContent =
+        input("speed").valueAsNumber.toFixed(2);
     });
     input("balance").addEventListener("input", () => {
       const balance = input("balance").valueAsNumber;
       this.player.setBalance(balance);
-      const words = balance === 0 ? "recording only" : balance === 1 ? "notes only" : `${Math.round(100 * balance)} % notes`;
+      const words =
+        balance === 0 ? "recording only" : balance === 1 ? "notes only" : `${Math.round(100 * balance)} % notes`;
       input("balance").setAttribute("aria-valuetext", words);
     });
     button("undo").addEventListener("click", () => this.undo());
@@ -79,7 +83,8 @@ export class Stage {
     button("zoom-out").addEventListener("click", () => this.zoom(-1));
     button("zoom-fit").addEventListener("click", () => this.view.fitTime());
     const waveform = canvas("waveform");
-    const seek = (/** @type {PointerEvent} */ event) => this.player.seek(this.view.time(Math.max(event.offsetX, KEYS_PX)));
+    const seek = (/** @type {PointerEvent} */ event) =>
+      this.player.seek(this.view.time(Math.max(event.offsetX, KEYS_PX)));
     waveform.addEventListener("pointerdown", (event) => {
       waveform.setPointerCapture(event.pointerId);
       seek(event);
@@ -123,7 +128,11 @@ export class Stage {
     any("stage").hidden = true;
   }
 
-  /** Take the sound of the open recording. @param {string|null} url null for the notes alone @param {number} durationS */
+  /**
+   * Take the sound of the open recording.
+   * @param {string|null} url null for the notes alone
+   * @param {number} durationS
+   */
   setSound(url, durationS) {
     this._liveS = -1;
     this.roll.sounding = [];
@@ -259,7 +268,9 @@ export class Stage {
     this.table.setNotes(notes);
     if (this.selected !== null && !editor.get(this.selected)) this.select(null);
     else this.form.show(editor.get(this.selected));
-    any("count").textContent = `${notes.length} ${notes.length === 1 ? "note" : "notes"}` + (edits ? `, ${edits} ${edits === 1 ? "edit" : "edits"}` : "");
+    any("count").textContent =
+      `${notes.length} ${notes.length === 1 ? "note" : "notes"}` +
+      (edits ? `, ${edits} ${edits === 1 ? "edit" : "edits"}` : "");
     button("undo").disabled = edits === 0;
     button("redo").disabled = !editor.canRedo;
   }

@@ -14,7 +14,10 @@ export class Synth {
   constructor(context, output) {
     this.context = context;
     this.output = output;
-    this._wave = context.createPeriodicWave(new Float32Array(HARMONIC_LEVELS.length), new Float32Array(HARMONIC_LEVELS));
+    this._wave = context.createPeriodicWave(
+      new Float32Array(HARMONIC_LEVELS.length),
+      new Float32Array(HARMONIC_LEVELS),
+    );
     /** @type {Set<{source: OscillatorNode, gain: GainNode, beginsS: number}>} */
     this._voices = new Set();
   }

@@ -142,7 +142,8 @@ export class View extends EventTarget {
 
   /** Scroll just so far that a note is visible. @param {Note} note */
   reveal(note) {
-    if (note.onset_s < this.startS || note.onset_s > this.endS) this.startS = note.onset_s - 0.2 * (this.endS - this.startS);
+    if (note.onset_s < this.startS || note.onset_s > this.endS)
+      this.startS = note.onset_s - 0.2 * (this.endS - this.startS);
     const hidden = Math.max(note.midi_note + 2 - this.top, 0) || Math.min(note.midi_note - 1 - this.bottom, 0);
     this.moved ||= hidden !== 0;
     this.top += hidden;
@@ -173,7 +174,8 @@ export class View extends EventTarget {
     this.startS = this._clampedStart(this.startS);
     const rows = this.height / this.pxPerPitch;
     const highest = this.highest + 1;
-    this.top = rows >= highest - this.lowest ? (highest + this.lowest + rows) / 2 : clamp(this.top, this.lowest + rows, highest);
+    this.top =
+      rows >= highest - this.lowest ? (highest + this.lowest + rows) / 2 : clamp(this.top, this.lowest + rows, highest);
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -28,14 +28,23 @@ const find = (selector) => document.querySelector(selector);
 /** @param {Content} content */
 export function showWidget(content) {
   const notes = content.notes.map(([onset_s, offset_s, midi_note, velocity], index) => ({
-    onset_s, offset_s, midi_note, velocity, confidence: 1, id: String(index),
+    onset_s,
+    offset_s,
+    midi_note,
+    velocity,
+    confidence: 1,
+    id: String(index),
   }));
   const view = new View();
   const roll = new Roll(find("#roll"), view);
   const player = new Player(find("audio"));
   const overview = new Overview(find("#overview"), view);
   const waveform = new Waveform(find("#waveform"), view);
-  if (content.peaks) waveform.setPeaks(Int8Array.from(atob(content.peaks), (letter) => letter.charCodeAt(0)), content.duration_s);
+  if (content.peaks)
+    waveform.setPeaks(
+      Int8Array.from(atob(content.peaks), (letter) => letter.charCodeAt(0)),
+      content.duration_s,
+    );
   else find("#waveform").classList.add("axis");
   onDrag(find("#waveform"), (x) => player.seek(view.time(Math.max(x, KEYS_PX))));
   find(".balance").hidden = !content.sound;

@@ -37,7 +37,8 @@ demo: $(VENV)/.installed  ## transcribe and predict the recordings in examples/ 
 	$(BIN)/audiocx predict $(SPEECH) -o $(OUTPUT) --overwrite --format png,wav
 
 test: $(VENV)/.installed-dev lint docs test-light  ## check style and types, build the documentation, run all tests
-	$(BIN)/python -m pytest --cov
+	# A process for each core, up to four: the tests of one file most often stay together.
+	$(BIN)/python -m pytest --cov --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-light: $(LIGHT_VENV)/.installed  ## run the tests of the install without extras, in an environment of its own
 	$(LIGHT_VENV)/bin/pytest -q -m light tests/light

@@ -86,17 +86,20 @@ def run(arguments: argparse.Namespace) -> int:
         AudiocxError: Nothing can be done at all: no output folder, no network, no device.
     """
     from ..checkpoints import DEFAULT
+    from ..io.midi import DEFAULT_TEMPO_BPM
 
     formats = dict.fromkeys([*arguments.format, *(["wav"] if arguments.sonify else [])])
+    searches_beats = arguments.quantize is not None or any(name in SCORES for name in formats)
+    tempo_bpm = DEFAULT_TEMPO_BPM if arguments.tempo is None and not searches_beats else arguments.tempo
     task = TranscribeTask(
         model=arguments.model or DEFAULT,
         device=arguments.device,
         runtime=arguments.runtime,
-        settings={name: getattr(arguments, name) for name in SETTINGS},
+        settings={**{name: getattr(arguments, name) for name in SETTINGS}, "tempo": tempo_bpm},
         precision=arguments.precision,
         threshold=arguments.threshold,
         min_note_s=None if arguments.min_note is None else arguments.min_note / 1000,
-        tempo_bpm=arguments.tempo,
+        tempo_bpm=tempo_bpm,
         divisions=arguments.quantize,
         tuning_cents=arguments.tuning,
         list_notes=arguments.list,

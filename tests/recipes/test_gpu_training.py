@@ -136,6 +136,33 @@ def test_finetuning_prunes_and_learns_from_the_whole_network(
     build(from_dict(NoteConfig, record["config"], "large.pt")).load_state_dict(record["state"])
 
 
+def test_twins_have_as_many_parameters(gpu_training: ModuleType) -> None:
+    import finetune
+
+    networks = [build(finetune.twin(gpu_training.LARGE, is_complex, 24)) for is_complex in (True, False)]
+    sizes = [sum(parameter.numel() for parameter in network.parameters()) for network in networks]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.02) and sizes[0] == pytest.approx(210_000, rel=0.01)
+
+
+@pytest.mark.parametrize("kind", ["complex", "real"])
+def test_a_twin_is_trained_from_random_weights_for_some_steps(
+    kind: str, gpu_training: ModuleType, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import finetune
+
+    start, out = finetuning(
+        gpu_training, packed, tmp_path, monkeypatch, "--twin", kind, "--minutes", "60", "--steps", "2"
+    )
+    finetune.main()
+    record = torch.load(out / "large.pt", weights_only=True)
+    assert record["steps"] == 2 and record["config"]["complex"] == (kind == "complex")
+    build(from_dict(NoteConfig, record["config"], "large.pt")).load_state_dict(record["state"])
+    trained = torch.load(out / "resume.pt", weights_only=True)["network"]
+    if kind == "complex":
+        before = load_checkpoint(start, fold=False).network.state_dict()
+        assert not torch.equal(before["body.0.weight_real"], trained["body.0.weight_real"])
+
+
 def test_a_teacher_moves_the_targets(gpu_training: ModuleType) -> None:
     zeros, low = (NoteOutputs(*(torch.full((1, 2, 3), value) for _ in range(4))) for value in (0.0, -9.0))
     alone, taught = (gpu_training.losses(low, zeros, teacher)[:3] for teacher in (None, zeros))

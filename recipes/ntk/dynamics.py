@@ -22,10 +22,11 @@ from torch import Tensor
 from wide_network import INPUT_SEED, KINDS, MODRELU_BIAS, Multilayer, equal_products
 
 from audiocx.cli.scripts import exit_on_errors
+from audiocx.errors import ConfigError
 from audiocx.io.atomic_write import atomic_write
 from audiocx.plots.figure import FAINT, INK, LINE_COLOURS, new_figure, save_figure
 
-TRAINED, STEPS = 12, 100
+TRAINED = 12
 # Of the largest rate at which each step of the predicted outputs reduces all errors, twice the kernel's inverse norm.
 RATE = 0.25
 SETS = ("z exp(it)", "z cos t + q sin t")
@@ -69,7 +70,7 @@ def train(network: Multilayer, x: Tensor, targets: Tensor, rate: float, steps: i
         return torch.stack([*outputs, network(x)[:, 0].double()])
 
 
-def measure(name: str, width: int, seed: int, hidden_layers: int) -> dict[str, Any]:
+def measure(name: str, width: int, seed: int, hidden_layers: int, steps: int) -> dict[str, Any]:
     """Train one network on both sets, each from the same weights.
 
     Returns:
@@ -83,8 +84,8 @@ def measure(name: str, width: int, seed: int, hidden_layers: int) -> dict[str, A
         network = Multilayer(KINDS[name], width, hidden_layers)
         start = network.tangent_kernel(x).double()
         rate = 2 * RATE / float(torch.linalg.matrix_norm(limit[:TRAINED, :TRAINED], 2))
-        outputs = train(network, x, targets.float(), rate, STEPS)
-        by_limit, by_start = (linear_dynamics(kernel, outputs[0], targets, rate, STEPS) for kernel in (limit, start))
+        outputs = train(network, x, targets.float(), rate, steps)
+        by_limit, by_start = (linear_dynamics(kernel, outputs[0], targets, rate, steps) for kernel in (limit, start))
         size = targets.square().mean().sqrt()
         error_limit, error_start = (float((outputs - by).square().mean().sqrt() / size) for by in (by_limit, by_start))
         losses = [(part[:, :TRAINED] - targets).square().mean(1).tolist() for part in (outputs, by_limit)]
@@ -108,7 +109,7 @@ def table(results: dict[Key, dict]) -> str:
             parts.append(f"| {name} | {' | '.join(cells)} |")
         parts.append("")
     parts += [
-        f"| loss after {STEPS} steps, width {widths[-1]} | {' | predicted | '.join(SETS)} | predicted |",
+        f"| loss after training, width {widths[-1]} | {' | predicted | '.join(SETS)} | predicted |",
         "|---|" + "---:|" * 4,
     ]
     for name in KINDS:
@@ -132,7 +133,7 @@ def plot(results: dict[Key, dict]) -> Figure:
         for label, colour in zip(SETS, LINE_COLOURS, strict=False):
             network, predicted = results[name, width, 0][label]["losses"]
             axes.plot(predicted, color=colour, linewidth=1.2)
-            axes.plot(range(0, STEPS + 1, 4), network[::4], "o", color=colour, markersize=3, label=label)
+            axes.plot(range(0, len(network), 4), network[::4], "o", color=colour, markersize=3, label=label)
         axes.set(yscale="log", ylim=(3e-4, 3), title=name, xlabel="step")
         axes.grid(color=FAINT, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
@@ -149,16 +150,27 @@ def plot(results: dict[Key, dict]) -> Figure:
 
 def main() -> None:
     """Train, and write table and picture."""
-    arguments = parser(__doc__, [64 * 2**step for step in range(5)], 3).parse_args()
+    options = parser(__doc__, [64 * 2**step for step in range(5)], 3)
+    options.add_argument(
+        "--steps", type=int, default=100, metavar="N", help="of gradient descent (default: %(default)s)"
+    )
+    arguments = options.parse_args()
+    if arguments.steps < 1:
+        raise ConfigError("--steps is 1 or more.")
     layers, output = arguments.hidden_layers, arguments.output
     settings = {
         "hidden_layers": layers,
         "modrelu_bias": MODRELU_BIAS,
         "input_seed": INPUT_SEED,
         "rate": RATE,
-        "steps": STEPS,
+        "steps": arguments.steps,
     }
-    results = collect(output / "dynamics.json", settings, keys(arguments), partial(measure, hidden_layers=layers))
+    results = collect(
+        output / "dynamics.json",
+        settings,
+        keys(arguments),
+        partial(measure, hidden_layers=layers, steps=arguments.steps),
+    )
     text = table(results)
     with atomic_write(output / "dynamics.md") as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -48,7 +48,7 @@ def test_an_interrupted_measurement_continues(tmp_path: Path) -> None:
 
 def test_wide_networks_train_as_their_kernels_say(tmp_path: Path) -> None:
     words = ("--seeds", 2, "--hidden-layers", 1, "-o", tmp_path)
-    printed = run_script("ntk/dynamics", "--widths", 8, 256, *words)
+    printed = run_script("ntk/dynamics", "--widths", 8, 256, "--steps", 20, *words)
     assert printed == (tmp_path / "dynamics.md").read_text(encoding="utf-8") + "\n"
     assert rows(printed) == NETWORKS * 2
     found = json.loads((tmp_path / "dynamics.json").read_text(encoding="utf-8"))["results"]
@@ -59,10 +59,11 @@ def test_wide_networks_train_as_their_kernels_say(tmp_path: Path) -> None:
             assert wide < 0.05 and wide < narrow, name
     # modReLU commutes with a turn of the phase: on z exp(it) it gives sinusoids of t, whatever its weights.
     losses = [found["modReLU, 256, 0"][label]["losses"][0][-1] for label in ("z exp(it)", "z cos t + q sin t")]
-    assert losses[0] == pytest.approx(0.5, abs=0.01) and losses[1] < 0.1
+    assert losses[0] == pytest.approx(0.5, abs=0.01) and losses[1] < 0.2
     assert (tmp_path / "dynamics.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_unsupported_networks_are_refused(tmp_path: Path) -> None:
     assert "seeds two or more" in refusal("ntk/measure", "--seeds", 1, "-o", tmp_path)
     assert "Widths" in refusal("ntk/dynamics", "--widths", 64, 0, "-o", tmp_path)
+    assert "--steps" in refusal("ntk/dynamics", "--steps", 0, "-o", tmp_path)

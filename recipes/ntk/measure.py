@@ -1,194 +1,152 @@
-"""Measure the distance of complex networks' tangent kernels to a real one's: python recipes/ntk/measure.py.
+"""Measure how far wide networks tell inputs of equal real products apart: python recipes/ntk/measure.py.
 
-For each activation, width and seed, draws a multilayer network and computes its empirical tangent kernel on a few
-inputs by ordinary backpropagation. Writes kernels.json (every distance), table.md and kernels.png, and prints the
-table.
+For each activation, width and seed, draws a multilayer network and computes its tangent kernel, under ordinary
+backpropagation, on two sets of inputs with equal real and different imaginary products. Writes kernels.json as results
+come (an interrupted run continues), then table.md and kernels.png, and prints the table.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import math
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+from functools import cache, partial
+from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from tangent_kernel import Moments, distance, limit_kernel, relu_moments, tangent_kernel, tanh_moments
-from torch import Tensor, nn
-from tqdm import tqdm
+from running_results import Key, collect
+from tangent_kernel import distance
+from torch import Tensor
+from wide_network import INPUT_SEED, KINDS, MODRELU_BIAS, Multilayer, equal_products
 
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.errors import ConfigError
 from audiocx.io.atomic_write import atomic_write
-from audiocx.models.runtime import choose_device
-from audiocx.nn import ComplexLinear
-from audiocx.nn.functional import crelu, modrelu, zrelu
 from audiocx.plots.figure import FAINT, LINE_COLOURS, new_figure, save_figure
 
-# Twelve inputs of eight complex numbers, real and imaginary parts normal: the same for all networks.
-INPUTS, FEATURES, INPUT_SEED = 12, 8, 0
-# He's: ReLU then keeps the scale of its inputs.
-GAIN = math.sqrt(2)
-# With a bias of 0, the usual initial value, modReLU is the identity. The magnitudes before it are about 2.
-MODRELU_BIAS = -1.0
-
-
-class Kind(NamedTuple):
-    """A network: complex or not, its activation, and the moments of the real limit that it is compared with."""
-
-    complex: bool
-    activation: Callable[[Tensor], Tensor]
-    limit: Moments
-
-
-KINDS = {
-    "CReLU": Kind(True, crelu, relu_moments),
-    "zReLU": Kind(True, zrelu, relu_moments),
-    "modReLU": Kind(True, lambda x: modrelu(x, x.new_full((1,), MODRELU_BIAS)), relu_moments),
-    "split tanh": Kind(True, torch.tanh, tanh_moments),
-    "real ReLU": Kind(False, torch.relu, relu_moments),
-    "real tanh": Kind(False, torch.tanh, tanh_moments),
-}
-# The distances: to the real limit, and between the kernels of the inputs and of the same inputs rotated.
-TO_LIMIT, TO_TURNED = "to the real limit", "to itself, inputs turned"
+ANGLES = torch.linspace(0, 1.5, 12, dtype=torch.float64)
+# The distances: between the kernels on both sets, and of the kernel on all inputs to that of infinite width.
+BETWEEN, TO_LIMIT = "between inputs of equal real products", "to the limit of infinite width"
+Distances = dict[Key, dict[str, float]]
 spread = partial(np.std, ddof=1)
-Distances = dict[str, dict[str, dict[int, list[float]]]]
 
 
-class Multilayer(nn.Module):
-    """A multilayer network in the tangent kernel's parametrisation, without biases.
-
-    Weights, and the real and imaginary parts of complex ones, are of variance 1; a layer multiplies by them and by
-    gain / sqrt(n), n being how many real numbers go in: pre-activations of real and complex networks have the same
-    variance, and as many real inputs.
-
-    Shape: input [N, 2 FEATURES], real parts first; output [N, 1], of the complex network the real part.
-
-    Args:
-        kind: Which.
-        width: Units of a hidden layer.
-        hidden_layers: Number of hidden layers.
-    """
-
-    def __init__(self, kind: Kind, width: int, hidden_layers: int) -> None:
-        super().__init__()
-        self.activation = kind.activation
-        sizes = [FEATURES if kind.complex else 2 * FEATURES, *[width] * hidden_layers, 1]
-        layer = ComplexLinear if kind.complex else nn.Linear
-        with torch.device("meta"):  # their own initialisation is not needed, and slow
-            self.layers = nn.ModuleList(layer(*pair, bias=False) for pair in itertools.pairwise(sizes))
-        self.to_empty(device="cpu")
-        for parameter in self.parameters():
-            nn.init.normal_(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs."""
-        for index, layer in enumerate(self.layers):
-            x = self.activation(x) if index else x
-            x = layer(x) * (GAIN / math.sqrt(x.shape[1]))
-        return x[:, :1]
+def between(kernel: Tensor) -> float:
+    """Return the distance of a kernel's blocks on both sets of inputs."""
+    size = len(kernel) // 2
+    return distance(kernel[:size, :size], kernel[size:, size:])
 
 
-def draw_inputs() -> tuple[Tensor, Tensor]:
-    """Draw inputs, and rotate them: this keeps the real products between them, but not the imaginary ones."""
-    rng = np.random.default_rng(INPUT_SEED)
-    inputs = rng.standard_normal((INPUTS, 2 * FEATURES))
-    rotation, _ = np.linalg.qr(rng.standard_normal((2 * FEATURES, 2 * FEATURES)))
-    return torch.from_numpy(inputs).float(), torch.from_numpy(inputs @ rotation).float()
+@cache
+def limit(name: str, hidden_layers: int) -> Tensor:
+    """Compute the kernel of infinite width on both sets of inputs, first one, then the other."""
+    return KINDS[name].limit(torch.cat(equal_products(ANGLES)), hidden_layers)
 
 
-def measure(widths: list[int], seeds: int, hidden_layers: int, device: torch.device) -> Distances:
-    """Measure every network.
+def measure(name: str, width: int, seed: int, hidden_layers: int) -> dict[str, float]:
+    """Measure both distances of one network."""
+    torch.manual_seed(seed)
+    kernel = Multilayer(KINDS[name], width, hidden_layers).tangent_kernel(torch.cat(equal_products(ANGLES))).double()
+    return {BETWEEN: between(kernel), TO_LIMIT: distance(kernel, limit(name, hidden_layers))}
+
+
+def table(distances: Distances, limits: dict[str, float]) -> str:
+    """Format means and standard deviations over the seeds as Markdown that also reads as text.
 
     Args:
-        widths: Widths of the hidden layers.
-        seeds: Number of draws of each network.
-        hidden_layers: Number of hidden layers.
-        device: Device to run on.
+        distances: Of each network.
+        limits: For each kind, the distance between both sets at infinite width.
 
     Returns:
-        For each distance, network and width, a number for each seed.
+        Two tables.
     """
-    inputs, rotated = draw_inputs()
-    limits = {name: limit_kernel(inputs, kind.limit, hidden_layers, GAIN) for name, kind in KINDS.items()}
-    titles = (TO_LIMIT, TO_TURNED)
-    distances: Distances = {title: {name: {w: [] for w in widths} for name in KINDS} for title in titles}
-    every = list(itertools.product(widths, KINDS, range(seeds)))
-    for width, name, seed in tqdm(every, unit=" networks", leave=False, disable=None):
-        torch.manual_seed(seed)
-        network = Multilayer(KINDS[name], width, hidden_layers).to(device)
-        kernel, other = (tangent_kernel(network, x.to(device)).cpu().double() for x in (inputs, rotated))
-        distances[TO_LIMIT][name][width].append(distance(kernel, limits[name]))
-        distances[TO_TURNED][name][width].append(distance(kernel, other))
-    return distances
-
-
-def table(distances: Distances) -> str:
-    """Format means and standard deviations over the seeds as Markdown that also reads as text."""
     parts = []
-    for title, networks in distances.items():
-        widths = list(next(iter(networks.values())))
-        parts += [f"| distance {title} | {' | '.join(map(str, widths))} |", "|---|" + "---:|" * len(widths)]
-        for name, drawn in networks.items():
-            cells = (f"{np.mean(values):.4f} +- {spread(values):.4f}" for values in drawn.values())
+    widths = sorted({width for _, width, _ in distances})
+    for title in (BETWEEN, TO_LIMIT):
+        columns = [*map(str, widths), "infinite"] if title == BETWEEN else [*map(str, widths)]
+        parts += [f"| distance {title} | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
+        for name in KINDS:
+            drawn = by_width(distances, name, itemgetter(title))
+            cells = [f"{np.mean(values):.3f} ± {spread(values):.3f}" for values in drawn.values()]
+            cells += [f"{limits[name]:.3f}"] if title == BETWEEN else []
             parts.append(f"| {name} | {' | '.join(cells)} |")
         parts.append("")
     return "\n".join(parts)
 
 
-def plot(distances: Distances) -> Figure:
-    """Plot each distance against the width, with error bars of one standard deviation."""
+def by_width(results: dict[Key, dict], name: str, of: Callable[[dict], float]) -> dict[int, list[float]]:
+    """Group a number of each result of a kind by width, seeds together."""
+    grouped: dict[int, list[float]] = {}
+    for (kind, width, _), found in results.items():
+        if kind == name:
+            grouped.setdefault(width, []).append(of(found))
+    return dict(sorted(grouped.items()))
+
+
+def draw_widths(axes: Axes, drawn: dict[str, dict[int, list[float]]], title: str) -> None:
+    """Draw means against the width, with error bars of one standard deviation."""
+    for colour, (name, values) in zip(LINE_COLOURS, drawn.items(), strict=False):
+        mean, std = ([summary(part) for part in values.values()] for summary in (np.mean, spread))
+        line = "o-" if KINDS[name].complex else "o--"
+        axes.errorbar(list(values), mean, std, fmt=line, color=colour, markersize=3, capsize=3, label=name)
+    axes.set(xscale="log", yscale="log", xlabel="width", title=title)
+    widths = list(next(iter(drawn.values())))
+    axes.set_xticks(widths, map(str, widths))
+    axes.minorticks_off()
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def plot(distances: Distances, limits: dict[str, float]) -> Figure:
+    """Plot each distance against the width, with those at infinite width as dotted lines."""
     figure = new_figure(9.6, 4.4)
-    panels = figure.subplots(1, len(distances), sharex=True, sharey=True)
-    for axes, (title, networks) in zip(panels, distances.items(), strict=True):
-        for colour, (name, drawn) in zip(LINE_COLOURS, networks.items(), strict=False):
-            mean, std = ([summary(values) for values in drawn.values()] for summary in (np.mean, spread))
-            style = {"linestyle": "-" if KINDS[name].complex else "--", "marker": "o", "markersize": 3, "capsize": 3}
-            axes.errorbar(list(drawn), mean, std, color=colour, linewidth=1.6, label=name, **style)
-        axes.set(xscale="log", yscale="log", xlabel="width", title=f"distance {title}")
-        axes.set_xticks(list(drawn), map(str, drawn))
-        axes.minorticks_off()
-        axes.grid(color=FAINT, linewidth=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False)
+    panels = figure.subplots(1, 2, sharex=True, sharey=True)
+    for axes, title in zip(panels, (BETWEEN, TO_LIMIT), strict=True):
+        draw_widths(axes, {name: by_width(distances, name, itemgetter(title)) for name in KINDS}, f"distance {title}")
+    for colour, value in zip(LINE_COLOURS, limits.values(), strict=False):
+        if value > 1e-6:  # the others are 0, which has no place on a logarithmic axis
+            panels[0].axhline(value, color=colour, linestyle=":", linewidth=1.2)
+    panels[0].set_ylabel("distance of normalised kernels")
+    panels[1].legend(frameon=False)
     return figure
 
 
-def parse() -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--widths", type=int, nargs="+", default=[64 * 2**step for step in range(7)], metavar="N")
-    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="draws of each (default: %(default)s)")
+def parser(description: str | None, widths: list[int], seeds: int) -> argparse.ArgumentParser:
+    """Return a parser of the options that both scripts have."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--widths", type=int, nargs="+", default=widths, metavar="N", help="units of a hidden layer")
+    parser.add_argument("--seeds", type=int, default=seeds, metavar="N", help="draws of each (default: %(default)s)")
     parser.add_argument("--hidden-layers", type=int, default=2, metavar="N", help="default: %(default)s")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda ... (default: %(default)s)")
-    parser.add_argument("-o", "--output", type=Path, default=Path("results/ntk"), help="folder of table and picture")
-    arguments = parser.parse_args()
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/ntk"), help="folder of results and picture")
+    return parser
+
+
+def keys(arguments: argparse.Namespace) -> list[Key]:
+    """Return kind, width and seed of each network, the narrow ones first."""
     if min(*arguments.widths, arguments.hidden_layers, arguments.seeds - 1) < 1:
         raise ConfigError("Widths and hidden layers are positive, and seeds two or more: one has no spread.")
-    return arguments
+    return [
+        (name, width, seed)
+        for width, name, seed in itertools.product(sorted(set(arguments.widths)), KINDS, range(arguments.seeds))
+    ]
 
 
 def main() -> None:
     """Measure, and write table and picture."""
-    arguments = parse()
-    widths = sorted(set(arguments.widths))
-    distances = measure(widths, arguments.seeds, arguments.hidden_layers, choose_device(arguments.device))
-    with suppress(OSError):  # atomic_write reports the reason
-        arguments.output.mkdir(parents=True, exist_ok=True)
-    settings = {"hidden_layers": arguments.hidden_layers, "modrelu_bias": MODRELU_BIAS, "inputs": INPUTS}
-    with atomic_write(arguments.output / "kernels.json") as temporary:
-        temporary.write_text(json.dumps({**settings, "distances": distances}, indent=1), encoding="utf-8")
-    with atomic_write(arguments.output / "table.md") as temporary:
-        temporary.write_text(table(distances), encoding="utf-8")
-    save_figure(plot(distances), arguments.output / "kernels.png")
-    print(table(distances))
+    arguments = parser(__doc__, [64 * 2**step for step in range(7)], 10).parse_args()
+    layers, output = arguments.hidden_layers, arguments.output
+    settings = {"hidden_layers": layers, "modrelu_bias": MODRELU_BIAS, "inputs": len(ANGLES), "input_seed": INPUT_SEED}
+    distances = collect(output / "kernels.json", settings, keys(arguments), partial(measure, hidden_layers=layers))
+    limits = {name: between(limit(name, layers)) for name in KINDS}
+    text = table(distances, limits)
+    with atomic_write(output / "table.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    save_figure(plot(distances, limits), output / "kernels.png")
+    print(text)
 
 
 if __name__ == "__main__":

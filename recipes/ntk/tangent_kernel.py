@@ -46,6 +46,31 @@ def tangent_kernel(network: nn.Module, x: Tensor) -> Tensor:
     return torch.stack([push(pullback(unit)[0])[0] for unit in units])
 
 
+def linear_dynamics(kernel: Tensor, start: Tensor, targets: Tensor, rate: float, steps: int) -> Tensor:
+    """Predict outputs during gradient descent on half the sum of squared errors, with a constant tangent kernel.
+
+    Exact for models that are linear in their parameters. For small rates the errors on inputs trained on are
+    exp(-rate * steps * kernel) times those at the start.
+
+    Args:
+        kernel: Shape [M, M].
+        start: Outputs before training, shape [M].
+        targets: Of the first N outputs, shape [N]; the others are not trained on.
+        rate: Learning rate.
+        steps: Number of steps.
+
+    Returns:
+        Outputs before training and after each step, shape [steps + 1, M].
+
+    Source: Jacot et al. 2018, section 5, with discrete steps.
+    """
+    outputs = [start]
+    for _ in range(steps):
+        error = outputs[-1][: len(targets)] - targets
+        outputs.append(outputs[-1] - rate * (kernel[:, : len(targets)] @ error))
+    return torch.stack(outputs)
+
+
 def distance(kernel: Tensor, other: Tensor) -> float:
     """Compute the Frobenius norm of the difference of two kernels, each scaled to a norm of 1.
 

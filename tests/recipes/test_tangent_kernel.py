@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tangent_kernel import distance, limit_kernel, relu_moments, tangent_kernel, tanh_moments
+from tangent_kernel import distance, limit_kernel, linear_dynamics, relu_moments, tangent_kernel, tanh_moments
 from torch import Tensor, nn
 from torch.testing import assert_close
 
@@ -59,6 +59,32 @@ def test_a_distance_by_hand() -> None:
     assert distance(one, 7 * one) == 0
     assert distance(one, other) == pytest.approx(math.sqrt(2))
     assert distance(one, torch.eye(2)) == pytest.approx(math.sqrt(2 - math.sqrt(2)))
+
+
+# Training
+
+
+def test_the_dynamics_of_a_linear_model_are_exact() -> None:
+    network, x = nn.Linear(3, 1).double(), torch.randn(6, 3, dtype=torch.float64)
+    targets, rate = torch.randn(4, dtype=torch.float64), 0.03
+    kernel, start = tangent_kernel(network, x), network(x).detach()[:, 0]
+    predicted = linear_dynamics(kernel, start, targets, rate, 50)
+    optimizer = torch.optim.SGD(network.parameters(), lr=rate)
+    for expected in predicted:
+        y = network(x)[:, 0]
+        assert_close(y, expected)
+        optimizer.zero_grad()
+        ((y[:4] - targets) ** 2).sum().div(2).backward()
+        optimizer.step()
+    assert (predicted[-1, :4] - targets).norm() < 0.9 * (predicted[0, :4] - targets).norm()
+
+
+def test_small_steps_are_an_exponential() -> None:
+    root = torch.randn(3, 3, dtype=torch.float64)
+    kernel, targets, start = root @ root.T, torch.randn(3, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
+    last = linear_dynamics(kernel, start, targets, 1e-4, 5000)[-1]
+    expected = targets + torch.linalg.matrix_exp(-0.5 * kernel) @ (start - targets)
+    assert_close(last, expected, rtol=1e-3, atol=1e-3)
 
 
 # The limit

@@ -399,21 +399,23 @@ def test_a_score_is_shown(page: Any) -> None:
         pytest.importorskip(module)
     page.click("#score-open")
     until(page, "document.querySelector('#score-pages img')?.naturalWidth > 0")
+    assert "page" in page.inner_text("#score-state") and page.inner_text("#score-time") == ""
     page.keyboard.press("Escape")
     assert page.is_hidden("#score")
 
 
-def test_a_wrong_file_says_so(new_page: Callable[..., Any]) -> None:
-    page = new_page()
+def test_a_wrong_file_says_so(page: Any, clip: Path) -> None:
     drop(page, "letter.mp3", b"Dear reader, " * 20)
     page.wait_for_selector("#error:not([hidden])")
     said = page.inner_text("#error-text")
-    assert said.startswith("letter.mp3: ") and said.endswith(".")
+    assert said.startswith("letter.mp3: ") and said.endswith(".") and said.count("letter.mp3") == 1
     row = page.locator("#recordings li[data-state=failed]")
-    assert row.locator(".state").inner_text() in said
+    assert f"letter.mp3: {row.locator('.state').inner_text()}" == said
     page.click("#error-close")
     row.locator(".remove").click()
     row.wait_for(state="detached")
+    page.click(f"#recordings .name:text-is('{clip.name}')")
+    wait_until_done(page)
 
 
 def test_two_tabs_do_not_disturb_each_other(page: Any, new_page: Callable[..., Any], clip: Path) -> None:
@@ -437,15 +439,16 @@ def test_many_files_at_once_are_worked_off(new_page: Callable[..., Any], clip: P
     """More than the connections that a browser opens to one server."""
     page = new_page()
     samples, rate = soundfile.read(clip, dtype="int16")
-    files = [tmp_path / f"take {number}.wav" for number in range(8)]
+    files = [tmp_path / f"take {number}.wav" for number in range(7)]
     for file in files:
-        soundfile.write(file, samples[:rate], rate)
+        soundfile.write(file, samples[: rate // 4], rate)
     page.set_input_files("#files", files)
     for file in files:
         page.wait_for_selector(f"#recordings li[data-state=done] .name:text-is('{file.name}')")
     assert page.inner_text("#title") == files[0].name
     for file in files:
         page.click(f"[aria-label='Remove {file.name}']")
+    for file in files:
         page.wait_for_selector(f"#recordings .name:text-is('{file.name}')", state="detached")
 
 
@@ -454,22 +457,23 @@ def test_the_microphone_gives_notes(new_page: Callable[..., Any]) -> None:
     page = new_page(permissions=["microphone"])
     page.click("#record")
     until(page, "document.querySelector('#level').value > 0.02")
-    wait_for_notes(page, "> 2")
+    wait_for_notes(page, "> 0")
     page.click("#record")
     wait_until_done(page)
-    assert page.inner_text("#record-text") == "Record" and notes(page) > 2
+    assert page.inner_text("#record-text") == "Record" and notes(page) > 0
     page.click("#play")
     until(page, "document.querySelector('#audio').currentTime > 0.1")
 
 
-def test_without_a_microphone_there_is_a_sentence(new_page: Callable[..., Any]) -> None:
-    page = new_page()
+def test_without_a_microphone_there_is_a_sentence(page: Any, clip: Path) -> None:
     refuse = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); };"
     page.evaluate(f"() => {{ {refuse} }}")
     page.click("#record")
     page.wait_for_selector("#error:not([hidden])")
     assert "no microphone" in page.inner_text("#error-text")
     assert page.locator("#recordings li[data-state=live]").count() == 0
+    page.click("#error-close")
+    assert page.inner_text("#title") == clip.name
 
 
 def test_a_server_that_ends_and_one_that_comes_back(new_page: Callable[..., Any], clip: Path, tmp_path: Path) -> None:
@@ -506,12 +510,16 @@ def test_a_phone_has_no_horizontal_scroll_and_touches_work(new_page: Callable[..
     phone.touchscreen.tap(x, y)
     phone.wait_for_selector("#note:not([hidden])")
     assert selected(phone) == first
+    count = notes(phone)
+    phone.tap("#delete")  # the form is below what is on the screen
+    assert notes(phone) == count - 1 and phone.is_disabled("#delete")
 
 
 def test_keys_and_help_reach_everything(page: Any) -> None:
     page.focus("#choose")
     page.keyboard.press("?")
     page.wait_for_selector("#help[open]")
+    assert page.evaluate("document.querySelector('#help').scrollTop") == 0
     page.keyboard.press("Escape")
     assert page.is_hidden("#help")
     unnamed = """[...document.querySelectorAll("button, input, select, meter, progress, canvas[tabindex]")].filter(

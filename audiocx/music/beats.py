@@ -135,14 +135,17 @@ def track_beats(
     # Of the best path to a beat at t after one of lengths[l]: its score, and the index of the length before.
     score = np.full((frames[-1] + longest + 1, len(lengths)), -np.inf, np.float32)
     before = np.zeros(score.shape, np.uint8)
-    for t in range(frames[0] - longest + 1, frames[-1] + 1):
-        if t <= frames[0]:
-            score[t] = 0.0  # first beats, after one of any length
-        ahead = slice(*np.searchsorted(frames, (t, t + longest)))
-        gain = likelihood[:, frames[ahead] - t] @ weights[ahead] + expected
-        paths = score[t] + drift  # [length, length before]
-        best = paths.argmax(1)
-        score[t + lengths, which], before[t + lengths, which] = paths[which, best] + gain, best
+    heard = np.bincount(frames, weights, len(score) + longest)
+    # No beat is shorter than the first length: so many frames do not depend on each other.
+    for t in range(frames[0] - longest + 1, frames[-1] + 1, lengths[0]):
+        rows = np.arange(t, min(t + lengths[0], frames[-1] + 1))
+        score[t : min(rows[-1], frames[0]) + 1] = 0.0  # first beats, after one of any length
+        gain = np.lib.stride_tricks.sliding_window_view(heard, longest)[rows] @ likelihood.T + expected
+        paths = score[rows, None] + drift  # [frame, length, length before]
+        best = paths.argmax(2)
+        ends = rows[:, None] + lengths
+        score[ends, which] = np.take_along_axis(paths, best[..., None], 2)[..., 0] + gain
+        before[ends, which] = best
     last, length = np.unravel_index(score[frames[-1] + 1 :].argmax(), (longest, len(lengths)))
     beats = [int(last) + frames[-1] + 1]
     while beats[-1] > frames[0]:

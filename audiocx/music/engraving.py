@@ -253,7 +253,7 @@ def _fill_measure(measure: Any, bar: StaffBar, score: Score, signature: Any) -> 
     elements = {}
     for voice, chords in enumerate(bar.voices):
         for chord in chords:
-            elements[chord.start, voice] = (chord, _element(chord, bar.stems[voice]))
+            elements[chord.start, voice] = (chord, _element(chord, bar.stems[voice], score.metre.bar_ticks))
     for place in sorted(elements):
         _set_accidentals(*elements[place], score.key.sharps, printed)
     for voice in range(len(bar.voices)):
@@ -268,7 +268,7 @@ def _fill_measure(measure: Any, bar: StaffBar, score: Score, signature: Any) -> 
             measure.insert(0, target)
 
 
-def _element(chord: Chord, stem: str) -> Any:
+def _element(chord: Chord, stem: str, bar_ticks: int) -> Any:
     """Return a note, chord or rest of music21."""
     from music21 import chord as chords21
     from music21 import duration, note, pitch, tie
@@ -279,6 +279,7 @@ def _element(chord: Chord, stem: str) -> Any:
     if not written:
         element: Any = note.Rest()
         element.style.hideObjectOnPrint = chord.hidden
+        element.fullMeasure = chord.length == bar_ticks  # which music21 would search for long
     else:
         element = note.Note(written[0]) if len(written) == 1 else chords21.Chord(written)
         element.stemDirection = stem or "unspecified"

@@ -16,8 +16,10 @@ from ..config import check_fields
 from ..errors import ConfigError
 from ..notes import HALF_WIDTH_FRAMES, LOWEST_PIANO_NOTE, Note, NoteOutputs
 
-__all__ = ["NoteDecodeSettings", "crossing_frames", "decode_notes"]
+__all__ = ["NoteCandidates", "NoteDecodeSettings", "crossing_frames", "decode_notes"]
 
+# A triangle halfway between two frames is a third lower in both.
+LOWEST_SHARE = 1 - 0.5 / HALF_WIDTH_FRAMES
 # Closer peaks would share frames.
 MIN_PEAK_DISTANCE_FRAMES = 2
 # Frames that show whether a pitch sounds on, 93 ms at a hop of 128 samples.
@@ -109,25 +111,148 @@ def decode_notes(
     """
     settings = settings or NoteDecodeSettings()
     _validate(outputs, frame_rate)
+    reach = _reach(settings, frame_rate)
+    return _decode_lines(_whole_lines(outputs, reach.pad), outputs.velocities, frame_rate, settings, lowest_note)
+
+
+class NoteCandidates:
+    """The parts of a network's outputs in which notes can be, kept to decode a recording often, with other thresholds.
+
+    They are a small part of the outputs, so that :meth:`decode` takes a fraction of the time of :func:`decode_notes`.
+
+    Args:
+        outputs: Outputs of the network, float [T, P] each, without NaN; the velocities are kept as they are.
+        frame_rate: Frames per second.
+        settings: What is as in the settings of every decoding, apart from the thresholds of onsets and frames and the
+            shortest note.
+        lowest_note: MIDI number of the first pitch.
+    """
+
+    FLOOR = 0.05  # least threshold of onsets and frames that can be chosen
+    _PITCHES = 8  # looked at together
+
+    def __init__(
+        self,
+        outputs: NoteOutputs,
+        frame_rate: float,
+        settings: NoteDecodeSettings,
+        lowest_note: int = LOWEST_PIANO_NOTE,
+    ) -> None:
+        self._velocities, self._rate, self._lowest = outputs.velocities, frame_rate, lowest_note
+        self._fixed = self._without_choices(settings)
+        reach = _reach(settings, frame_rate)
+        before, after = reach.pad, reach.gap + reach.apart + 2  # what decoding looks at, around an onset or a run
+        parts = []
+        for first in range(0, outputs.frames.shape[1], self._PITCHES):
+            group = NoteOutputs(*(curves[:, first : first + self._PITCHES] for curves in outputs))
+            parts.append(_excerpt(_whole_lines(group, reach.pad, first), self.FLOOR, before, after))
+        lengths = np.cumsum([0, *(len(part.frames) for part in parts[:-1])])
+        begins = np.concatenate([part.begins + length for part, length in zip(parts, lengths, strict=True)])
+        onsets, frames, offsets, _, pitches, at = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        self._lines = _Lines(onsets, frames, offsets, begins, pitches, at)
+
+    def decode(self, settings: NoteDecodeSettings) -> list[Note] | None:
+        """Decode with other thresholds.
+
+        Args:
+            settings: As those of the constructor, apart from the thresholds of onsets and frames and the shortest note.
+
+        Returns:
+            The notes of :func:`decode_notes`, up to rounding of their times; None if they need more than was kept.
+        """
+        if self._without_choices(settings) != self._fixed:
+            return None
+        if min(settings.onset_threshold, settings.frame_threshold) < self.FLOOR:
+            return None
+        return _decode_lines(self._lines, self._velocities, self._rate, settings, self._lowest)
+
+    @staticmethod
+    def _without_choices(settings: NoteDecodeSettings) -> NoteDecodeSettings:
+        return replace(settings, onset_threshold=0.5, frame_threshold=0.5, min_note_s=0.0)
+
+
+class _Reach(NamedTuple):
+    """Distances in frames: the longest bridged gap, the closest onsets, and zeros around each pitch."""
+
+    gap: int
+    apart: int
+    pad: int
+
+
+def _reach(settings: NoteDecodeSettings, frame_rate: float) -> _Reach:
     # The tolerance keeps a whole number of frames whole in spite of rounding.
     gap = int(settings.bridge_gap_s * frame_rate + 1e-6)
     apart = max(MIN_PEAK_DISTANCE_FRAMES, int(settings.min_repeat_s * frame_rate + 1e-6))
-    pad = max(apart, gap + 2, REPEAT_FRAMES)
-    stride = len(outputs.frames) + 2 * pad
+    return _Reach(gap, apart, max(apart, gap + 2, REPEAT_FRAMES))
+
+
+class _Lines(NamedTuple):
+    """Curves of the pitches, or stretches of them, one after the other on a line.
+
+    Attributes:
+        onsets: Float [N].
+        frames: Float [N].
+        offsets: Float [N].
+        begins: Where on the line each stretch begins, int [S].
+        pitches: Pitch of each stretch, from 0, int [S].
+        at: Frame of the recording at the beginning of each stretch, int [S].
+    """
+
+    onsets: np.ndarray
+    frames: np.ndarray
+    offsets: np.ndarray
+    begins: np.ndarray
+    pitches: np.ndarray
+    at: np.ndarray
+
+
+def _whole_lines(outputs: NoteOutputs, pad: int, first_pitch: int = 0) -> _Lines:
+    """Concatenate the whole curves of all pitches, zero-padded on both sides."""
+    count, pitches = outputs.frames.shape
+    stride = count + 2 * pad
     onsets, frames, offsets = (_line(curves, pad) for curves in outputs[:3])
     # Extrapolate a triangle that peaks at or behind frame 0 to the frame before it.
     onsets[pad - 1 :: stride] = np.maximum(0, (onsets[pad::stride] - onsets[pad + 1 :: stride]) / 2)
+    number = np.arange(pitches)
+    return _Lines(onsets, frames, offsets, number * stride, number + first_pitch, np.full(pitches, -pad))
+
+
+def _excerpt(lines: _Lines, floor: float, before: int, after: int) -> _Lines:
+    """Keep the stretches around everything that reaches a floor."""
+    active = np.flatnonzero((lines.frames >= floor) | (lines.onsets >= floor * LOWEST_SHARE))
+    stretch = np.searchsorted(lines.begins, active, side="right") - 1
+    lows = np.maximum(active - before, lines.begins[stretch])
+    highs = np.minimum(active + after + 1, np.append(lines.begins[1:], len(lines.frames))[stretch])
+    new = np.append(True, (lows[1:] > highs[:-1]) | (stretch[1:] != stretch[:-1]))[: len(active)]
+    lows, highs, stretch = lows[new], highs[np.append(new[1:], True)[: len(active)]], stretch[new]
+    lengths = highs - lows
+    begins = np.cumsum(lengths) - lengths
+    kept = np.arange(lengths.sum()) + np.repeat(lows - begins, lengths)
+    at = lows - lines.begins[stretch] + lines.at[stretch]
+    return _Lines(
+        lines.onsets[kept], lines.frames[kept], lines.offsets[kept], begins, lines.pitches[stretch], at
+    )  # fmt: skip
+
+
+def _decode_lines(
+    lines: _Lines, velocities: np.ndarray, frame_rate: float, settings: NoteDecodeSettings, lowest_note: int
+) -> list[Note]:
+    onsets, frames, offsets = lines[:3]
+    gap, apart, _ = _reach(settings, frame_rate)
     starts = _peaks(onsets, settings.onset_threshold, apart)
     if settings.repeat_margin < 1.0:
         sounding = np.minimum.reduce([frames[starts.at - step] for step in range(1, REPEAT_FRAMES + 1)])
         starts = _Peaks(*(values[starts.height >= sounding - settings.repeat_margin] for values in starts))
     if settings.frame_only_threshold < 1.0:
         starts = _with_frame_only(starts, frames, gap, settings.frame_only_s * frame_rate, settings)
-    ends = _ends(starts, frames, _peaks(offsets, settings.offset_threshold, apart), gap, stride, settings)
-    pitch, at = np.divmod(starts.at, stride)
-    onset_s = np.maximum(0.0, at + starts.shift - pad) / frame_rate
-    offset_s = (ends - pitch * stride - pad) / frame_rate
-    velocity = np.clip(np.rint(127 * outputs.velocities[at - pad, pitch]), 1, 127).astype(int)
+    stretch = np.searchsorted(lines.begins, starts.at, side="right") - 1
+    barrier = np.append(lines.begins[1:], len(frames))[stretch]
+    ends = _ends(starts, frames, _peaks(offsets, settings.offset_threshold, apart), gap, barrier, settings)
+    to_frame, pitch = (lines.at - lines.begins)[stretch], lines.pitches[stretch]
+    at = starts.at + to_frame
+    onset_s = np.maximum(0.0, at + starts.shift) / frame_rate
+    offset_s = (ends + to_frame) / frame_rate
+    velocity = np.clip(np.rint(127 * velocities[at, pitch]), 1, 127).astype(int)
     kept = np.flatnonzero(offset_s - onset_s >= settings.min_note_s)
     kept = kept[np.lexsort((pitch[kept], onset_s[kept]))]
     columns = (column[kept].tolist() for column in (onset_s, pitch + lowest_note, offset_s, velocity, starts.height))
@@ -146,7 +271,9 @@ def _validate(outputs: NoteOutputs, frame_rate: float) -> None:
 
 def _line(curves: np.ndarray, pad: int) -> np.ndarray:
     """Concatenate the pitches' curves [T, P] to [P * (pad + T + pad)], zero-padded on both sides."""
-    return np.pad(curves.T, ((0, 0), (pad, pad))).ravel()
+    line = np.zeros((curves.shape[1], len(curves) + 2 * pad), curves.dtype)
+    line[:, pad : pad + len(curves)] = curves.T
+    return line.ravel()
 
 
 class _Peaks(NamedTuple):
@@ -160,8 +287,7 @@ class _Peaks(NamedTuple):
 def _peaks(line: np.ndarray, least: float, apart: int) -> _Peaks:
     """Find triangles of at least this height, each the highest within `apart` frames; of equal ones the first."""
     here = line[1:-1]
-    # A triangle halfway between two frames is a third lower in both.
-    candidate = here >= least * (1 - 0.5 / HALF_WIDTH_FRAMES)
+    candidate = here >= least * LOWEST_SHARE
     at = np.flatnonzero(candidate & (here > line[:-2]) & (here >= line[2:])) + 1
     at = at[line[at[:, None] + np.arange(-apart, apart + 1)].argmax(axis=1) == apart]
     before, here, after = (line[at + step].astype(float) for step in (-1, 0, 1))
@@ -200,12 +326,11 @@ def _with_frame_only(
 
 
 def _ends(
-    starts: _Peaks, frames: np.ndarray, offsets: _Peaks, gap: int, stride: int, settings: NoteDecodeSettings
+    starts: _Peaks, frames: np.ndarray, offsets: _Peaks, gap: int, barrier: np.ndarray, settings: NoteDecodeSettings
 ) -> np.ndarray:
-    """Return the end of each note, in fractional frames on the line."""
+    """Return the end of each note, in fractional frames on the line; the barrier is where its stretch ends."""
     at, times = starts.at, starts.at + starts.shift
-    # The pitch's next onset, or the beginning of the next pitch.
-    barrier = (at // stride + 1) * stride
+    # The pitch's next onset, or the beginning of the next stretch.
     following = np.minimum(np.append(at[1:], len(frames))[: len(at)], barrier)
     next_time = np.where(following < barrier, np.append(times[1:], 0.0)[: len(at)], barrier)
     firsts, lasts = (np.append(edges, len(frames)) for edges in _runs(frames, settings.frame_threshold, gap))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import queue
 import re
 import shutil
-import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
@@ -26,7 +25,9 @@ from ..music.note_decoding import NoteDecodeSettings
 from ..music.transcriber import ModelOutputs
 from ..notes import Note
 from . import sound
+from .decoding import Redecoder
 from .networks import Networks
+from .scratch import ScratchFolder
 from .settings import ServeSettings
 
 __all__ = ["NotFoundError", "Recording", "RecordingStore", "TooManyError", "as_json", "shown_settings"]
@@ -147,21 +148,16 @@ class RecordingStore:
     def __init__(self, settings: ServeSettings, networks: Networks) -> None:
         self._settings, self.networks = settings, networks
         self._recordings: dict[str, Recording] = {}
-        self._reserved, self._live = 0, 0
+        self._reserved, self._live, self.redecoder = 0, 0, Redecoder()
         self._queue: queue.SimpleQueue[Recording | None] = queue.SimpleQueue()
         self._worker = threading.Thread(target=self._work, name="transcribe", daemon=True)
         self.closed = False
-        try:
-            self._folder = tempfile.TemporaryDirectory(prefix="audiocx-serve-", ignore_cleanup_errors=True)
-        except OSError as error:
-            raise OutputError(
-                f"There is no folder for temporary files ({error.strerror}); set the environment variable TMPDIR."
-            ) from error
+        self._folder = ScratchFolder()
 
     @property
     def folder(self) -> str:
         """The temporary folder, removed at the end."""
-        return self._folder.name
+        return self._folder.path
 
     def start(self) -> None:
         """Start the worker."""
@@ -180,7 +176,7 @@ class RecordingStore:
         if self._worker.ident is not None:
             self._worker.join(STOP_S)
         self._recordings.clear()
-        self._folder.cleanup()
+        self._folder.remove()
 
     def all(self) -> list[Recording]:
         """Return the recordings, the oldest first."""
@@ -216,7 +212,7 @@ class RecordingStore:
                 f"There are {self._settings.max_recordings} recordings, the most that are kept; delete some first."
             )
         id = uuid.uuid4().hex
-        recording = Recording(id, _plain_name(name), model, Path(self._folder.name, id))
+        recording = Recording(id, _plain_name(name), model, Path(self._folder.path, id))
         self._reserved += 1
         try:
             recording.folder.mkdir()
@@ -272,6 +268,9 @@ class RecordingStore:
             except _StoppedError:  # after its files were removed, which it may have written anew since
                 shutil.rmtree(recording.folder, ignore_errors=True)
             except Exception as error:
+                if recording.peaks is None:  # what was unpacked up to there may be large, and nothing plays it
+                    recording.audio.unlink(missing_ok=True)
+                recording.upload.unlink(missing_ok=True)
                 recording.fail(error)
 
     def _transcribe(self, recording: Recording) -> None:

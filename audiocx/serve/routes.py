@@ -154,7 +154,7 @@ async def decode(request: Request) -> Response:
             if not isinstance(settings, NoteDecodeSettings):
                 raise ConfigError(f"{recording.model} has no frame_threshold; leave it out.")
             settings = replace(settings, frame_threshold=chosen["frame_threshold"])
-        notes = await run_in_threadpool(outputs.decode, settings)
+        notes = await run_in_threadpool(_store(request).redecoder.decode, outputs, settings)
         recording.notes, recording.settings = notes, settings
         rows = await run_in_threadpool(as_json, notes)
     return JSONResponse({"notes": rows, "settings": shown_settings(settings)})

@@ -16,7 +16,7 @@ from audiocx.config import from_dict, to_dict
 from audiocx.data import segments
 from audiocx.errors import ConfigError
 from audiocx.music.evaluation import NOTE_TUNING, LabelledOutputs, tune_decoding
-from audiocx.music.note_decoding import NoteDecodeSettings, NoteOutputs, decode_notes
+from audiocx.music.note_decoding import NoteCandidates, NoteDecodeSettings, NoteOutputs, decode_notes
 from audiocx.music.note_transcriber import NoteModelOutputs
 from audiocx.notes import Note
 
@@ -255,6 +255,32 @@ def test_four_minutes_decode_in_well_under_a_second() -> None:
     start = time.process_time()
     notes = decode_notes(noisy, RATE)
     assert time.process_time() - start < 1 and len(notes) > 20000
+
+
+@pytest.mark.parametrize("quiet", [0.02, 0.2, 1.0])
+def test_candidates_decode_to_the_same_notes(quiet: float) -> None:
+    """Of notes under noise as loud as `quiet`, most of which is below the floor, or of noise alone."""
+    rng = np.random.default_rng(1)
+    for pitches, frames in ((88, 800), (3, 4000), (1, 2)):
+        noise = quiet * rng.random((4, frames, pitches), np.float32) ** 4
+        known = targets(random_notes(frames / RATE, pitches=pitches), frames, pitches)
+        outputs = NoteOutputs(*(np.maximum(*pair) for pair in zip(known, noise, strict=True)))
+        fixed = NoteDecodeSettings(repeat_margin=0.4, frame_only_threshold=0.9, bridge_gap_s=0.08, min_repeat_s=0.08)
+        candidates = NoteCandidates(outputs, RATE, fixed)
+        for onset, frame, least_s in itertools.product((0.05, 0.3, 0.9), (0.05, 0.5, 0.9), (0.0, 0.1)):
+            settings = dataclasses.replace(fixed, onset_threshold=onset, frame_threshold=frame, min_note_s=least_s)
+            expected, found = decode_notes(outputs, RATE, settings), candidates.decode(settings)
+            assert found is not None and len(found) == len(expected)
+            for one, other in zip(found, expected, strict=True):
+                assert dataclasses.astuple(one) == pytest.approx(dataclasses.astuple(other), abs=1e-9)
+
+
+def test_candidates_say_what_they_do_not_hold() -> None:
+    silence = NoteOutputs(*np.zeros((4, 10, 2), np.float32))
+    candidates = NoteCandidates(silence, RATE, NoteDecodeSettings())
+    assert candidates.decode(NoteDecodeSettings()) == []
+    for settings in (NoteDecodeSettings(frame_threshold=0.04), NoteDecodeSettings(bridge_gap_s=0.5)):
+        assert candidates.decode(settings) is None
 
 
 def test_invalid_outputs_are_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -237,6 +239,7 @@ def test_bounds_of_size_number_and_length(tiny_checkpoint: Path, sine_file: Any,
         soundfile.write(long, np.zeros(8000 * 3), 8000)
         failed = server.wait(server.upload(long))
         assert failed["state"] == "failed" and "cut it into pieces" in failed["error"]
+        assert not list((server.folder / failed["id"]).iterdir())  # a small file may unpack to a large one
         server.upload(sine_file())
         status, _, answer = server.ask("POST", "/api/recordings?name=a.wav", b"")
         assert status == 429 and "delete some first" in answer["error"]
@@ -257,3 +260,22 @@ def test_nothing_remains_of_a_server_that_ended(tiny_notes: Path, tmp_path: Path
         began_s = time.monotonic()
     assert time.monotonic() - began_s < 2.5
     assert not server.folder.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked there")
+def test_what_a_killed_server_left_is_removed_by_the_next(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, new, elsewhere = (tmp_path / f"audiocx-serve-{name}" for name in ("left", "new", "link"))
+    for folder in (left, new, tmp_path / "precious"):
+        folder.mkdir()
+        (folder / "audio.wav").touch()
+    elsewhere.symlink_to(tmp_path / "precious")
+    with serving(model=str(tiny_checkpoint)) as living:
+        for folder in (left, elsewhere, living.folder):
+            os.utime(folder, (0, 0), follow_symlinks=False)
+        with serving(model=str(tiny_checkpoint)):
+            assert not left.exists() and living.folder.exists()
+            assert (new / "audio.wav").exists()  # its server may be about to lock it
+            assert (elsewhere / "audio.wav").exists()

@@ -79,11 +79,12 @@ export async function decode(id, settings, signal) {
  * Have the server write notes as a file.
  * @param {string} format
  * @param {{name: string, duration_s: number, tuning_cents: number, notes: Note[]}} transcription
+ * @param {AbortSignal} [signal]
  * @returns {Promise<{content: Blob, name: string}>}
  */
-export async function exportNotes(format, transcription) {
+export async function exportNotes(format, transcription, signal) {
   const notes = transcription.notes.map(({ id, ...note }) => note);
-  const response = await call(`api/export/${format}`, postJson({ ...transcription, notes }));
+  const response = await call(`api/export/${format}`, postJson({ ...transcription, notes }, signal));
   const name = fileName(response.headers.get("Content-Disposition")) ?? `notes.${format}`;
   return { content: await response.blob(), name };
 }

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { Connection } from "./connection.js";
 import { DecodeSliders } from "./decode-sliders.js";
-import { any, button, dialog, element, input, say, showError } from "./dom.js";
+import { any, button, dialog, element, hideError, input, named, say, showError } from "./dom.js";
 import { listenToDownloads } from "./downloads.js";
 import { Editor } from "./editor.js";
 import { listenToKeys } from "./keyboard.js";
@@ -191,7 +191,7 @@ function follow(recording) {
 /** Say that a recording is done, or failed. @param {Recording} recording */
 function ended(recording) {
   const { summary } = recording;
-  if (summary.state === "failed") showError(`${summary.name}: ${summary.error}`);
+  if (summary.state === "failed") showError(named(summary.name, summary.error ?? "failed"));
   if (summary.state !== "done") return;
   say(`${summary.name} is transcribed`);
   if (current !== summary.id) return;
@@ -284,6 +284,7 @@ function listenToFiles() {
 
 /** Send files one after the other. @param {File[]} files */
 async function uploadAll(files) {
+  if (files.length) hideError();
   const model = element("model", HTMLSelectElement).value;
   const queued = files.map((file) => ({ file, id: addHere(file.name, model, "uploading") }));
   for (const { file, id } of queued) {
@@ -297,7 +298,7 @@ async function uploadAll(files) {
       const failed = recordings.get(id);
       if (failed) Object.assign(failed.summary, { state: "failed", error: /** @type {Error} */ (error).message });
       connection.report(
-        error instanceof api.ServerGone ? error : new Error(`${file.name}: ${/** @type {Error} */ (error).message}`),
+        error instanceof api.ServerGone ? error : new Error(named(file.name, /** @type {Error} */ (error).message)),
       );
     }
     showList();
@@ -353,6 +354,7 @@ async function transcribeAgain() {
 async function startRecording() {
   const model = element("model", HTMLSelectElement).value;
   const name = `Recording ${new Date().toLocaleTimeString()}`;
+  hideError();
   stage.player.pause();
   button("record").disabled = true;
   const id = addHere(name, model, "waiting");
@@ -399,6 +401,7 @@ async function startRecording() {
 function stopRecording() {
   recorder?.stop();
   button("record").disabled = true; // until the last notes are here
+  any("record-text").textContent = "Finishing …";
 }
 
 /** @param {Recorder|null} running */
@@ -423,10 +426,12 @@ function currentTranscription() {
 
 /** Show the list, and what fits the state of the open recording. */
 function showOpen() {
-  const summary = currentRecording()?.summary;
+  const recording = currentRecording();
+  const summary = recording?.summary;
   if (summary?.state === "done") sliders.show(summary.id, summary.settings);
   else sliders.hide();
-  any("download").hidden = !summary || summary.state === "live";
+  // Notes that are not all there yet would be taken for all of them.
+  any("download").hidden = !recording || isUnfinished(recording) || summary?.state === "live";
   any("drop").hidden = summary !== undefined;
   followOpen();
   showList();

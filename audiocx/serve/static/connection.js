@@ -1,7 +1,7 @@
 /** Notices that the server is gone, says so, and tries until it is back. */
 
 import { listModels, ServerGone } from "./api.js";
-import { any, button, showError } from "./dom.js";
+import { any, button, hideError, showError } from "./dom.js";
 
 const RETRY_MS = 3000;
 
@@ -12,7 +12,7 @@ export class Connection {
     /** @type {number|undefined} */
     this._timer = undefined;
     button("retry").addEventListener("click", () => void this._try());
-    button("error-close").addEventListener("click", () => (any("error").hidden = true));
+    button("error-close").addEventListener("click", hideError);
   }
 
   /** Show an error, or that the server is gone. @param {unknown} error */

@@ -26,10 +26,19 @@ export function say(sentence) {
   any("said").textContent = sentence;
 }
 
+/** Return a sentence that begins with a file's name, once. @param {string} name @param {string} sentence */
+export function named(name, sentence) {
+  return sentence.startsWith(`${name}: `) ? sentence : `${name}: ${sentence}`;
+}
+
 /** Show what went wrong. @param {string} sentence */
 export function showError(sentence) {
   any("error-text").textContent = sentence;
   any("error").hidden = false;
+}
+
+export function hideError() {
+  any("error").hidden = true;
 }
 
 /** @param {Blob} content @param {string} name */

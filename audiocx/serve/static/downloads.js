@@ -2,8 +2,11 @@
 
 import { exportNotes } from "./api.js";
 import { any, button, dialog, saveFile, say } from "./dom.js";
+import { formatTime } from "./music.js";
 
 /** @typedef {import("./types.js").Note} Note */
+const MANY_NOTES = 500; // which take more than a moment to engrave
+
 /** @typedef {{name: string, duration_s: number, tuning_cents: number, notes: Note[]}} Transcription */
 
 /**
@@ -40,16 +43,28 @@ export function listenToDownloads(current, listener) {
 /** @param {Transcription} transcription @param {(error: unknown) => void} failed */
 async function showScore(transcription, failed) {
   clearScore();
-  any("score-state").textContent = "Engraving …";
+  const closed = new AbortController();
+  dialog("score").addEventListener("close", () => closed.abort(), { once: true });
+  const count = transcription.notes.length;
+  any("score-state").textContent =
+    `Engraving ${count} notes …` + (count > MANY_NOTES ? " Long pieces take a while; close this to give up." : "");
+  const began = performance.now();
+  const timer = setInterval(() => {
+    any("score-time").textContent = formatTime((performance.now() - began) / 1000, 0);
+  }, 1000);
   dialog("score").showModal();
   try {
-    const { content } = await exportNotes("svg", transcription);
+    const { content } = await exportNotes("svg", transcription, closed.signal);
     const pages = splitPages(await content.text());
     any("score-pages").append(...pages);
     any("score-state").textContent = pages.length === 1 ? "One page" : `${pages.length} pages`;
   } catch (error) {
+    if (closed.signal.aborted) return;
     dialog("score").close();
     failed(error);
+  } finally {
+    clearInterval(timer);
+    any("score-time").textContent = "";
   }
 }
 

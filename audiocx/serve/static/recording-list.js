@@ -66,8 +66,8 @@ export class RecordingList {
 }
 
 /** @param {Summary} summary */
-export function describeState({ state, error, progress, duration_s, model }) {
-  if (state === "failed") return error ?? "failed";
+export function describeState({ name, state, error, progress, duration_s, model }) {
+  if (state === "failed") return error?.replace(`${name}: `, "") ?? "failed"; // the name is above it
   if (state === "running") return `transcribing, ${Math.round(100 * progress)} %`;
   if (state === "live") return "recording";
   if (state === "done") return `${formatTime(duration_s, 0)}, by ${model}`;

@@ -79,6 +79,7 @@ export class Stage {
     button("redo").addEventListener("click", () => this.redo());
     button("draw").addEventListener("click", () => this.toggleDrawing());
     button("add").addEventListener("click", () => this.addAtPlayhead());
+    button("delete").addEventListener("click", () => this.removeSelected());
     button("zoom-in").addEventListener("click", () => this.zoom(1));
     button("zoom-out").addEventListener("click", () => this.zoom(-1));
     button("zoom-fit").addEventListener("click", () => this.view.fitTime());
@@ -157,6 +158,7 @@ export class Stage {
     this.selected = id;
     this.roll.select(id);
     const note = this.editor?.get(id);
+    button("delete").disabled = !note;
     this.form.show(note);
     this.table.select(note);
     if (!note) return;

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from .functional import accepts_complex
-from .whitening import Matrix, affine_map, normalize, transform, transform_vector
+from .whitening import Matrix, affine_map, is_accurate, normalize, transform, transform_vector, widened
 
 __all__ = ["ComplexBatchNorm", "NormVariant"]
 
@@ -39,6 +39,8 @@ class ComplexBatchNorm(nn.Module):
         beta: Real parts, then imaginary parts, float32 [2C].
         running_mean: Running mean, laid out as beta.
         running_cov: Running covariance, laid out as gamma.
+        running_cov_rest: What rounding took from ``running_cov``. Whitening depends on it where real and imaginary
+            part are almost proportional.
 
     Raises:
         ValueError: Unknown variant.
@@ -54,6 +56,7 @@ class ComplexBatchNorm(nn.Module):
 
     running_mean: Tensor
     running_cov: Tensor
+    running_cov_rest: Tensor
 
     def __init__(
         self, channels: int, eps: float = 1e-4, momentum: float = 0.1, variant: NormVariant = "whitening"
@@ -70,14 +73,16 @@ class ComplexBatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(2 * channels))
         self.register_buffer("running_cov", torch.zeros(3, channels))
         self.running_cov[:2] = start
+        self.register_buffer("running_cov_rest", torch.zeros(3, channels))
 
     @accepts_complex(dim=1)
     def forward(self, x: Tensor) -> Tensor:
         """Normalise by the statistics of the batch in training, by the running ones in evaluation."""
         # Moments of half-precision values overflow or underflow: statistics are computed in float32 or float64.
         wide = x if x.dtype == torch.float64 else x.float()
-        if not self.training:
-            return transform(wide, *self.affine()).to(x.dtype)
+        # An empty batch has no statistics: the running ones are kept.
+        if not self.training or x.numel() == 0:
+            return self._evaluate(wide).to(x.dtype)
         y, mean, cov = normalize(wide, self.gamma, self.beta, self.eps, self.variant == "naive")
         self._track(mean.detach(), cov.detach())
         return y.to(x.dtype)
@@ -85,7 +90,25 @@ class ComplexBatchNorm(nn.Module):
     @torch.no_grad()
     def _track(self, mean: Tensor, cov: Tensor) -> None:
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_cov.lerp_(cov.to(self.running_cov.dtype), self.momentum)
+        running = self._covariance().lerp_(widened(cov), self.momentum)
+        self.running_cov.copy_(running)
+        rest = running - self.running_cov
+        self.running_cov_rest.copy_(torch.where(rest.isfinite(), rest, 0))
+
+    def _covariance(self) -> Tensor:
+        """Return the running covariance in float64."""
+        return widened(self.running_cov) + self.running_cov_rest
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        # Earlier checkpoints have no rest.
+        state_dict.setdefault(prefix + "running_cov_rest", torch.zeros_like(self.running_cov_rest))
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+
+    def _evaluate(self, x: Tensor) -> Tensor:
+        # Compiled code and exported graphs cannot branch on values; they stay in float32.
+        if x.dtype != torch.float64 and not torch.compiler.is_compiling():
+            x = x if is_accurate(self._covariance(), self.eps, self.variant == "naive") else widened(x)
+        return transform(x, *self._affine(x.dtype))
 
     def affine(self) -> tuple[Matrix, Tensor]:
         """Return the affine map that evaluation applies, as folding needs it.
@@ -93,8 +116,13 @@ class ComplexBatchNorm(nn.Module):
         Returns:
             The entries rr, ri, ir, ii of the matrix per channel, shape [C] each, and the shift, shape [2C].
         """
-        matrix = affine_map(self.running_cov, self.gamma, self.eps, self.variant == "naive")
-        return matrix, self.beta - transform_vector(matrix, self.running_mean)
+        return self._affine(self.gamma.dtype)
+
+    def _affine(self, dtype: torch.dtype) -> tuple[Matrix, Tensor]:
+        matrix = affine_map(self._covariance(), widened(self.gamma), self.eps, self.variant == "naive")
+        shift = self.beta - transform_vector(matrix, widened(self.running_mean))
+        rr, ri, ir, ii = (entry.to(dtype) for entry in matrix)
+        return (rr, ri, ir, ii), shift.to(dtype)
 
     def extra_repr(self) -> str:
         """Return the settings shown by ``repr``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .functional import accepts_complex, complex_conv
+from .functional import accepts_complex, complex_conv, describe
 from .init import Criterion, Scheme, init_complex_
 
 __all__ = ["ComplexConv1d", "ComplexConv2d"]
@@ -61,7 +61,17 @@ class _ComplexConv(nn.Module):
         """Return the real and the imaginary part of the kernel, [O, I / groups, *K] each."""
         return self.weight_real, self.weight_imag
 
-    @accepts_complex(dim=1)
+    def check_input(self, x: Tensor) -> None:
+        """Raise ValueError unless the input fits, real or complex, with or without batch."""
+        channels = self.weight_real.shape[1] * self.groups
+        if x.ndim - self.axes not in (1, 2) or x.shape[-1 - self.axes] != (1 if x.is_complex() else 2) * channels:
+            places = ("L", "H, W")[self.axes - 1]
+            raise ValueError(
+                f"{type(self).__name__} takes a complex tensor [B, {channels}, {places}], or real channels "
+                f"[B, {2 * channels}, {places}], with or without B, not {describe(x)}."
+            )
+
+    @accepts_complex(dim=lambda layer, x: -1 - layer.axes)
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
         real, imag = self.weights()
@@ -92,7 +102,7 @@ class ComplexConv1d(_ComplexConv):
         criterion: Variance of W, "he" or "glorot".
 
     Shape:
-        - Input: real [B, 2I, L], real parts first, or complex [B, I, L].
+        - Input: real [B, 2I, L], real parts first, or complex [B, I, L]; with or without B.
         - Output: [B, 2O, L'] or [B, O, L'], same kind as the input; sizes as for ``torch.nn.Conv1d``.
 
     Attributes:
@@ -101,7 +111,8 @@ class ComplexConv1d(_ComplexConv):
         bias: Real parts of b, then imaginary parts, float32 [2O]; None without bias.
 
     Raises:
-        ValueError: ``groups`` does not divide the channels, or a size has the wrong number of axes.
+        ValueError: ``groups`` does not divide the channels, a size has the wrong number of axes, or the input another
+            shape.
 
     Source: DCN, section 3.2.
 
@@ -130,7 +141,7 @@ class ComplexConv2d(_ComplexConv):
         criterion: Variance of W, "he" or "glorot".
 
     Shape:
-        - Input: real [B, 2I, H, W], real parts first, or complex [B, I, H, W].
+        - Input: real [B, 2I, H, W], real parts first, or complex [B, I, H, W]; with or without B.
         - Output: [B, 2O, H', W'] or [B, O, H', W'], same kind as the input; sizes as for ``torch.nn.Conv2d``.
 
     Attributes:
@@ -139,7 +150,8 @@ class ComplexConv2d(_ComplexConv):
         bias: Real parts of b, then imaginary parts, float32 [2O]; None without bias.
 
     Raises:
-        ValueError: ``groups`` does not divide the channels, or a size has the wrong number of axes.
+        ValueError: ``groups`` does not divide the channels, a size has the wrong number of axes, or the input another
+            shape.
 
     Source: DCN, section 3.2.
 

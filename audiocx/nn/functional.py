@@ -19,11 +19,13 @@ from torch import Tensor
 
 __all__ = [
     "accepts_complex",
+    "check_channels",
     "complex_conv",
     "complex_dropout",
     "complex_linear",
     "complex_weight",
     "crelu",
+    "describe",
     "magnitude",
     "magnitude_max_pool",
     "modrelu",
@@ -98,11 +100,45 @@ def split(x: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
     return real, imag
 
 
-def accepts_complex(dim: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Decorate a layer's ``forward`` to also take a native complex tensor, and to return one then.
+def describe(x: Tensor) -> str:
+    """Return an input's kind and shape, for messages of errors.
 
     Args:
-        dim: Channel axis of the layer's input.
+        x: Any tensor.
+
+    Examples:
+        >>> describe(torch.zeros(2, 3))
+        'real [2, 3]'
+    """
+    return f"{'complex' if x.is_complex() else 'real'} {[*x.shape]}"
+
+
+def check_channels(layer: object, x: Tensor, channels: int, dim: int = 1) -> None:
+    """Raise ValueError unless a layer's input has the right number of channels.
+
+    Args:
+        layer: The layer, for its name.
+        x: Real [..., 2C, ...] or complex [..., C, ...].
+        channels: C.
+        dim: Channel axis, 1 (inputs [B, C, *]) or -1 (inputs [*, C]).
+    """
+    if x.ndim <= max(dim, 0) or x.shape[dim] != (channels if x.is_complex() else 2 * channels):
+        shapes = [f"[B, {size}, *]" if dim == 1 else f"[*, {size}]" for size in (channels, 2 * channels)]
+        raise ValueError(
+            f"{type(layer).__name__} takes a complex tensor {shapes[0]} or real channels {shapes[1]}, "
+            f"not {describe(x)}."
+        )
+
+
+def accepts_complex(
+    dim: int | Callable[[Any, Tensor], int],
+) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Decorate a layer's ``forward`` to also take a native complex tensor, and to return one then.
+
+    A method ``check_input`` of the layer, if there is one, sees the input as it was given.
+
+    Args:
+        dim: Channel axis of the layer's input, or a function of layer and input that returns it.
 
     Returns:
         A decorator for ``forward(self, x)``.
@@ -111,8 +147,11 @@ def accepts_complex(dim: int) -> Callable[[Callable[..., Tensor]], Callable[...,
     def decorate(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         @functools.wraps(forward)
         def either(self: Any, x: Tensor) -> Tensor:
+            if hasattr(self, "check_input"):
+                self.check_input(x)
             if x.is_complex():
-                return to_complex(forward(self, to_channels(x, dim)), dim)
+                axis = dim if isinstance(dim, int) else dim(self, x)
+                return to_complex(forward(self, to_channels(x, axis)), axis)
             return forward(self, x)
 
         return either
@@ -177,7 +216,7 @@ def complex_conv(
     """Apply a complex convolution (cross-correlation) over one or two axes.
 
     Args:
-        x: Shape [B, 2I, L] or [B, 2I, H, W], real parts first.
+        x: Shape [B, 2I, L] or [B, 2I, H, W], real parts first; or without batch, [2I, L] or [2I, H, W].
         real: Real part of the kernel, shape [O, I / groups, K] or [O, I / groups, Kh, Kw].
         imag: Imaginary part, same shape.
         bias: Shape [2O].
@@ -187,10 +226,12 @@ def complex_conv(
         groups: Groups of complex channels.
 
     Returns:
-        Shape [B, 2O, L'] or [B, 2O, H', W'].
+        Shape [B, 2O, L'] or [B, 2O, H', W']; without batch if the input is.
 
     Source: DCN, section 3.2.
     """
+    if x.ndim == real.ndim - 1:
+        return complex_conv(x[None], real, imag, bias, stride, padding, dilation, groups)[0]
     conv = F.conv2d if x.ndim == 4 else F.conv1d
     if groups == 1:
         weight = complex_weight(real, imag)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from .functional import accepts_complex
+from .functional import accepts_complex, check_channels
 from .whitening import Matrix, affine_map, is_accurate, normalize, transform, transform_vector, widened
 
 __all__ = ["ComplexBatchNorm", "NormVariant"]
@@ -43,7 +43,7 @@ class ComplexBatchNorm(nn.Module):
             part are almost proportional.
 
     Raises:
-        ValueError: Unknown variant.
+        ValueError: Unknown variant, or an input of other channels.
 
     Source: DCN, section 3.5; running variances start at 1/sqrt 2 as in its authors' code.
 
@@ -74,6 +74,10 @@ class ComplexBatchNorm(nn.Module):
         self.register_buffer("running_cov", torch.zeros(3, channels))
         self.running_cov[:2] = start
         self.register_buffer("running_cov_rest", torch.zeros(3, channels))
+
+    def check_input(self, x: Tensor) -> None:
+        """Raise ValueError unless the input fits, real or complex."""
+        check_channels(self, x, self.channels)
 
     @accepts_complex(dim=1)
     def forward(self, x: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from audiocx.nn import (
     MagnitudeMaxPool1d,
     MagnitudeMaxPool2d,
     ModReLU,
+    StandardizedComplexConv2d,
     ZReLU,
     fold_sequence,
 )
@@ -221,7 +222,7 @@ def test_dropout_is_the_identity_in_evaluation() -> None:
 
 @pytest.mark.parametrize(("pool", "shape"), [(ComplexAvgPool1d, TWO_AXES), (ComplexAvgPool2d, ONE_AXIS)])
 def test_pools_refuse_another_number_of_axes(pool: type, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=f"{pool.__name__} takes an input .* not of shape"):
+    with pytest.raises(ValueError, match=f"{pool.__name__} takes .* with or without B, not real"):
         pool(2)(torch.randn(shape))
 
 
@@ -236,6 +237,70 @@ def test_old_pools_take_one_or_two_axes(old: type, pools: tuple[type, type]) -> 
     for pool, shape in zip(pools, (ONE_AXIS, TWO_AXES), strict=True):
         x = torch.randn(shape)
         assert torch.equal(old(2)(x), pool(2)(x))
+
+
+@pytest.mark.parametrize("old", [ComplexAvgPool, MagnitudeMaxPool])
+def test_old_pools_tell_unbatched_planes_by_their_sizes(old: type) -> None:
+    z = torch.randn(4, 5, 6, dtype=torch.complex64)
+    assert torch.equal(old((2, 2))(z), old((2, 2))(z[None])[0])
+    assert torch.equal(old(2)(z[0]), old(2)(z[:1])[0])  # [C, L]
+    assert old(2)(z).shape == (4, 5, 3)  # [B, C, L]
+
+
+# Inputs without batch, and inputs that do not fit
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (ComplexConv1d(4, 6, 3, padding=1, stride=2, groups=2), (4, 4)),
+        (ComplexConv1d(4, 3, 2, stride=2, bias=False), (4, 9)),
+        (ComplexConv2d(4, 3, (3, 2)), (4, 5, 4)),
+        (ComplexConv2d(4, 4, 1, groups=4), (4, 4, 4)),
+        (StandardizedComplexConv2d(4, 3, 3), (4, 5, 4)),
+        (ComplexAvgPool1d(2), (4, 8)),
+        (ComplexAvgPool2d(2), (4, 8, 8)),
+        (MagnitudeMaxPool1d(2, 1), (4, 4)),
+        (MagnitudeMaxPool2d((2, 1)), (4, 5, 6)),
+        (ComplexLinear(4, 3), (4,)),
+        (CReLU(), (4,)),
+        (ZReLU(), (4,)),
+        (ComplexDropout(0.0), (4,)),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
+)
+def test_an_input_without_batch_is_a_batch_of_one(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    z = torch.randn(shape, dtype=torch.complex64)
+    expected = layer(z[None])[0]
+    assert_close(layer(z), expected)
+    channels = -1 if isinstance(layer, ComplexLinear) else 0
+    assert_close(to_complex(layer(to_channels(z, channels)), channels), expected)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (
+            ComplexConv1d(3, 6, 3),
+            (2, 4, 9),
+            r"complex tensor \[B, 3, L\], or real channels \[B, 6, L\].*complex \[2, 4, 9\]",
+        ),
+        (ComplexConv1d(3, 6, 3), (3, 4, 9, 1), "ComplexConv1d takes"),
+        (ComplexConv2d(3, 6, 3), (4, 9), r"\[B, 3, H, W\].*not complex \[4, 9\]"),
+        (ComplexLinear(3, 6), (2, 4), r"\[\*, 3\] or real channels \[\*, 6\], not complex \[2, 4\]"),
+        (ComplexBatchNorm(3), (2, 4, 5), r"\[B, 3, \*\] or real channels \[B, 6, \*\], not complex \[2, 4, 5\]"),
+        (ComplexBatchNorm(3), (3,), "ComplexBatchNorm takes"),
+        (ModReLU(3), (3, 5), "ModReLU takes"),  # [C, L] would take its biases along L
+        (ModReLU(1), (3, 5), "ModReLU takes"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused_by_their_shapes(
+    layer: nn.Module, shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        layer(torch.randn(shape, dtype=torch.complex64))
+    with pytest.raises(ValueError, match="not real"):
+        layer(torch.randn(shape))
 
 
 # Folding

@@ -39,6 +39,7 @@ __all__ = [
 
 _SMALL_MATRIX = 2**16  # entries
 _FEW_CHANNELS = 16
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def to_channels(z: Tensor, dim: int = 1) -> Tensor:
@@ -269,10 +270,16 @@ def magnitude(x: Tensor, dim: int = 1) -> Tensor:
     Returns:
         Shape [..., C, ...], non-negative.
     """
+    length, nonzero = _magnitude(x, dim)
+    return torch.where(nonzero, length, 0.0)
+
+
+def _magnitude(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Return |z|, infinity at z = 0, and where z is not 0; squares, which overflow or vanish, are never formed."""
     real, imag = split(x, dim)
-    square = real * real + imag * imag
-    zero = square == 0
-    return torch.where(zero, 0.0, torch.where(zero, 1.0, square).sqrt())
+    nonzero = torch.logical_or(real, imag)
+    # The gradient of hypot at 0 would be NaN.
+    return torch.hypot(torch.where(nonzero, real, math.inf), imag), nonzero
 
 
 def crelu(x: Tensor) -> Tensor:
@@ -322,10 +329,15 @@ def radial(x: Tensor, radius: Callable[[Tensor], Tensor], dim: int = 1) -> Tenso
     Returns:
         Shape [..., 2C, ...]; 0, with gradient 0, at z = 0, where the phase is undefined.
     """
-    length = magnitude(x, dim)
-    zero = length == 0
-    scale = torch.where(zero, 0.0, radius(length) / torch.where(zero, 1.0, length))
-    return _times(x, scale, dim)
+    if x.dtype in _HALF:
+        return radial(x.float(), radius, dim).to(x.dtype)
+    length, nonzero = _magnitude(x, dim)
+    return _times(x, radius(torch.where(nonzero, length, 0.0)) / length.clamp_min(_least(x)), dim)
+
+
+def _least(x: Tensor) -> float:
+    """Return the least magnitude that is divided by; the derivative has its square, which must not vanish."""
+    return 16 * math.sqrt(torch.finfo(x.dtype).tiny)
 
 
 def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
@@ -341,14 +353,14 @@ def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
 
     Source: Arjovsky et al. 2016, equation 8.
     """
+    if x.dtype in _HALF:  # where b / |z| may overflow
+        return modrelu(x.float(), bias.float(), dim).to(x.dtype)
     shape = [1] * x.ndim
     shape[dim] = -1
-    real, imag = split(x, dim)
-    square = torch.addcmul(real * real, imag, imag)
-    # z ReLU(1 + b / |z|) takes half as many operations as :func:`radial`. At z = 0 the factor is ReLU(0 + b * 0).
-    nonzero = square > 0
-    inverse = torch.where(nonzero, square, math.inf).rsqrt()
-    return _times(x, F.relu(torch.addcmul(nonzero.to(x.dtype), bias.view(shape), inverse)), dim)
+    # z ReLU(1 + b / |z|) takes half as many operations as :func:`radial`. At z = 0 the factor is ReLU(0 + b / inf).
+    length, nonzero = _magnitude(x, dim)
+    factor = torch.addcdiv(nonzero.to(x.dtype), bias.view(shape), length.clamp_min(_least(x)))
+    return _times(x, F.relu(factor), dim)
 
 
 def magnitude_max_pool(
@@ -366,7 +378,7 @@ def magnitude_max_pool(
         Shape [B, 2C, L'] or [B, 2C, H', W'].
     """
     pool = F.max_pool1d if x.ndim == 3 else F.max_pool2d
-    _, index = pool(magnitude(x), kernel, stride, padding, return_indices=True)
+    _, index = pool(magnitude(x.float() if x.dtype in _HALF else x), kernel, stride, padding, return_indices=True)
     flat = x.flatten(2)
     both = torch.cat([index, index], 1)
     return flat.gather(2, both.flatten(2)).view_as(both)

@@ -60,8 +60,8 @@ class _Pool(nn.Module):
 class ComplexAvgPool(_Pool):
     """Average pooling over one or two axes: the name of version 0.1.
 
-    Use :class:`ComplexAvgPool1d` or :class:`ComplexAvgPool2d`. With a single size an input of three axes is [B, C, L]
-    here, never [C, H, W].
+    Use :class:`ComplexAvgPool1d` or :class:`ComplexAvgPool2d`. With a single size an input of three axes is
+    [B, C, L] here, never [C, H, W].
 
     Args:
         kernel_size: Size of the window, one number or one per axis.
@@ -117,8 +117,8 @@ class ComplexAvgPool2d(ComplexAvgPool):
 class MagnitudeMaxPool(_Pool):
     """Max pooling by magnitude over one or two axes: the name of version 0.1.
 
-    Use :class:`MagnitudeMaxPool1d` or :class:`MagnitudeMaxPool2d`. With a single size an input of three axes is [B, C, L]
-    here, never [C, H, W].
+    Use :class:`MagnitudeMaxPool1d` or :class:`MagnitudeMaxPool2d`. With a single size an input of three axes is
+    [B, C, L] here, never [C, H, W].
 
     Args:
         kernel_size: Size of the window, one number or one per axis.

@@ -89,7 +89,9 @@ class StandardizedConv2d(nn.Conv2d):
 
 
 def _standardized(gain: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
-    axes = tuple(range(1, parts[0].ndim))
+    dtype, axes = parts[0].dtype, tuple(range(1, parts[0].ndim))
+    if dtype in (torch.float16, torch.bfloat16):  # where squares vanish
+        return tuple(part.to(dtype) for part in _standardized(gain.float(), *(part.float() for part in parts)))
     centred = [part - part.mean(axes, keepdim=True) for part in parts]
     energy = torch.stack([part.square().sum(axes) for part in centred]).sum(0)
     scale = (gain * torch.rsqrt(energy + _EPSILON)).view(-1, *(1 for _ in axes))

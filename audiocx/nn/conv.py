@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .functional import accepts_complex, complex_conv, describe
@@ -34,7 +35,7 @@ class _ComplexConv(nn.Module):
             raise ValueError(f"groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}.")
         kernel = self._per_axis(kernel_size)
         self.stride, self.dilation, self.groups = self._per_axis(stride), self._per_axis(dilation), groups
-        self.padding = self._padding(padding, kernel)
+        self.padding, self.end_padding = self._padding(padding, kernel)
         shape = (out_channels, in_channels // groups, *kernel)
         self.weight_real = nn.Parameter(torch.empty(shape))
         self.weight_imag = nn.Parameter(torch.empty(shape))
@@ -47,14 +48,16 @@ class _ComplexConv(nn.Module):
             raise ValueError(f"{type(self).__name__} takes one number or {self.axes}, not {sizes}.")
         return sizes
 
-    def _padding(self, padding: Size | str, kernel: tuple[int, ...]) -> tuple[int, ...]:
+    def _padding(self, padding: Size | str, kernel: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the zeros added on both sides, and the further ones at the end, of each axis."""
+        none = (0,) * self.axes
         if not isinstance(padding, str):
-            return self._per_axis(padding)
+            return self._per_axis(padding), none
         if padding == "valid":
-            return (0,) * self.axes
+            return none, none
         if padding == "same":
-            # With an odd kernel the output length is ceil(L / stride).
-            return tuple(d * (k - 1) // 2 for k, d in zip(kernel, self.dilation, strict=True))
+            total = [gap * (size - 1) for size, gap in zip(kernel, self.dilation, strict=True)]
+            return tuple(size // 2 for size in total), tuple(size % 2 for size in total)
         raise ValueError(f"padding must be a number, 'same' or 'valid', not {padding!r}.")
 
     def weights(self) -> tuple[Tensor, Tensor]:
@@ -75,14 +78,17 @@ class _ComplexConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
         real, imag = self.weights()
+        if any(self.end_padding):  # "same" with an even kernel
+            x = F.pad(x, [size for end in reversed(self.end_padding) for size in (0, end)])
         return complex_conv(x, real, imag, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         """Return the settings shown by ``repr``."""
         out_channels, in_channels, *kernel = self.weight_real.shape
+        padding = "'same'" if any(self.end_padding) else self.padding
         return (
             f"{in_channels * self.groups}, {out_channels}, kernel_size={tuple(kernel)}, stride={self.stride}, "
-            f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}"
+            f"padding={padding}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}"
         )
 
 
@@ -94,7 +100,8 @@ class ComplexConv1d(_ComplexConv):
         out_channels: O, complex channels of the output.
         kernel_size: K, size of the kernel.
         stride: Step of the kernel.
-        padding: Zeros added on both sides, or "same" (half the kernel) or "valid" (none).
+        padding: Zeros added on both sides, or "valid" (none) or "same": L' = ceil(L / stride); an even kernel gets
+            one zero more at the end.
         dilation: Spacing of the kernel's elements.
         groups: Number of groups of complex channels.
         bias: Add a learnable complex bias, initially 0.
@@ -133,7 +140,8 @@ class ComplexConv2d(_ComplexConv):
         out_channels: O, complex channels of the output.
         kernel_size: K, size of the kernel, one number or (height, width), as are the next three.
         stride: Step of the kernel.
-        padding: Zeros added on both sides, or "same" (half the kernel) or "valid" (none).
+        padding: Zeros added on both sides, or "valid" (none) or "same": L' = ceil(L / stride); an even kernel gets
+            one zero more at the end.
         dilation: Spacing of the kernel's elements.
         groups: Number of groups of complex channels.
         bias: Add a learnable complex bias, initially 0.

@@ -28,6 +28,7 @@ from audiocx.nn import (
     ModReLU,
     StandardizedComplexConv2d,
     ZReLU,
+    fold,
     fold_sequence,
 )
 from audiocx.nn.functional import to_channels, to_complex
@@ -154,11 +155,30 @@ def test_conv1d_padding_as_in_torch(options: dict, length: int) -> None:
         assert_close(layer(z), F.conv1d(z, kernel, padding="same")[..., ::2])
 
 
-def test_conv2d_same_keeps_both_axes() -> None:
-    layer = ComplexConv2d(4, 3, (3, 5), padding="same", dilation=(2, 1)).double()
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("size", [(3, 5), (2, 5), (4, 2), (2, 1)])
+@pytest.mark.parametrize("dilation", [(2, 1), (3, 3)])
+def test_conv2d_same_keeps_both_axes(size: tuple[int, int], dilation: tuple[int, int]) -> None:
+    layer = ComplexConv2d(4, 3, size, padding="same", dilation=dilation).double()
     z = torch.randn(2, 4, 6, 7, dtype=torch.complex128)
     kernel = torch.complex(layer.weight_real, layer.weight_imag)
-    assert_close(layer(z), F.conv2d(z, kernel, padding="same", dilation=(2, 1)))
+    expected = F.conv2d(z, kernel, padding="same", dilation=dilation)
+    assert_close(layer(z), expected)
+    assert_close(layer(z[0]), expected[0])
+    folded = fold(layer.eval())
+    assert_close(to_complex(folded(to_channels(z))), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_same_with_an_even_kernel_and_a_stride() -> None:
+    layer = ComplexConv1d(2, 3, 4, stride=2, padding="same", groups=1).double()
+    z = torch.randn(2, 2, 9, dtype=torch.complex128)
+    kernel = torch.complex(layer.weight_real, layer.weight_imag)
+    assert_close(layer(z), F.conv1d(z, kernel, padding="same")[..., ::2])
+    assert "padding='same'" in repr(layer)
+    with pytest.raises(ValueError, match="even kernel"):
+        fold(layer.eval())
+    assert fold_sequence([layer]) == [layer]
 
 
 def test_convolution_commutes_with_shifts() -> None:

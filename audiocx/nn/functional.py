@@ -136,7 +136,8 @@ def accepts_complex(
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Decorate a layer's ``forward`` to also take a native complex tensor, and to return one then.
 
-    A method ``check_input`` of the layer, if there is one, sees the input as it was given.
+    A method ``check_input`` of the layer, if there is one, sees the input as it was given. Under autocast the result
+    has the input's dtype.
 
     Args:
         dim: Channel axis of the layer's input, or a function of layer and input that returns it.
@@ -152,7 +153,9 @@ def accepts_complex(
                 self.check_input(x)
             if x.is_complex():
                 axis = dim if isinstance(dim, int) else dim(self, x)
-                return to_complex(forward(self, to_channels(x, axis)), axis)
+                y = forward(self, to_channels(x, axis))
+                # Under autocast y may be of half precision, which has hardly any complex arithmetic.
+                return to_complex(y.to(x.dtype.to_real()) if y.dtype in _HALF else y, axis)
             return forward(self, x)
 
         return either

@@ -373,6 +373,23 @@ def test_bfloat16_autocast_keeps_statistics_in_float32() -> None:
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in layers.parameters())
 
 
+@every_layer
+@pytest.mark.parametrize("lower", [torch.bfloat16, torch.float16])
+def test_complex_input_under_autocast(
+    make: Callable[[], nn.Module], shape: tuple[int, ...], dim: int, lower: torch.dtype
+) -> None:
+    layer, z = make(), torch.randn(shape, dtype=torch.complex64, requires_grad=True)
+    torch.manual_seed(1)
+    exact = layer(z)
+    torch.manual_seed(1)
+    with torch.autocast("cpu", lower):
+        y = layer(z)
+    assert y.dtype == torch.complex64
+    assert_close(y, exact, rtol=0.05, atol=0.05 * exact.abs().max().item())
+    y.abs().sum().backward()
+    assert z.grad is not None and z.grad.isfinite().all()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's compiler uses what PyTorch deprecates
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])

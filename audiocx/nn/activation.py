@@ -90,6 +90,10 @@ class ModReLU(nn.Module):
         """Apply :func:`audiocx.nn.functional.modrelu`."""
         return modrelu(x, self.bias)
 
+    def extra_repr(self) -> str:
+        """Return the size shown by ``repr``."""
+        return str(len(self.bias))
+
 
 class ComplexDropout(nn.Module):
     """Dropout of whole complex numbers: real and imaginary part share one mask.

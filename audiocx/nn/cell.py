@@ -116,7 +116,7 @@ class ComplexStateActivation(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the settings shown by ``repr``."""
-        return repr(self.name)
+        return f"{self.name!r}, {len(self.weight)}"
 
 
 class RecurrentCell(nn.Module, ABC):

@@ -27,7 +27,8 @@ class ComplexBatchNorm(nn.Module):
     Args:
         channels: C, complex channels.
         eps: Added to the variances.
-        momentum: Weight of the new batch in the running statistics (DCN's 0.9 is the weight of the old ones).
+        momentum: Weight of the new batch in the running statistics (DCN's 0.9 is the weight of the old ones); None for
+            the average of all batches.
         variant: "whitening" or "naive".
 
     Shape:
@@ -41,6 +42,7 @@ class ComplexBatchNorm(nn.Module):
         running_cov: Running covariance, laid out as gamma.
         running_cov_rest: What rounding took from ``running_cov``. Whitening depends on it where real and imaginary
             part are almost proportional.
+        num_batches_tracked: Number of batches, int64; only with ``momentum=None``.
 
     Raises:
         ValueError: Unknown variant, or an input of other channels.
@@ -57,9 +59,10 @@ class ComplexBatchNorm(nn.Module):
     running_mean: Tensor
     running_cov: Tensor
     running_cov_rest: Tensor
+    num_batches_tracked: Tensor
 
     def __init__(
-        self, channels: int, eps: float = 1e-4, momentum: float = 0.1, variant: NormVariant = "whitening"
+        self, channels: int, eps: float = 1e-4, momentum: float | None = 0.1, variant: NormVariant = "whitening"
     ) -> None:
         super().__init__()
         if variant not in ("whitening", "naive"):
@@ -74,6 +77,8 @@ class ComplexBatchNorm(nn.Module):
         self.register_buffer("running_cov", torch.zeros(3, channels))
         self.running_cov[:2] = start
         self.register_buffer("running_cov_rest", torch.zeros(3, channels))
+        if momentum is None:
+            self.register_buffer("num_batches_tracked", torch.tensor(0))
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless the input fits, real or complex."""
@@ -93,8 +98,13 @@ class ComplexBatchNorm(nn.Module):
 
     @torch.no_grad()
     def _track(self, mean: Tensor, cov: Tensor) -> None:
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        running = self._covariance().lerp_(widened(cov), self.momentum)
+        momentum: Any = self.momentum
+        if momentum is None:
+            self.num_batches_tracked += 1
+            momentum = widened(cov).new_ones(()) / self.num_batches_tracked
+        mean = torch.lerp(widened(self.running_mean), widened(mean), momentum)
+        self.running_mean.copy_(mean)
+        running = torch.lerp(self._covariance(), widened(cov), momentum)
         self.running_cov.copy_(running)
         rest = running - self.running_cov
         self.running_cov_rest.copy_(torch.where(rest.isfinite(), rest, 0))
@@ -104,8 +114,10 @@ class ComplexBatchNorm(nn.Module):
         return widened(self.running_cov) + self.running_cov_rest
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
-        # Earlier checkpoints have no rest.
-        state_dict.setdefault(prefix + "running_cov_rest", torch.zeros_like(self.running_cov_rest))
+        # Checkpoints of version 0.2 have none of these.
+        for name, value in self._buffers.items():
+            if name in ("running_cov_rest", "num_batches_tracked") and value is not None:
+                state_dict.setdefault(prefix + name, torch.zeros_like(value))
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def _evaluate(self, x: Tensor) -> Tensor:

@@ -173,6 +173,22 @@ def test_running_statistics_keep_nine_tenths_of_the_old(variant: str) -> None:
         assert_close(norm.running_cov, cov)
 
 
+def test_without_momentum_the_running_statistics_are_the_average() -> None:
+    norm = ComplexBatchNorm(3, momentum=None).double()
+    batches = [features(), 3 * features() - 1, features() + 2]
+    for x in batches:
+        norm(x)
+    norm(batches[0][:0])
+    means, covs = zip(*map(moments, batches), strict=True)
+    cov = torch.stack(covs).mean(0)
+    assert_close(norm.running_mean, torch.stack(means).mean(0).T.flatten())
+    assert_close(norm.running_cov, torch.stack([cov[:, 0, 0], cov[:, 1, 1], cov[:, 0, 1]]))
+    assert norm.num_batches_tracked == 3
+    other = ComplexBatchNorm(3, momentum=None)
+    other.load_state_dict(ComplexBatchNorm(3).state_dict())
+    assert other.num_batches_tracked == 0
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_evaluation_is_the_explicit_formula_and_tracks_nothing(variant: str) -> None:
     norm, x = ComplexBatchNorm(3, variant=variant).double(), features()  # type: ignore[arg-type]

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from .functional import accepts_complex, check_channels
+from .init import refine_
 from .whitening import Matrix, affine_map, is_accurate, normalize, transform, transform_vector, widened
 
 __all__ = ["ComplexBatchNorm", "NormVariant"]
 
 NormVariant = Literal["whitening", "naive"]
+
+
+# Of the variances of both parts, and of the whitening variant's gamma, so that E|y|^2 = 1.
+_START = math.sqrt(0.5)
 
 
 class ComplexBatchNorm(nn.Module):
@@ -68,14 +74,13 @@ class ComplexBatchNorm(nn.Module):
         if variant not in ("whitening", "naive"):
             raise ValueError(f"The variant must be 'whitening' or 'naive', not {variant!r}.")
         self.channels, self.eps, self.momentum, self.variant = channels, eps, momentum, variant
-        start = 1 / math.sqrt(2)
         # Rows: rr, ii, ri.
         self.gamma = nn.Parameter(torch.zeros(3, channels))
-        nn.init.constant_(self.gamma[:2], start if variant == "whitening" else 1.0)
+        nn.init.constant_(self.gamma[:2], _START if variant == "whitening" else 1.0)
         self.beta = nn.Parameter(torch.zeros(2 * channels))
         self.register_buffer("running_mean", torch.zeros(2 * channels))
         self.register_buffer("running_cov", torch.zeros(3, channels))
-        self.running_cov[:2] = start
+        self.running_cov[:2] = _START
         self.register_buffer("running_cov_rest", torch.zeros(3, channels))
         if momentum is None:
             self.register_buffer("num_batches_tracked", torch.tensor(0))
@@ -125,6 +130,14 @@ class ComplexBatchNorm(nn.Module):
         if x.dtype != torch.float64 and not torch.compiler.is_compiling():
             x = x if is_accurate(self._covariance(), self.eps, self.variant == "naive") else widened(x)
         return transform(x, *self._affine(x.dtype))
+
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> ComplexBatchNorm:
+        before = self.gamma.dtype
+        super()._apply(fn, recurse)
+        # As if constructed in the wider dtype.
+        for tensor in (self.gamma, self.running_cov):
+            refine_(tensor, before, _START)
+        return self
 
     def affine(self) -> tuple[Matrix, Tensor]:
         """Return the affine map that evaluation applies, as folding needs it.

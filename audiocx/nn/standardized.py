@@ -11,13 +11,14 @@ unnormalized ResNets", ICLR 2021.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .conv import ComplexConv2d
-from .init import init_real_
+from .init import init_real_, refine_
 
 __all__ = ["StandardizedComplexConv2d", "StandardizedConv2d"]
 
@@ -50,6 +51,12 @@ class StandardizedComplexConv2d(ComplexConv2d):
         super().__init__(*arguments, **options)
         self.gain = nn.Parameter(torch.full((len(self.weight_real),), _GAIN))
 
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> StandardizedComplexConv2d:
+        before = self.gain.dtype
+        super()._apply(fn, recurse)
+        refine_(self.gain, before, _GAIN)
+        return self
+
     def weights(self) -> tuple[Tensor, Tensor]:
         """Return the real and the imaginary part of the standardised filters, [O, I / groups, *K] each."""
         real, imag = _standardized(self.gain, self.weight_real, self.weight_imag)
@@ -78,6 +85,12 @@ class StandardizedConv2d(nn.Conv2d):
         init_real_(self.weight)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
+
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> StandardizedConv2d:
+        before = self.gain.dtype
+        super()._apply(fn, recurse)
+        refine_(self.gain, before, _GAIN)
+        return self
 
     def standard_weight(self) -> Tensor:
         """Return the standardised filters, [O, I / groups, *K]."""

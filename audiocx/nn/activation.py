@@ -5,9 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .functional import accepts_complex, complex_dropout, crelu, modrelu, zrelu
+from .functional import accepts_complex, check_channels, complex_dropout, crelu, modrelu, zrelu
 
 __all__ = ["ComplexDropout", "CReLU", "ModReLU", "ZReLU"]
+
+
+def _channel_axis(layer: nn.Module, x: Tensor) -> int:
+    """Return 1, or 0 for a vector: layers without parameters take any shape of a complex tensor."""
+    return min(1, x.ndim - 1)
 
 
 class CReLU(nn.Module):
@@ -24,7 +29,7 @@ class CReLU(nn.Module):
         tensor([[1.+2.j, 0.+2.j, 0.+0.j]])
     """
 
-    @accepts_complex(dim=1)
+    @accepts_complex(dim=_channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.crelu`."""
         return crelu(x)
@@ -44,10 +49,10 @@ class ZReLU(nn.Module):
         tensor([[5., 0., 0.]])
     """
 
-    @accepts_complex(dim=1)
+    @accepts_complex(dim=_channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.zrelu`."""
-        return zrelu(x)
+        return zrelu(x, _channel_axis(self, x))
 
 
 class ModReLU(nn.Module):
@@ -59,6 +64,9 @@ class ModReLU(nn.Module):
     Shape:
         - Input: real [B, 2C, *], real parts first, or complex [B, C, *].
         - Output: same shape and kind as the input.
+
+    Raises:
+        ValueError: The input has another number of channels; one without batch is not taken.
 
     Source: Arjovsky et al., "Unitary Evolution Recurrent Neural Networks", 2016, equation 8.
 
@@ -73,10 +81,18 @@ class ModReLU(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(channels))
 
+    def check_input(self, x: Tensor) -> None:
+        """Raise ValueError unless the input fits, real or complex."""
+        check_channels(self, x, len(self.bias))
+
     @accepts_complex(dim=1)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.modrelu`."""
         return modrelu(x, self.bias)
+
+    def extra_repr(self) -> str:
+        """Return the size shown by ``repr``."""
+        return str(len(self.bias))
 
 
 class ComplexDropout(nn.Module):
@@ -99,10 +115,10 @@ class ComplexDropout(nn.Module):
             raise ValueError(f"The dropout probability must lie in [0, 1], not {p}.")
         self.p = p
 
-    @accepts_complex(dim=1)
+    @accepts_complex(dim=_channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.complex_dropout`."""
-        return complex_dropout(x, self.p, self.training)
+        return complex_dropout(x, self.p, self.training, _channel_axis(self, x))
 
     def extra_repr(self) -> str:
         """Return the settings shown by ``repr``."""

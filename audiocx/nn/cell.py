@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
-from .functional import complex_weight, radial, to_channels, to_complex
+from .functional import complex_weight, describe, radial, to_channels, to_complex
 from .init import init_complex_
 
 __all__ = [
@@ -28,13 +29,18 @@ __all__ = [
     "SEGMENT_STEPS",
     "StateActivationName",
     "activate",
+    "as_dtype",
+    "differentiable_gradients",
+    "in_plain_operations",
     "inner_product",
+    "run_packed",
     "segments",
 ]
 
 # Time steps per segment of the backward pass: few enough for its intermediate results to stay in the processor's cache.
 SEGMENT_STEPS = 16
 
+Sequence = TypeVar("Sequence", Tensor, PackedSequence)
 StateActivationName = Literal["modrelu", "hirose"]
 # Maps magnitudes [*, H] and one learnable number per unit [H] to new magnitudes.
 Radius = Callable[[Tensor, Tensor], Tensor]
@@ -67,6 +73,24 @@ class ComplexStateMatrix(nn.Module):
         real, imag = self.weight.detach()
         # Glorot's variance for a square matrix, 1 / H, is that of a unitary matrix.
         init_complex_(real, imag, "unitary" if unitary else "rayleigh", "glorot")
+
+    @torch.no_grad()
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> ComplexStateMatrix:
+        before = self.weight.dtype
+        super()._apply(fn, recurse)
+        if self.unitary and torch.finfo(self.weight.dtype).eps < torch.finfo(before).eps and not self.weight.is_meta:
+            self._restore_unitary(16 * torch.finfo(before).eps)
+        return self
+
+    def _restore_unitary(self, tolerance: float) -> None:
+        """Make a matrix that is unitary up to rounding to a narrower dtype unitary in its own."""
+        matrix = torch.complex(*self.weight.detach())
+        one = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+        if (matrix.mH @ matrix - one).abs().max() > tolerance:
+            return
+        for _ in range(2):  # Newton's iteration for the polar factor; the error is squared
+            matrix = matrix @ (1.5 * one - 0.5 * (matrix.mH @ matrix))
+        self.weight.copy_(torch.stack([matrix.real, matrix.imag]))
 
     def transposed(self) -> Tensor:
         """Return the real matrix [2H, 2H] that row states are multiplied by."""
@@ -116,19 +140,20 @@ class ComplexStateActivation(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the settings shown by ``repr``."""
-        return repr(self.name)
+        return f"{self.name!r}, {len(self.weight)}"
 
 
 class RecurrentCell(nn.Module, ABC):
     """Base class of a single step of a recurrent layer.
 
     Args:
+        in_features: I, complex features of the input.
         hidden_features: H, complex units of the state.
     """
 
-    def __init__(self, hidden_features: int) -> None:
+    def __init__(self, in_features: int, hidden_features: int) -> None:
         super().__init__()
-        self.hidden_features = hidden_features
+        self.in_features, self.hidden_features = in_features, hidden_features
 
     @abstractmethod
     def input_projections(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -146,23 +171,49 @@ class RecurrentCell(nn.Module, ABC):
     def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
         """Return the states [T, B, 2H] of all steps."""
 
+    def check_input(self, x: Tensor, state: Tensor | None, leading: str) -> None:
+        """Raise ValueError unless input [*, I] and state [B, H] fit; ``leading`` names the axes before the last."""
+        name, parts = type(self).__name__, 1 if x.is_complex() else 2
+        if x.ndim != 1 + len(leading.split(", ")) or x.shape[-1] != parts * self.in_features:
+            raise ValueError(
+                f"{name} takes a complex tensor [{leading}, {self.in_features}], or real channels "
+                f"[{leading}, {2 * self.in_features}], with or without B, not {describe(x)}."
+            )
+        if state is None:
+            return
+        size = (1 if state.is_complex() else 2) * self.hidden_features
+        if [*state.shape] != [x.shape[0], size]:
+            raise ValueError(
+                f"{name} takes a complex state [{x.shape[0]}, {self.hidden_features}], or real channels "
+                f"[{x.shape[0]}, {2 * self.hidden_features}], not {describe(state)}."
+            )
+
     def prepare(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the input and the state [B, 2H] as real channels of the parameters' dtype."""
         dtype = next(self.parameters()).dtype
         if state is None:
             state = x.new_zeros(x.shape[0], 2 * self.hidden_features)
-        return x.to(dtype), (to_channels(state, -1) if state.is_complex() else state).to(dtype)
+        state = to_channels(state, -1) if state.is_complex() else state
+        return as_dtype(self, x, dtype), as_dtype(self, state, dtype)
 
     def forward(self, x: Tensor, state: Tensor | None = None) -> Tensor:
         """Take one step.
 
         Args:
-            x: Input of the step, real [B, 2I] or complex [B, I].
-            state: State of the previous step, [B, 2H] or [B, H]; zeros when None.
+            x: Input of the step, real [B, 2I] or complex [B, I], with or without B.
+            state: State of the previous step, [B, 2H] or [B, H], real or complex; zeros when None.
 
         Returns:
             The next state, [B, 2H] or [B, H], same kind as the input.
+
+        Raises:
+            ValueError: Input or state of another shape.
+            TypeError: Input or state of a wider dtype than the parameters.
         """
+        if x.ndim == 1:
+            result: Tensor = self.forward(x[None], None if state is None else state[None])[0]
+            return result
+        self.check_input(x, state, "B")
         if x.is_complex():
             return to_complex(self.forward(to_channels(x, -1), state), -1)
         with torch.autocast(x.device.type, enabled=False):
@@ -181,16 +232,30 @@ class RecurrentLayer(nn.Module):
         super().__init__()
         self.cell = cell
 
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Sequence, state: Tensor | None = None) -> tuple[Sequence, Tensor]:
         """Run the recurrence over time.
 
         Args:
-            x: Inputs, real [B, T, 2I] or complex [B, T, I].
+            x: Inputs, real [B, T, 2I] or complex [B, T, I], with or without B; or a packed sequence of such frames.
             state: Final state of an earlier call, to continue from it, [B, 2H] or [B, H]; zeros when None.
 
         Returns:
-            The states of all steps, [B, T, 2H] or [B, T, H], and the last of them; same kind as the input.
+            The states of all steps, [B, T, 2H] or [B, T, H], or packed as the input; and the last of them. Both are of
+            the same kind as the input.
+
+        Raises:
+            ValueError: Input or state of another shape, or no time steps.
+            TypeError: Input or state of a wider dtype than the parameters.
         """
+        if isinstance(x, PackedSequence):
+            packed, (last,) = run_packed(self._run_part, x, None if state is None else (state,))
+            return packed, last
+        if x.ndim == 2:
+            y, last = self.forward(x[None], None if state is None else state[None])
+            return y[0], last[0]
+        self.cell.check_input(x, state, "B, T")
+        if x.shape[1] == 0:
+            raise ValueError(f"{type(self).__name__} takes at least one time step, not {describe(x)}.")
         if x.is_complex():
             y = to_complex(self.forward(to_channels(x, -1), state)[0], -1)
             return y, y[:, -1]
@@ -198,12 +263,13 @@ class RecurrentLayer(nn.Module):
             x, hidden = self.cell.prepare(x, state)
             # Time first, so that each step is contiguous.
             projections, matrices = self.cell.input_projections(x.transpose(0, 1)), self.cell.state_matrices()
-            if torch.compiler.is_compiling():
-                y = self._step_through(projections, matrices, hidden)
-            else:
-                y = self.cell.run(projections, matrices, hidden)
-        y = y.transpose(0, 1)
+            run = self._step_through if in_plain_operations(x) else self.cell.run
+            y = run(projections, matrices, hidden).transpose(0, 1)
         return y, y[:, -1]
+
+    def _run_part(self, x: Tensor, states: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        y, last = self.forward(x, None if states is None else states[0])
+        return y, (last,)
 
     def _step_through(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
         """Step by step in plain operations, which a compiler can trace and differentiate."""
@@ -212,6 +278,96 @@ class RecurrentLayer(nn.Module):
             hidden = self.cell.step(now, matrices, hidden)
             states.append(hidden)
         return torch.stack(states)
+
+
+def in_plain_operations(x: Tensor) -> bool:
+    """Return whether to step in plain operations, which compilers, exporters and ``torch.func`` can follow.
+
+    Args:
+        x: Input [B, ...]; an empty batch is cheap whichever way.
+    """
+    transformed = torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
+    return transformed or x.shape[0] == 0
+
+
+def as_dtype(layer: nn.Module, x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Convert an input to the dtype of a layer's parameters.
+
+    Args:
+        layer: The layer, for its name.
+        x: Real tensor.
+        dtype: Dtype of the parameters.
+
+    Returns:
+        Real tensor, same shape.
+
+    Raises:
+        TypeError: The input would be rounded.
+    """
+    if torch.promote_types(x.dtype, dtype) != dtype:
+        short, own = (str(kind).removeprefix("torch.") for kind in (dtype, x.dtype))
+        raise TypeError(
+            f"{type(layer).__name__} has parameters of {short} and would round an input of {own}; convert the layer "
+            f"by .to(torch.{own}), or the input."
+        )
+    return x.to(dtype)
+
+
+def differentiable_gradients(
+    run: Callable[..., Tensor | tuple[Tensor, ...]],
+    inputs: tuple[Tensor | None, ...],
+    gradients: tuple[Tensor, ...],
+) -> tuple[Tensor | None, ...]:
+    """Backpropagate through a recurrence so that the result can be differentiated again.
+
+    Args:
+        run: The recurrence in plain operations.
+        inputs: Its inputs.
+        gradients: Gradients of its outputs.
+
+    Returns:
+        Gradients of the inputs; None for those that need none.
+    """
+    with torch.enable_grad():
+        outputs = run(*inputs)
+        wanted = [part for part in inputs if part is not None and part.requires_grad]
+        found = iter(torch.autograd.grad(outputs, wanted, gradients, create_graph=True, allow_unused=True))
+    return tuple(next(found) if part is not None and part.requires_grad else None for part in inputs)
+
+
+def run_packed(
+    run: Callable[[Tensor, tuple[Tensor, ...] | None], tuple[Tensor, tuple[Tensor, ...]]],
+    x: PackedSequence,
+    states: tuple[Tensor, ...] | None,
+) -> tuple[PackedSequence, tuple[Tensor, ...]]:
+    """Run a recurrent layer over sequences of several lengths, without padding.
+
+    Args:
+        run: From inputs [B, T, *] and initial states [B, *] to the states of all steps [B, T, *] and the last ones.
+        x: Packed inputs.
+        states: Initial states [B, *], in the order of the sequences before packing.
+
+    Returns:
+        Packed states of all steps, and the last states of each sequence, in the order of the initial ones.
+    """
+    if states is not None and x.sorted_indices is not None:
+        states = tuple(part[x.sorted_indices] for part in states)
+    first, outputs, ended = 0, [], []
+    # Stretches over which the same sequences run, the longest first in the batch.
+    sizes, counts = x.batch_sizes.unique_consecutive(return_counts=True)
+    for size, steps in zip(sizes.tolist(), counts.tolist(), strict=True):
+        if states is not None:
+            ended.append(tuple(part[size:] for part in states))
+            states = tuple(part[:size] for part in states)
+        frames = x.data[first : first + size * steps].unflatten(0, (steps, size)).transpose(0, 1)
+        y, states = run(frames, states)
+        outputs.append(y.transpose(0, 1).flatten(0, 1))
+        first += size * steps
+    assert states is not None
+    last = tuple(torch.cat(parts) for parts in zip(states, *reversed(ended), strict=True))
+    if x.unsorted_indices is not None:
+        last = tuple(part[x.unsorted_indices] for part in last)
+    return PackedSequence(torch.cat(outputs), x.batch_sizes, x.sorted_indices, x.unsorted_indices), last
 
 
 def activate(pre: Tensor, length: Tensor, radius: Radius, weight: Tensor, out: Tensor | None = None) -> Tensor:

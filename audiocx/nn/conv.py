@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .functional import accepts_complex, complex_conv
+from .functional import accepts_complex, complex_conv, describe
 from .init import Criterion, Scheme, init_complex_
 
 __all__ = ["ComplexConv1d", "ComplexConv2d"]
@@ -34,7 +35,7 @@ class _ComplexConv(nn.Module):
             raise ValueError(f"groups={groups} must divide in_channels={in_channels} and out_channels={out_channels}.")
         kernel = self._per_axis(kernel_size)
         self.stride, self.dilation, self.groups = self._per_axis(stride), self._per_axis(dilation), groups
-        self.padding = self._padding(padding, kernel)
+        self.padding, self.end_padding = self._padding(padding, kernel)
         shape = (out_channels, in_channels // groups, *kernel)
         self.weight_real = nn.Parameter(torch.empty(shape))
         self.weight_imag = nn.Parameter(torch.empty(shape))
@@ -47,32 +48,47 @@ class _ComplexConv(nn.Module):
             raise ValueError(f"{type(self).__name__} takes one number or {self.axes}, not {sizes}.")
         return sizes
 
-    def _padding(self, padding: Size | str, kernel: tuple[int, ...]) -> tuple[int, ...]:
+    def _padding(self, padding: Size | str, kernel: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the zeros added on both sides, and the further ones at the end, of each axis."""
+        none = (0,) * self.axes
         if not isinstance(padding, str):
-            return self._per_axis(padding)
+            return self._per_axis(padding), none
         if padding == "valid":
-            return (0,) * self.axes
+            return none, none
         if padding == "same":
-            # With an odd kernel the output length is ceil(L / stride).
-            return tuple(d * (k - 1) // 2 for k, d in zip(kernel, self.dilation, strict=True))
+            total = [gap * (size - 1) for size, gap in zip(kernel, self.dilation, strict=True)]
+            return tuple(size // 2 for size in total), tuple(size % 2 for size in total)
         raise ValueError(f"padding must be a number, 'same' or 'valid', not {padding!r}.")
 
     def weights(self) -> tuple[Tensor, Tensor]:
         """Return the real and the imaginary part of the kernel, [O, I / groups, *K] each."""
         return self.weight_real, self.weight_imag
 
-    @accepts_complex(dim=1)
+    def check_input(self, x: Tensor) -> None:
+        """Raise ValueError unless the input fits, real or complex, with or without batch."""
+        channels = self.weight_real.shape[1] * self.groups
+        if x.ndim - self.axes not in (1, 2) or x.shape[-1 - self.axes] != (1 if x.is_complex() else 2) * channels:
+            places = ("L", "H, W")[self.axes - 1]
+            raise ValueError(
+                f"{type(self).__name__} takes a complex tensor [B, {channels}, {places}], or real channels "
+                f"[B, {2 * channels}, {places}], with or without B, not {describe(x)}."
+            )
+
+    @accepts_complex(dim=lambda layer, x: -1 - layer.axes)
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
         real, imag = self.weights()
+        if any(self.end_padding):  # "same" with an even kernel
+            x = F.pad(x, [size for end in reversed(self.end_padding) for size in (0, end)])
         return complex_conv(x, real, imag, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         """Return the settings shown by ``repr``."""
         out_channels, in_channels, *kernel = self.weight_real.shape
+        padding = "'same'" if any(self.end_padding) else self.padding
         return (
             f"{in_channels * self.groups}, {out_channels}, kernel_size={tuple(kernel)}, stride={self.stride}, "
-            f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}"
+            f"padding={padding}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}"
         )
 
 
@@ -84,7 +100,8 @@ class ComplexConv1d(_ComplexConv):
         out_channels: O, complex channels of the output.
         kernel_size: K, size of the kernel.
         stride: Step of the kernel.
-        padding: Zeros added on both sides, or "same" (half the kernel) or "valid" (none).
+        padding: Zeros added on both sides, or "valid" (none) or "same": L' = ceil(L / stride); an even kernel gets
+            one zero more at the end.
         dilation: Spacing of the kernel's elements.
         groups: Number of groups of complex channels.
         bias: Add a learnable complex bias, initially 0.
@@ -92,7 +109,7 @@ class ComplexConv1d(_ComplexConv):
         criterion: Variance of W, "he" or "glorot".
 
     Shape:
-        - Input: real [B, 2I, L], real parts first, or complex [B, I, L].
+        - Input: real [B, 2I, L], real parts first, or complex [B, I, L]; with or without B.
         - Output: [B, 2O, L'] or [B, O, L'], same kind as the input; sizes as for ``torch.nn.Conv1d``.
 
     Attributes:
@@ -101,7 +118,8 @@ class ComplexConv1d(_ComplexConv):
         bias: Real parts of b, then imaginary parts, float32 [2O]; None without bias.
 
     Raises:
-        ValueError: ``groups`` does not divide the channels, or a size has the wrong number of axes.
+        ValueError: ``groups`` does not divide the channels, a size has the wrong number of axes, or the input another
+            shape.
 
     Source: DCN, section 3.2.
 
@@ -122,7 +140,8 @@ class ComplexConv2d(_ComplexConv):
         out_channels: O, complex channels of the output.
         kernel_size: K, size of the kernel, one number or (height, width), as are the next three.
         stride: Step of the kernel.
-        padding: Zeros added on both sides, or "same" (half the kernel) or "valid" (none).
+        padding: Zeros added on both sides, or "valid" (none) or "same": L' = ceil(L / stride); an even kernel gets
+            one zero more at the end.
         dilation: Spacing of the kernel's elements.
         groups: Number of groups of complex channels.
         bias: Add a learnable complex bias, initially 0.
@@ -130,7 +149,7 @@ class ComplexConv2d(_ComplexConv):
         criterion: Variance of W, "he" or "glorot".
 
     Shape:
-        - Input: real [B, 2I, H, W], real parts first, or complex [B, I, H, W].
+        - Input: real [B, 2I, H, W], real parts first, or complex [B, I, H, W]; with or without B.
         - Output: [B, 2O, H', W'] or [B, O, H', W'], same kind as the input; sizes as for ``torch.nn.Conv2d``.
 
     Attributes:
@@ -139,7 +158,8 @@ class ComplexConv2d(_ComplexConv):
         bias: Real parts of b, then imaginary parts, float32 [2O]; None without bias.
 
     Raises:
-        ValueError: ``groups`` does not divide the channels, or a size has the wrong number of axes.
+        ValueError: ``groups`` does not divide the channels, a size has the wrong number of axes, or the input another
+            shape.
 
     Source: DCN, section 3.2.
 

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.nn.utils.rnn import PackedSequence
 
+from .cell import Sequence, as_dtype, differentiable_gradients, in_plain_operations, run_packed
 from .conv import ComplexConv1d
-from .functional import complex_weight, to_channels, to_complex
+from .functional import complex_weight, describe, to_channels, to_complex
 from .init import Scheme, init_complex_, init_real_
 
 __all__ = ["ComplexConvLSTM", "ConvLSTM"]
@@ -95,29 +96,69 @@ class ConvLSTM(nn.Module):
         nn.init.zeros_(self.input.bias)
         self.input.bias.unflatten(0, (-1, GATES, self.hidden_channels))[:, 1] = forget_bias
 
-    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(
+        self, x: Sequence, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Sequence, tuple[Tensor, Tensor]]:
         """Run the recurrence over time.
 
         Args:
-            x: Inputs, real [B, T, 2I, F] or complex [B, T, I, F].
-            state: Final hidden and cell state of an earlier call, to continue from it; zeros when None.
+            x: Inputs, real [B, T, 2I, F] or complex [B, T, I, F], with or without B; or a packed sequence of such
+                frames.
+            state: Final hidden and cell state of an earlier call, to continue from it, real or complex; zeros when
+                None.
 
         Returns:
             The hidden states of all steps, and the last hidden and cell state.
+
+        Raises:
+            ValueError: Input or state of another shape, or no time steps.
+            TypeError: Input or state of a wider dtype than the parameters.
         """
+        if isinstance(x, PackedSequence):
+            packed, (hidden, cell) = run_packed(self._run_part, x, state)
+            return packed, (hidden, cell)
+        if x.ndim == 3:
+            y, (hidden, cell) = self.forward(x[None], None if state is None else (state[0][None], state[1][None]))
+            return y[0], (hidden[0], cell[0])
+        self._check(x)
         if x.is_complex():
             y, state = self.forward(to_channels(x, 2), state)
             return to_complex(y, 2), state
+        dtype = self.input.bias.dtype
         with torch.autocast(x.device.type, enabled=False):
             # Time first, channels last: each step is contiguous and convolutions are matrix products.
-            steps = x.permute(1, 0, 3, 2).to(self.input.bias.dtype)
+            steps = as_dtype(self, x, dtype).permute(1, 0, 3, 2)
             projection = F.linear(
                 _unfold(steps, self.kernel_size), self._matrix(self.input), self._by_gate(self.input.bias)
             )
-            hidden, cell = self._zero_states(steps) if state is None else (part.transpose(1, 2) for part in state)
-            run = _step_through if torch.compiler.is_compiling() else _Steps.apply
+            hidden, cell = self._zero_states(steps) if state is None else self._given_states(x, state, dtype)
+            run = _step_through if in_plain_operations(x) else _Steps.apply
             y, last = run(projection, self._matrix(self.recurrent).T, hidden, cell)
         return y.permute(1, 0, 3, 2), (y[-1].transpose(1, 2), last.transpose(1, 2))
+
+    def _run_part(self, x: Tensor, states: Any) -> tuple[Tensor, tuple[Tensor, ...]]:
+        return self.forward(x, states)
+
+    def _check(self, x: Tensor) -> None:
+        name, channels = type(self).__name__, self.in_channels
+        if x.is_complex() and not self.complex:
+            raise ValueError(f"{name} with complex=False takes a real tensor [B, T, {channels}, F], not {describe(x)}.")
+        size = channels if x.is_complex() or not self.complex else 2 * channels
+        if x.ndim != 4 or x.shape[2] != size or x.shape[1] == 0:
+            native = f"a complex tensor [B, T, {channels}, F], or real channels " if self.complex else "a real tensor "
+            raise ValueError(
+                f"{name} takes {native}[B, T, {2 * channels if self.complex else channels}, F], with or without B and "
+                f"of at least one time step, not {describe(x)}."
+            )
+
+    def _given_states(self, x: Tensor, state: tuple[Tensor, Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return the initial states as [B, F, S]."""
+        hidden, cell = (to_channels(part) if part.is_complex() else part for part in state)
+        shape = [x.shape[0], self.state_channels, x.shape[3]]
+        for part, given in zip((hidden, cell), state, strict=True):
+            if [*part.shape] != shape:
+                raise ValueError(f"{type(self).__name__} takes states real {shape}, not {describe(given)}.")
+        return as_dtype(self, hidden, dtype).transpose(1, 2), as_dtype(self, cell, dtype).transpose(1, 2)
 
     def _zero_states(self, steps: Tensor) -> tuple[Tensor, Tensor]:
         zeros = steps.new_zeros(steps.shape[1], steps.shape[2], self.state_channels)
@@ -197,7 +238,7 @@ class _Steps(torch.autograd.Function):
     def forward(ctx: Any, projection: Tensor, matrix: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         (times, batch, size, _), channels = projection.shape, hidden.shape[-1]
         margin = matrix.shape[0] // channels // 2
-        matrix = matrix.contiguous()
+        rows = matrix.contiguous()
         gates = torch.empty_like(projection, memory_format=torch.contiguous_format)
         # Each state is zero-padded, so that a window of K positions is K S contiguous numbers.
         states = projection.new_zeros(times + 1, batch, size + 2 * margin, channels)
@@ -206,20 +247,23 @@ class _Steps(torch.autograd.Function):
         for time in range(times):
             gate = gates[time]
             torch.addmm(
-                projection[time].flatten(0, 1), _windows(states[time], size), matrix, out=gate.view(-1, gate.shape[-1])
+                projection[time].flatten(0, 1), _windows(states[time], size), rows, out=gate.view(-1, gate.shape[-1])
             )
             gate[..., : 3 * channels].sigmoid_()
             gate[..., 3 * channels :].tanh_()
             input_gate, forget_gate, output_gate, candidate = gate.chunk(GATES, -1)
             torch.mul(forget_gate, cells[time], out=cells[time + 1]).addcmul_(input_gate, candidate)
             torch.mul(output_gate, cells[time + 1].tanh(), out=states[time + 1, :, margin : margin + size])
-        ctx.save_for_backward(gates, states, cells, matrix)
+        # The inputs only for gradients that are differentiated again.
+        ctx.save_for_backward(projection, matrix, hidden, cell, gates, states, cells)
         return states[1:, :, margin : margin + size], cells[-1].clone()
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_states: Tensor, grad_cell: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        gates, states, cells, matrix = ctx.saved_tensors
+    def backward(ctx: Any, grad_states: Tensor, grad_cell: Tensor) -> tuple[Tensor | None, ...]:
+        *inputs, gates, states, cells = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return differentiable_gradients(_step_through, tuple(inputs), (grad_states, grad_cell))
+        matrix = inputs[1]
         times, batch, size, channels = grad_states.shape
         taps = matrix.shape[0] // channels
         margin = taps // 2

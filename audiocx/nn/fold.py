@@ -6,44 +6,70 @@ convolution over the 2C channels.
 
 from __future__ import annotations
 
+from typing import Any, TypeGuard
+
 import torch
 from torch import Tensor, nn
 
-from .conv import ComplexConv2d
+from .conv import ComplexConv1d, ComplexConv2d
 from .functional import complex_weight
 from .norm import ComplexBatchNorm
 from .standardized import StandardizedConv2d
 
 __all__ = ["fold", "fold_sequence"]
 
+_BATCH_NORMS = ((nn.Conv1d, nn.BatchNorm1d), (nn.Conv2d, nn.BatchNorm2d))
+
 
 @torch.no_grad()
-def fold(conv: ComplexConv2d, norm: ComplexBatchNorm | None = None) -> nn.Conv2d:
+def fold(conv: ComplexConv1d | ComplexConv2d, norm: ComplexBatchNorm | None = None) -> nn.Conv1d | nn.Conv2d:
     """Merge a complex convolution and the normalisation after it into one real convolution.
 
     Args:
-        conv: Complex convolution of I to O complex channels, without groups.
-        norm: Its normalisation; the running statistics are used. None for none.
+        conv: Complex convolution of I to O complex channels, over one or two axes, without groups, in evaluation mode.
+        norm: Its normalisation, in evaluation mode; the running statistics are used. None for none.
 
     Returns:
-        Real convolution of 2I to 2O channels, equal to both in evaluation mode up to rounding.
+        Real convolution of 2I to 2O channels over as many axes, equal to both up to rounding.
 
     Raises:
-        ValueError: The convolution has groups.
+        ValueError: The convolution has groups, or pads an even kernel of stride above 1 to "same"; the normalisation
+            has other channels; or one of them is in training mode.
     """
-    if conv.groups != 1:
-        raise ValueError("A grouped complex convolution cannot be folded; keep it as it is.")
+    if reason := _obstacle(conv):
+        raise ValueError(f"{reason} cannot be folded; keep it as it is.")
+    _check_evaluation(conv, norm)
     weight = complex_weight(*conv.weights())
     bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias
     if norm is not None:
+        if 2 * norm.channels != len(weight):
+            raise ValueError(f"The convolution has {len(weight) // 2} complex channels, its norm {norm.channels}.")
         (rr, ri, ir, ii), shift = norm.affine()
         weight = _mix(weight, rr, ri, ir, ii)
-        bias = _mix(bias[:, None, None, None], rr, ri, ir, ii).flatten() + shift
-    out_channels, in_channels, height, width = weight.shape
-    real = nn.Conv2d(in_channels, out_channels, (height, width), dtype=weight.dtype, device=weight.device)
-    real.stride, real.padding, real.dilation = conv.stride, conv.padding, conv.dilation
+        bias = _mix(bias[:, None], rr, ri, ir, ii).flatten() + shift
+    out_channels, in_channels, *kernel = weight.shape
+    kind: Any = nn.Conv1d if conv.axes == 1 else nn.Conv2d
+    real = kind(in_channels, out_channels, tuple(kernel), dtype=weight.dtype, device="meta")
+    real.stride, real.dilation = conv.stride, conv.dilation
+    real.padding = "same" if any(conv.end_padding) else conv.padding
     real.weight, real.bias = nn.Parameter(weight), nn.Parameter(bias)
-    return real.train(conv.training)
+    result: nn.Conv1d | nn.Conv2d = real.eval()
+    return result
+
+
+def _obstacle(conv: ComplexConv1d | ComplexConv2d) -> str | None:
+    """Return what keeps a convolution from being a layer of torch.nn."""
+    if conv.groups != 1:
+        return "A grouped complex convolution"
+    if any(conv.end_padding) and any(step > 1 for step in conv.stride):
+        return "A strided convolution that pads an even kernel to 'same'"
+    return None
+
+
+def _check_evaluation(*layers: nn.Module | None) -> None:
+    for layer in layers:
+        if layer is not None and layer.training:
+            raise ValueError(f"{type(layer).__name__} is in training mode; call .eval() before folding.")
 
 
 @torch.no_grad()
@@ -58,7 +84,7 @@ def _plain(conv: StandardizedConv2d) -> nn.Conv2d:
 
 def _mix(weight: Tensor, rr: Tensor, ri: Tensor, ir: Tensor, ii: Tensor) -> Tensor:
     real, imag = weight.chunk(2)
-    rr, ri, ir, ii = (entry.view(-1, 1, 1, 1) for entry in (rr, ri, ir, ii))
+    rr, ri, ir, ii = (entry.view(-1, *[1] * (weight.ndim - 1)) for entry in (rr, ri, ir, ii))
     return torch.cat([rr * real + ri * imag, ir * real + ii * imag])
 
 
@@ -71,6 +97,9 @@ def fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
     Returns:
         An equal sequence of real convolutions and the layers that cannot be folded, which are shared, not copied.
 
+    Raises:
+        ValueError: A layer to be folded is in training mode.
+
     Examples:
         >>> layers = [ComplexConv2d(1, 2, 3).eval(), ComplexBatchNorm(2).eval()]
         >>> fold_sequence(layers)
@@ -78,12 +107,19 @@ def fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
     """
     folded: list[nn.Module] = []
     for layer in layers:
-        layer = _plain(layer) if isinstance(layer, StandardizedConv2d) else layer
+        if isinstance(layer, StandardizedConv2d):
+            _check_evaluation(layer)
+            layer = _plain(layer)
         before = folded[-1] if folded else None
-        if isinstance(layer, ComplexBatchNorm) and isinstance(before, ComplexConv2d) and before.groups == 1:
+        if isinstance(layer, ComplexBatchNorm) and _foldable(before):
             folded[-1] = fold(before, layer)
-        elif isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
-            folded[-1] = nn.utils.fusion.fuse_conv_bn_eval(before, layer)
+        elif isinstance(before, nn.Module) and any(type(before) is c and isinstance(layer, n) for c, n in _BATCH_NORMS):
+            _check_evaluation(before, layer)
+            folded[-1] = nn.utils.fusion.fuse_conv_bn_eval(before, layer)  # type: ignore[arg-type,type-var]
         else:
             folded.append(layer)
-    return [fold(layer) if isinstance(layer, ComplexConv2d) and layer.groups == 1 else layer for layer in folded]
+    return [fold(layer) if _foldable(layer) else layer for layer in folded]
+
+
+def _foldable(layer: nn.Module | None) -> TypeGuard[ComplexConv1d | ComplexConv2d]:
+    return isinstance(layer, (ComplexConv1d, ComplexConv2d)) and _obstacle(layer) is None

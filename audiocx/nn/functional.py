@@ -19,11 +19,13 @@ from torch import Tensor
 
 __all__ = [
     "accepts_complex",
+    "check_channels",
     "complex_conv",
     "complex_dropout",
     "complex_linear",
     "complex_weight",
     "crelu",
+    "describe",
     "magnitude",
     "magnitude_max_pool",
     "modrelu",
@@ -37,6 +39,7 @@ __all__ = [
 
 _SMALL_MATRIX = 2**16  # entries
 _FEW_CHANNELS = 16
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def to_channels(z: Tensor, dim: int = 1) -> Tensor:
@@ -98,11 +101,46 @@ def split(x: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
     return real, imag
 
 
-def accepts_complex(dim: int) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """Decorate a layer's ``forward`` to also take a native complex tensor, and to return one then.
+def describe(x: Tensor) -> str:
+    """Return an input's kind and shape, for messages of errors.
 
     Args:
-        dim: Channel axis of the layer's input.
+        x: Any tensor.
+
+    Examples:
+        >>> describe(torch.zeros(2, 3))
+        'real [2, 3]'
+    """
+    return f"{'complex' if x.is_complex() else 'real'} {[*x.shape]}"
+
+
+def check_channels(layer: object, x: Tensor, channels: int, dim: int = 1) -> None:
+    """Raise ValueError unless a layer's input has the right number of channels.
+
+    Args:
+        layer: The layer, for its name.
+        x: Real [..., 2C, ...] or complex [..., C, ...].
+        channels: C.
+        dim: Channel axis, 1 (inputs [B, C, *]) or -1 (inputs [*, C]).
+    """
+    if x.ndim <= max(dim, 0) or x.shape[dim] != (channels if x.is_complex() else 2 * channels):
+        shapes = [f"[B, {size}, *]" if dim == 1 else f"[*, {size}]" for size in (channels, 2 * channels)]
+        raise ValueError(
+            f"{type(layer).__name__} takes a complex tensor {shapes[0]} or real channels {shapes[1]}, "
+            f"not {describe(x)}."
+        )
+
+
+def accepts_complex(
+    dim: int | Callable[[Any, Tensor], int],
+) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Decorate a layer's ``forward`` to also take a native complex tensor, and to return one then.
+
+    A method ``check_input`` of the layer, if there is one, sees the input as it was given. Under autocast the result
+    has the input's dtype.
+
+    Args:
+        dim: Channel axis of the layer's input, or a function of layer and input that returns it.
 
     Returns:
         A decorator for ``forward(self, x)``.
@@ -111,8 +149,13 @@ def accepts_complex(dim: int) -> Callable[[Callable[..., Tensor]], Callable[...,
     def decorate(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         @functools.wraps(forward)
         def either(self: Any, x: Tensor) -> Tensor:
+            if hasattr(self, "check_input"):
+                self.check_input(x)
             if x.is_complex():
-                return to_complex(forward(self, to_channels(x, dim)), dim)
+                axis = dim if isinstance(dim, int) else dim(self, x)
+                y = forward(self, to_channels(x, axis))
+                # Under autocast y may be of half precision, which has hardly any complex arithmetic.
+                return to_complex(y.to(x.dtype.to_real()) if y.dtype in _HALF else y, axis)
             return forward(self, x)
 
         return either
@@ -177,7 +220,7 @@ def complex_conv(
     """Apply a complex convolution (cross-correlation) over one or two axes.
 
     Args:
-        x: Shape [B, 2I, L] or [B, 2I, H, W], real parts first.
+        x: Shape [B, 2I, L] or [B, 2I, H, W], real parts first; or without batch, [2I, L] or [2I, H, W].
         real: Real part of the kernel, shape [O, I / groups, K] or [O, I / groups, Kh, Kw].
         imag: Imaginary part, same shape.
         bias: Shape [2O].
@@ -187,10 +230,12 @@ def complex_conv(
         groups: Groups of complex channels.
 
     Returns:
-        Shape [B, 2O, L'] or [B, 2O, H', W'].
+        Shape [B, 2O, L'] or [B, 2O, H', W']; without batch if the input is.
 
     Source: DCN, section 3.2.
     """
+    if x.ndim == real.ndim - 1:
+        return complex_conv(x[None], real, imag, bias, stride, padding, dilation, groups)[0]
     conv = F.conv2d if x.ndim == 4 else F.conv1d
     if groups == 1:
         weight = complex_weight(real, imag)
@@ -228,10 +273,16 @@ def magnitude(x: Tensor, dim: int = 1) -> Tensor:
     Returns:
         Shape [..., C, ...], non-negative.
     """
+    length, nonzero = _magnitude(x, dim)
+    return torch.where(nonzero, length, 0.0)
+
+
+def _magnitude(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Return |z|, infinity at z = 0, and where z is not 0; squares, which overflow or vanish, are never formed."""
     real, imag = split(x, dim)
-    square = real * real + imag * imag
-    zero = square == 0
-    return torch.where(zero, 0.0, torch.where(zero, 1.0, square).sqrt())
+    nonzero = torch.logical_or(real, imag)
+    # The gradient of hypot at 0 would be NaN.
+    return torch.hypot(torch.where(nonzero, real, math.inf), imag), nonzero
 
 
 def crelu(x: Tensor) -> Tensor:
@@ -281,10 +332,15 @@ def radial(x: Tensor, radius: Callable[[Tensor], Tensor], dim: int = 1) -> Tenso
     Returns:
         Shape [..., 2C, ...]; 0, with gradient 0, at z = 0, where the phase is undefined.
     """
-    length = magnitude(x, dim)
-    zero = length == 0
-    scale = torch.where(zero, 0.0, radius(length) / torch.where(zero, 1.0, length))
-    return _times(x, scale, dim)
+    if x.dtype in _HALF:
+        return radial(x.float(), radius, dim).to(x.dtype)
+    length, nonzero = _magnitude(x, dim)
+    return _times(x, radius(torch.where(nonzero, length, 0.0)) / length.clamp_min(_least(x)), dim)
+
+
+def _least(x: Tensor) -> float:
+    """Return the least magnitude that is divided by; the derivative has its square, which must not vanish."""
+    return 16 * math.sqrt(torch.finfo(x.dtype).tiny)
 
 
 def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
@@ -300,14 +356,14 @@ def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
 
     Source: Arjovsky et al. 2016, equation 8.
     """
+    if x.dtype in _HALF:  # where b / |z| may overflow
+        return modrelu(x.float(), bias.float(), dim).to(x.dtype)
     shape = [1] * x.ndim
     shape[dim] = -1
-    real, imag = split(x, dim)
-    square = torch.addcmul(real * real, imag, imag)
-    # z ReLU(1 + b / |z|) takes half as many operations as :func:`radial`. At z = 0 the factor is ReLU(0 + b * 0).
-    nonzero = square > 0
-    inverse = torch.where(nonzero, square, math.inf).rsqrt()
-    return _times(x, F.relu(torch.addcmul(nonzero.to(x.dtype), bias.view(shape), inverse)), dim)
+    # z ReLU(1 + b / |z|) takes half as many operations as :func:`radial`. At z = 0 the factor is ReLU(0 + b / inf).
+    length, nonzero = _magnitude(x, dim)
+    factor = torch.addcdiv(nonzero.to(x.dtype), bias.view(shape), length.clamp_min(_least(x)))
+    return _times(x, F.relu(factor), dim)
 
 
 def magnitude_max_pool(
@@ -325,7 +381,7 @@ def magnitude_max_pool(
         Shape [B, 2C, L'] or [B, 2C, H', W'].
     """
     pool = F.max_pool1d if x.ndim == 3 else F.max_pool2d
-    _, index = pool(magnitude(x), kernel, stride, padding, return_indices=True)
+    _, index = pool(magnitude(x.float() if x.dtype in _HALF else x), kernel, stride, padding, return_indices=True)
     flat = x.flatten(2)
     both = torch.cat([index, index], 1)
     return flat.gather(2, both.flatten(2)).view_as(both)

@@ -8,13 +8,13 @@ Source: Wolter and Yao, "Complex Gated Recurrent Neural Networks", 2018.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from .cell import (
     ActivationDerivatives,
@@ -25,10 +25,11 @@ from .cell import (
     RecurrentLayer,
     StateActivationName,
     activate,
+    differentiable_gradients,
     inner_product,
     segments,
 )
-from .functional import complex_weight, magnitude
+from .functional import complex_weight, magnitude, radial
 from .init import init_complex_
 from .linear import ComplexLinear
 
@@ -116,10 +117,10 @@ class ComplexGate(nn.Module):
         Returns:
             a Re z + (1 - a) Im z, [*, 2H], for "mod-sigmoid"; z itself for the others.
         """
-        if self.name != "mod-sigmoid":
+        if self.name != "mod-sigmoid" or self.weight is None:
             return z
         real, imag = z.unflatten(-1, (2, 2, -1)).unbind(-3)
-        return torch.lerp(imag, real, self.get_parameter("weight")[0].sigmoid()).flatten(-2)
+        return torch.lerp(imag, real, self.weight[0].sigmoid()).flatten(-2)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return both gates."""
@@ -169,7 +170,7 @@ class ComplexGatedRNNCell(RecurrentCell):
         gate_bias: float = 4.0,
         unitary_gates: bool = False,
     ) -> None:
-        super().__init__(hidden_features)
+        super().__init__(in_features, hidden_features)
         self.gate = ComplexGate(gate)
         self.activation = ComplexStateActivation(activation, hidden_features)
         self.input = ComplexLinear(in_features, hidden_features, True, "rayleigh", "glorot")
@@ -184,23 +185,20 @@ class ComplexGatedRNNCell(RecurrentCell):
 
     def input_projections(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return V_r x + b_r and V_z x + b_z, mixed and side by side, and V x + b."""
-        layer = self.gate_input
+        layer: Any = self.gate_input  # of Any, because parametrizations and torch.func replace parameters by tensors
         weight = self.gate.mix(complex_weight(layer.weight_real, layer.weight_imag).T)
-        return F.linear(x, weight.T, self.gate.mix(layer.get_parameter("bias"))), self.input(x)
+        return F.linear(x, weight.T, self.gate.mix(layer.bias)), self.input(x)
 
     def state_matrices(self) -> tuple[Tensor, ...]:
         """Return W_r and W_z, mixed and side by side, and W."""
-        real, imag = torch.cat([part.get_parameter("weight") for part in self.gate_state], 1)
+        real, imag = torch.cat([cast(Tensor, part.weight) for part in self.gate_state], 1)
         return self.gate.mix(complex_weight(real, imag).T).contiguous(), self.state.transposed()
 
     def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
         """Return the next state."""
-        gates = self.gate.function(torch.addmm(projections[0], hidden, matrices[0]), self.gate.function_weight)
-        # The axis of length 1 stands for real and imaginary part, which share a gate.
-        reset, update = gates.unflatten(-1, (2, 1, -1)).unbind(-3)
-        parts = hidden.unflatten(-1, (2, -1))
-        candidate = self.activation(torch.addmm(projections[1], (reset * parts).flatten(-2), matrices[1]))
-        return torch.lerp(parts, candidate.unflatten(-1, (2, -1)), update).flatten(-2)
+        functions = (self.gate.function, self.activation.radius)
+        inputs: Any = (*projections, *matrices, hidden)
+        return _plain_step(functions, self.gate.function_weight, self.activation.weight, *inputs)
 
     def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
         """Return the states of all steps."""
@@ -255,6 +253,45 @@ class ComplexGatedRNN(RecurrentLayer):
         )
 
 
+def _plain_step(
+    functions: tuple[GateFunction, Radius],
+    gate_weight: Tensor | None,
+    weight: Tensor,
+    gate_projection: Tensor,
+    projection: Tensor,
+    gate_matrix: Tensor,
+    matrix: Tensor,
+    hidden: Tensor,
+) -> Tensor:
+    """Return the next state [B, 2H] in plain operations."""
+    gate, radius = functions
+    gates = gate(torch.addmm(gate_projection, hidden, gate_matrix), gate_weight)
+    # The axis of length 1 stands for real and imaginary part, which share a gate.
+    reset, update = gates.unflatten(-1, (2, 1, -1)).unbind(-3)
+    parts = hidden.unflatten(-1, (2, -1))
+    pre = torch.addmm(projection, (reset * parts).flatten(-2), matrix)
+    candidate = radial(pre, lambda length: radius(length, weight), -1)
+    return torch.lerp(parts, candidate.unflatten(-1, (2, -1)), update).flatten(-2)
+
+
+def _plain_steps(
+    functions: tuple[GateFunction, Radius],
+    gate_weight: Tensor | None,
+    weight: Tensor,
+    gate_projection: Tensor,
+    projection: Tensor,
+    gate_matrix: Tensor,
+    matrix: Tensor,
+    hidden: Tensor,
+) -> Tensor:
+    """Run the recurrence of :class:`_Steps` in plain operations."""
+    states = []
+    for gate_now, now in zip(gate_projection, projection, strict=True):
+        hidden = _plain_step(functions, gate_weight, weight, gate_now, now, gate_matrix, matrix, hidden)
+        states.append(hidden)
+    return torch.stack(states)
+
+
 class _Steps(torch.autograd.Function):
     """Recurrence: input projections, matrices and initial state [B, 2H] to states [T, B, 2H].
 
@@ -288,13 +325,18 @@ class _Steps(torch.autograd.Function):
             torch.addmm(now, (reset * parts).view(batch, -1), matrix, out=phase)
             torch.lerp(parts, activate(phase, length, radius, weight), update, out=follows.view(batch, 2, -1))
         ctx.functions = functions
-        ctx.save_for_backward(gate_weight, weight, gate_matrix, matrix, pre, phases, lengths, states)
+        # Projections and initial state only for gradients that are differentiated again.
+        inputs = (gate_weight, weight, gate_projection, projection, gate_matrix, matrix, hidden)
+        ctx.save_for_backward(*inputs, pre, phases, lengths, states)
         return states[1:]
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:
-        gate_weight, weight, gate_matrix, matrix, pre, phases, lengths, states = ctx.saved_tensors
+        *inputs, pre, phases, lengths, states = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            run = functools.partial(_plain_steps, ctx.functions)
+            return None, *differentiable_gradients(run, tuple(inputs), (grad_states,))
+        gate_weight, weight, _, _, gate_matrix, matrix, _ = inputs
         gate, radius = ctx.functions
         grad_pre, grad_projection, states = torch.empty_like(pre), torch.empty_like(phases), states[:-1]
         grad_gate_matrix, grad_matrix, grad_weight = (torch.zeros_like(part) for part in (gate_matrix, matrix, weight))

@@ -14,7 +14,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Criterion", "Scheme", "fans", "init_complex_", "init_real_", "rayleigh_", "unitary_", "weight_std"]
+__all__ = [
+    "Criterion",
+    "Scheme",
+    "fans",
+    "init_complex_",
+    "init_real_",
+    "rayleigh_",
+    "refine_",
+    "unitary_",
+    "weight_std",
+]
 
 Criterion = Literal["he", "glorot"]
 Scheme = Literal["unitary", "rayleigh"]
@@ -141,3 +151,17 @@ def init_real_(weight: Tensor, scheme: Scheme = "unitary", criterion: Criterion 
         nn.init.kaiming_normal_(weight)
     else:
         nn.init.xavier_normal_(weight)
+
+
+@torch.no_grad()
+def refine_(tensor: Tensor, before: torch.dtype, start: float) -> None:
+    """Write a start value in full precision wherever a tensor holds it as rounded by a narrower dtype, in place.
+
+    Args:
+        tensor: Any shape, after its conversion to a wider dtype; of the same dtype or a narrower one it is unchanged.
+        before: Its dtype before.
+        start: The start value.
+    """
+    if torch.finfo(tensor.dtype).eps < torch.finfo(before).eps:
+        rounded = torch.tensor(start, dtype=before, device=tensor.device)
+        tensor.copy_(torch.where(tensor == rounded, start, tensor))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .functional import accepts_complex, complex_linear
+from .functional import accepts_complex, check_channels, complex_linear
 from .init import Criterion, Scheme, init_complex_
 
 __all__ = ["ComplexLinear"]
@@ -31,7 +31,7 @@ class ComplexLinear(nn.Module):
         bias: Real parts of b, then imaginary parts, float32 [2O]; None without bias.
 
     Raises:
-        ValueError: Unknown scheme or criterion.
+        ValueError: Unknown scheme or criterion, or an input of other features.
 
     Source: DCN, section 3.2.
 
@@ -56,6 +56,10 @@ class ComplexLinear(nn.Module):
         self.weight_imag = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(2 * out_features)) if bias else None
         init_complex_(self.weight_real, self.weight_imag, scheme, criterion)
+
+    def check_input(self, x: Tensor) -> None:
+        """Raise ValueError unless the input fits, real or complex."""
+        check_channels(self, x, self.weight_real.shape[1], -1)
 
     @accepts_complex(dim=-1)
     def forward(self, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .functional import accepts_complex, magnitude_max_pool
+from .functional import accepts_complex, describe, magnitude_max_pool
 
 Size = int | tuple[int, ...]
 
@@ -26,10 +26,31 @@ class _Pool(nn.Module):
         super().__init__()
         self.kernel_size, self.stride = kernel_size, stride or kernel_size
 
-    def _check(self, x: Tensor) -> None:
-        if x.ndim - 2 not in self.axes:
+    def check_input(self, x: Tensor) -> None:
+        """Raise ValueError unless the input fits, real or complex, with or without batch."""
+        pooled = self.pooled_axes(x)
+        if x.ndim - pooled not in (1, 2) or (not x.is_complex() and x.shape[-1 - pooled] % 2):
             expected = " or ".join(("[B, C, L]", "[B, C, H, W]")[axes - 1] for axes in self.axes)
-            raise ValueError(f"{type(self).__name__} takes an input {expected}, not of shape {[*x.shape]}.")
+            raise ValueError(
+                f"{type(self).__name__} takes a complex tensor {expected}, or real channels, 2C instead of C, with or "
+                f"without B, not {describe(x)}."
+            )
+
+    def pooled_axes(self, x: Tensor) -> int:
+        """Return the number of axes to pool over; the input of an old pool, with a single size, has B."""
+        if len(self.axes) == 1:
+            return self.axes[0]
+        sizes = [len(size) for size in (self.kernel_size, self.stride) if not isinstance(size, int)]
+        return max(sizes) if sizes else 2 if x.ndim == 4 else 1
+
+    @accepts_complex(dim=lambda pool, x: -1 - pool.pooled_axes(x))
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool each window."""
+        pooled = self.pooled_axes(x)
+        return self._pool(x, pooled) if x.ndim == pooled + 2 else self._pool(x[None], pooled)[0]
+
+    def _pool(self, x: Tensor, axes: int) -> Tensor:
+        raise NotImplementedError
 
     def extra_repr(self) -> str:
         """Return the settings shown by ``repr``."""
@@ -39,18 +60,16 @@ class _Pool(nn.Module):
 class ComplexAvgPool(_Pool):
     """Average pooling over one or two axes: the name of version 0.1.
 
-    Use :class:`ComplexAvgPool1d` or :class:`ComplexAvgPool2d`, which check the number of axes.
+    Use :class:`ComplexAvgPool1d` or :class:`ComplexAvgPool2d`. With a single size an input of three axes is
+    [B, C, L] here, never [C, H, W].
 
     Args:
         kernel_size: Size of the window, one number or one per axis.
         stride: Step of the window; ``kernel_size`` when None.
     """
 
-    @accepts_complex(dim=1)
-    def forward(self, x: Tensor) -> Tensor:
-        """Average each window."""
-        self._check(x)
-        pool = F.avg_pool2d if x.ndim == 4 else F.avg_pool1d
+    def _pool(self, x: Tensor, axes: int) -> Tensor:
+        pool = F.avg_pool2d if axes == 2 else F.avg_pool1d
         return pool(x, self.kernel_size, self.stride)
 
 
@@ -62,11 +81,11 @@ class ComplexAvgPool1d(ComplexAvgPool):
         stride: Step of the window; ``kernel_size`` when None.
 
     Shape:
-        - Input: real [B, 2C, L], real parts first, or complex [B, C, L].
+        - Input: real [B, 2C, L], real parts first, or complex [B, C, L]; with or without B.
         - Output: [B, 2C, L'] or [B, C, L'], same kind as the input, L' = floor((L - kernel_size) / stride) + 1.
 
     Raises:
-        ValueError: The input has another number of axes (in ``forward``).
+        ValueError: The input has another number of axes, or an odd number of real channels.
 
     Examples:
         >>> import torch
@@ -85,11 +104,11 @@ class ComplexAvgPool2d(ComplexAvgPool):
         stride: Step of the window; ``kernel_size`` when None.
 
     Shape:
-        - Input: real [B, 2C, H, W], real parts first, or complex [B, C, H, W].
+        - Input: real [B, 2C, H, W], real parts first, or complex [B, C, H, W]; with or without B.
         - Output: [B, 2C, H', W'] or [B, C, H', W'], same kind as the input; sizes as for ``torch.nn.AvgPool2d``.
 
     Raises:
-        ValueError: The input has another number of axes (in ``forward``).
+        ValueError: The input has another number of axes, or an odd number of real channels.
     """
 
     axes = (2,)
@@ -98,17 +117,15 @@ class ComplexAvgPool2d(ComplexAvgPool):
 class MagnitudeMaxPool(_Pool):
     """Max pooling by magnitude over one or two axes: the name of version 0.1.
 
-    Use :class:`MagnitudeMaxPool1d` or :class:`MagnitudeMaxPool2d`, which check the number of axes.
+    Use :class:`MagnitudeMaxPool1d` or :class:`MagnitudeMaxPool2d`. With a single size an input of three axes is
+    [B, C, L] here, never [C, H, W].
 
     Args:
         kernel_size: Size of the window, one number or one per axis.
         stride: Step of the window; ``kernel_size`` when None.
     """
 
-    @accepts_complex(dim=1)
-    def forward(self, x: Tensor) -> Tensor:
-        """Select the number of greatest magnitude in each window."""
-        self._check(x)
+    def _pool(self, x: Tensor, axes: int) -> Tensor:
         return magnitude_max_pool(x, self.kernel_size, self.stride)
 
 
@@ -120,11 +137,11 @@ class MagnitudeMaxPool1d(MagnitudeMaxPool):
         stride: Step of the window; ``kernel_size`` when None.
 
     Shape:
-        - Input: real [B, 2C, L], real parts first, or complex [B, C, L].
+        - Input: real [B, 2C, L], real parts first, or complex [B, C, L]; with or without B.
         - Output: [B, 2C, L'] or [B, C, L'], same kind as the input, L' = floor((L - kernel_size) / stride) + 1.
 
     Raises:
-        ValueError: The input has another number of axes (in ``forward``).
+        ValueError: The input has another number of axes, or an odd number of real channels.
 
     Examples:
         >>> import torch
@@ -143,11 +160,11 @@ class MagnitudeMaxPool2d(MagnitudeMaxPool):
         stride: Step of the window; ``kernel_size`` when None.
 
     Shape:
-        - Input: real [B, 2C, H, W], real parts first, or complex [B, C, H, W].
+        - Input: real [B, 2C, H, W], real parts first, or complex [B, C, H, W]; with or without B.
         - Output: [B, 2C, H', W'] or [B, C, H', W'], same kind as the input; sizes as for ``torch.nn.MaxPool2d``.
 
     Raises:
-        ValueError: The input has another number of axes (in ``forward``).
+        ValueError: The input has another number of axes, or an odd number of real channels.
     """
 
     axes = (2,)

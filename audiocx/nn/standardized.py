@@ -11,13 +11,14 @@ unnormalized ResNets", ICLR 2021.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .conv import ComplexConv2d
-from .init import init_real_
+from .init import init_real_, refine_
 
 __all__ = ["StandardizedComplexConv2d", "StandardizedConv2d"]
 
@@ -50,6 +51,12 @@ class StandardizedComplexConv2d(ComplexConv2d):
         super().__init__(*arguments, **options)
         self.gain = nn.Parameter(torch.full((len(self.weight_real),), _GAIN))
 
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> StandardizedComplexConv2d:
+        before = self.gain.dtype
+        super()._apply(fn, recurse)
+        refine_(self.gain, before, _GAIN)
+        return self
+
     def weights(self) -> tuple[Tensor, Tensor]:
         """Return the real and the imaginary part of the standardised filters, [O, I / groups, *K] each."""
         real, imag = _standardized(self.gain, self.weight_real, self.weight_imag)
@@ -79,6 +86,12 @@ class StandardizedConv2d(nn.Conv2d):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> StandardizedConv2d:
+        before = self.gain.dtype
+        super()._apply(fn, recurse)
+        refine_(self.gain, before, _GAIN)
+        return self
+
     def standard_weight(self) -> Tensor:
         """Return the standardised filters, [O, I / groups, *K]."""
         return _standardized(self.gain, self.weight)[0]
@@ -89,7 +102,9 @@ class StandardizedConv2d(nn.Conv2d):
 
 
 def _standardized(gain: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
-    axes = tuple(range(1, parts[0].ndim))
+    dtype, axes = parts[0].dtype, tuple(range(1, parts[0].ndim))
+    if dtype in (torch.float16, torch.bfloat16):  # where squares vanish
+        return tuple(part.to(dtype) for part in _standardized(gain.float(), *(part.float() for part in parts)))
     centred = [part - part.mean(axes, keepdim=True) for part in parts]
     energy = torch.stack([part.square().sum(axes) for part in centred]).sum(0)
     scale = (gain * torch.rsqrt(energy + _EPSILON)).view(-1, *(1 for _ in axes))

@@ -9,11 +9,11 @@ Recurrent Neural Networks", 2016.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .cell import (
     ActivationDerivatives,
@@ -24,8 +24,10 @@ from .cell import (
     RecurrentLayer,
     StateActivationName,
     activate,
+    differentiable_gradients,
     segments,
 )
+from .functional import radial
 from .linear import ComplexLinear
 
 __all__ = ["ComplexUnitaryRNNCell", "ComplexUnitaryRNN"]
@@ -51,7 +53,7 @@ class ComplexUnitaryRNNCell(RecurrentCell):
     """
 
     def __init__(self, in_features: int, hidden_features: int, activation: StateActivationName = "modrelu") -> None:
-        super().__init__(hidden_features)
+        super().__init__(in_features, hidden_features)
         self.input = ComplexLinear(in_features, hidden_features, False, "rayleigh", "glorot")
         self.state = ComplexStateMatrix(hidden_features)
         self.activation = ComplexStateActivation(activation, hidden_features)
@@ -103,6 +105,15 @@ class ComplexUnitaryRNN(RecurrentLayer):
         super().__init__(ComplexUnitaryRNNCell(in_features, hidden_features, activation))
 
 
+def _plain_steps(radius: Radius, weight: Tensor, projection: Tensor, matrix: Tensor, hidden: Tensor) -> Tensor:
+    """Run the recurrence of :class:`_Steps` in plain operations."""
+    states = []
+    for now in projection:
+        hidden = radial(torch.addmm(now, hidden, matrix), lambda length: radius(length, weight), -1)
+        states.append(hidden)
+    return torch.stack(states)
+
+
 class _Steps(torch.autograd.Function):
     """Recurrence: input projections [T, B, 2H], matrix [2H, 2H] and initial state [B, 2H] to states [T, B, 2H]."""
 
@@ -116,13 +127,16 @@ class _Steps(torch.autograd.Function):
             torch.addmm(now, state, matrix, out=phase)
             activate(phase, length, radius, weight, follows.view(batch, 2, -1))
         ctx.radius = radius
-        ctx.save_for_backward(weight, matrix, phases, lengths, states)
+        # Projections and initial state only for gradients that are differentiated again.
+        ctx.save_for_backward(weight, projection, matrix, hidden, phases, lengths, states)
         return states[1:]
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_states: Tensor) -> tuple[None, Tensor, Tensor, Tensor, Tensor]:
-        weight, matrix, phases, lengths, states = ctx.saved_tensors
+    def backward(ctx: Any, grad_states: Tensor) -> tuple[Tensor | None, ...]:
+        weight, projection, matrix, hidden, phases, lengths, states = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            run = functools.partial(_plain_steps, ctx.radius)
+            return None, *differentiable_gradients(run, (weight, projection, matrix, hidden), (grad_states,))
         grad_projection = torch.empty_like(phases)
         grad_matrix, grad_weight = torch.zeros_like(matrix), torch.zeros_like(weight)
         hidden, back = torch.zeros_like(states[0]), matrix.T.contiguous()

@@ -18,14 +18,19 @@ __all__ = [
     "affine_map",
     "inverse_sqrt_2x2",
     "inverse_sqrt_2x2_backward",
+    "is_accurate",
     "normalize",
     "transform",
     "transform_vector",
+    "widened",
 ]
 
 # Entries of one 2x2 matrix per channel, [C] each: rr, ii, ri of a symmetric one; rr, ri, ir, ii of any other.
 Symmetric = tuple[Tensor, Tensor, Tensor]
 Matrix = tuple[Tensor, Tensor, Tensor, Tensor]
+
+# Of a covariance matrix, relative to the product of its variances. Rounding to 2^-24 leaves three digits of it.
+_LEAST_DETERMINANT = 2**-10
 
 
 def inverse_sqrt_2x2(rr: Tensor, ii: Tensor, ri: Tensor, eps: float) -> Symmetric:
@@ -193,18 +198,57 @@ def _broadcast(per_channel: Tensor, ndim: int) -> Tensor:
 def normalize(x: Tensor, gamma: Tensor, beta: Tensor, eps: float, naive: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Normalise by the statistics of the batch; differentiable any number of times.
 
+    Float32 values are normalised in float64 where float32 cannot hold a covariance or its determinant: very large
+    values, or real parts almost proportional to the imaginary ones. Compiled code cannot branch on values, and always
+    whitens in float64.
+
     Args:
-        x: Shape [B, 2C, *], real parts first.
+        x: Shape [B, 2C, *], real parts first, not empty.
         gamma: Shape [3, C]: rr, ii, ri.
         beta: Shape [2C].
         eps: Added to the variances.
         naive: See :func:`affine_map`.
 
     Returns:
-        Normalised [B, 2C, *], means [2C] and covariances [3, C] of the batch.
+        Normalised [B, 2C, *], means [2C] and covariances [3, C] of the batch; the statistics are float64 after a
+        fallback.
     """
-    y, mean, cov, _ = _Normalization.apply(x, gamma, beta, eps, naive)
-    return y, mean, cov
+    compiling = torch.compiler.is_compiling()
+    if not compiling or naive or x.dtype == torch.float64:
+        y, mean, cov, _ = _Normalization.apply(x, gamma, beta, eps, naive)
+        if compiling or x.dtype == torch.float64 or is_accurate(cov, eps, naive):
+            return y, mean, cov
+    y, mean, cov, _ = _Normalization.apply(*(widened(part) for part in (x, gamma, beta)), eps, naive)
+    return y.to(x.dtype), mean, cov
+
+
+def widened(x: Tensor) -> Tensor:
+    """Return ``x`` in float64, where its device has it."""
+    return x if x.device.type == "mps" else x.double()
+
+
+@torch.no_grad()
+def is_accurate(cov: Tensor, eps: float, naive: bool) -> bool:
+    """Return whether covariances computed in float32 determine the normalisation to about three digits.
+
+    Args:
+        cov: Shape [3, C]: rr, ii, ri.
+        eps: Added to the variances.
+        naive: See :func:`affine_map`.
+
+    Returns:
+        False also where it cannot be known: in a captured CUDA graph, under ``vmap``, of tensors without values.
+    """
+    if cov.is_cuda and torch.cuda.is_current_stream_capturing():
+        return False
+    rr, ii, ri = cov.unbind()
+    product = (rr + eps) * (ii + eps)
+    # Both are False for NaN and infinity.
+    accurate = (rr + ii).isfinite() if naive else product - ri * ri > _LEAST_DETERMINANT * product
+    try:
+        return bool(accurate.all())
+    except RuntimeError:  # vmap and fake tensors cannot branch on values
+        return False
 
 
 class _Normalization(torch.autograd.Function):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from audiocx.nn import ComplexBatchNorm, ComplexConv2d, CReLU, fold, fold_sequence
+from audiocx.nn import ComplexBatchNorm, ComplexConv1d, ComplexConv2d, CReLU, StandardizedConv2d, fold, fold_sequence
 
 
 @pytest.mark.parametrize("variant", ["whitening", "naive"])
@@ -34,7 +34,7 @@ def test_whitening_does_not_fold_into_a_complex_weight() -> None:
     torch.manual_seed(0)
     norm = ComplexBatchNorm(1)
     norm(torch.randn(64, 2, 1, 4) * torch.tensor([3.0, 0.1]).view(1, 2, 1, 1))
-    weight = fold(ComplexConv2d(1, 1, 1), norm.eval()).weight.flatten()
+    weight = fold(ComplexConv2d(1, 1, 1).eval(), norm.eval()).weight.flatten()
     assert not torch.isclose(weight[0], weight[3]) or not torch.isclose(weight[1], -weight[2])
 
 
@@ -43,3 +43,48 @@ def test_grouped_convolutions_are_left_alone() -> None:
     assert fold_sequence([grouped, norm]) == [grouped, norm]
     with pytest.raises(ValueError, match="grouped"):
         fold(grouped, norm)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_chains_over_one_axis_fold() -> None:
+    torch.manual_seed(0)
+    chain = [
+        ComplexConv1d(2, 3, 4, padding="same"),
+        ComplexBatchNorm(3),
+        CReLU(),
+        ComplexConv1d(3, 2, 3, 2, bias=False),
+    ]
+    chain += [nn.Conv1d(4, 3, 1), nn.BatchNorm1d(3)]
+    net = nn.Sequential(*chain).double()
+    for _ in range(5):
+        net(torch.randn(16, 4, 20, dtype=torch.float64) * 3 + 1)
+    folded = fold_sequence(list(net.eval()))
+    assert [type(layer) for layer in folded] == [nn.Conv1d, CReLU, nn.Conv1d, nn.Conv1d]
+    for shape in ((5, 4, 20), (5, 4, 21)):
+        x = torch.randn(shape, dtype=torch.float64)
+        torch.testing.assert_close(nn.Sequential(*folded)(x), net(x), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        [ComplexConv2d(1, 2, 1), ComplexBatchNorm(2).eval()],
+        [ComplexConv2d(1, 2, 1).eval(), ComplexBatchNorm(2)],
+        [ComplexConv1d(1, 2, 1)],
+        [nn.Conv2d(1, 2, 1).eval(), nn.BatchNorm2d(2)],
+        [StandardizedConv2d(1, 2, 1)],
+    ],
+)
+def test_layers_in_training_mode_are_refused(chain: list[nn.Module]) -> None:
+    with pytest.raises(ValueError, match=r"is in training mode; call \.eval\(\)"):
+        fold_sequence(chain)
+
+
+def test_norms_of_other_channels_are_refused() -> None:
+    with pytest.raises(ValueError, match="has 3 complex channels, its norm 2"):
+        fold(ComplexConv1d(1, 3, 1).eval(), ComplexBatchNorm(2).eval())
+
+
+def test_other_layers_behind_a_convolution_stay() -> None:
+    chain: list[nn.Module] = [nn.Conv2d(1, 2, 1).eval(), nn.BatchNorm1d(2).eval(), CReLU()]
+    assert fold_sequence(chain) == chain

@@ -21,6 +21,7 @@ from audiocx.nn.functional import (
     magnitude,
     magnitude_max_pool,
     modrelu,
+    radial,
     split,
     to_channels,
     to_complex,
@@ -287,3 +288,39 @@ def test_dropout_edge_cases() -> None:
     assert complex_dropout(x, 0.5, training=False) is x
     assert complex_dropout(x, 0.0) is x
     assert torch.equal(complex_dropout(x, 1.0), torch.zeros(3, 4))
+
+
+# Range of the number formats
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_magnitudes_over_the_whole_range_of_a_dtype(dtype: torch.dtype) -> None:
+    # Squares of these overflow or vanish.
+    limits = torch.finfo(dtype)
+    numbers = torch.tensor([limits.max / 8, 300.0, 1.0, limits.tiny, 0.0], dtype=torch.float64)
+    x = torch.cat([3 * numbers, 4 * numbers])[None].to(dtype).requires_grad_()
+    length = magnitude(x)
+    tolerance = {"rtol": 4 * limits.eps, "atol": 0.0}
+    assert_close(length[0].double(), 5 * numbers.to(dtype).double(), **tolerance)
+    (grad,) = torch.autograd.grad(length.sum(), x)
+    phases = torch.tensor([0.6] * 4 + [0.0] + [0.8] * 4 + [0.0], dtype=torch.float64)[None]
+    assert_close(grad.double(), phases, **tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("bias", [-0.5, 0.0, 0.5])
+def test_modrelu_over_the_whole_range_of_a_dtype(dtype: torch.dtype, bias: float) -> None:
+    limits = torch.finfo(dtype)
+    numbers = torch.tensor([limits.max / 8, 300.0, 1.0, max(limits.tiny, 1e-17), 0.0], dtype=torch.float64)
+    x = torch.cat([3 * numbers, 4 * numbers])[None].to(dtype).requires_grad_()
+    biases = torch.full((5,), bias, dtype=dtype, requires_grad=True)
+    radii = torch.where(numbers > 0, (5 * numbers + bias).relu(), 0.0)
+    expected = torch.cat([0.6 * radii, 0.8 * radii]).to(dtype).double()
+    for y in (modrelu(x, biases), radial(x, lambda length: F.relu(length + biases.to(length.dtype)))):
+        assert y.dtype == dtype
+        assert_close(y.double()[0], expected, rtol=4 * limits.eps, atol=0.0)
+    # Down to the least numbers, derivatives are finite where the layer is flat.
+    small = torch.cat([10.0 ** -torch.arange(0.0, 40, 2)] * 2)[None].to(dtype).requires_grad_()
+    for function in (modrelu, lambda x, b: radial(x, lambda length: F.relu(length + b))):
+        (grad,) = torch.autograd.grad(function(small, torch.tensor([min(bias, 0.0)])).float().sum(), small)
+        assert grad.isfinite().all() and grad.abs().max() < 2

@@ -11,6 +11,14 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from audiocx.nn import (
+    ComplexBatchNorm,
+    ComplexGatedRNN,
+    ComplexStateMatrix,
+    ComplexUnitaryRNN,
+    StandardizedComplexConv2d,
+    StandardizedConv2d,
+)
 from audiocx.nn.init import fans, init_complex_, init_real_, rayleigh_, unitary_, weight_std
 
 # Square, tall, wide; kernels over one axis and two.
@@ -122,3 +130,31 @@ def test_unknown_names_are_refused() -> None:
             with pytest.raises(ValueError, match="criterion must be 'he' or 'glorot', not 'lecun'"):
                 call()
     assert not real.any() and not imag.any(), "a refused call must leave the weight alone"
+
+
+def test_double_gives_the_start_values_of_double() -> None:
+    for norm in (ComplexBatchNorm(2), ComplexBatchNorm(2).half()):
+        norm.double()
+        assert norm.gamma[:2].eq(math.sqrt(0.5)).all() and norm.running_cov[:2].eq(math.sqrt(0.5)).all()
+    for conv in (StandardizedComplexConv2d(1, 2, 3), StandardizedConv2d(1, 2, 3)):
+        assert conv.double().gain.eq(math.sqrt(2)).all()
+    # Not what was learnt, nor what becomes narrower.
+    norm = ComplexBatchNorm(2)
+    torch.nn.init.normal_(norm.gamma)
+    before = norm.gamma.detach().clone()
+    assert torch.equal(norm.double().gamma, before.double()) and torch.equal(norm.float().gamma, before)
+
+
+def test_unitary_state_matrices_are_unitary_in_double() -> None:
+    for layer in (ComplexUnitaryRNN(2, 64), ComplexGatedRNN(2, 64, unitary_gates=True)):
+        before = {name: value.clone() for name, value in layer.state_dict().items()}
+        layer.double()
+        for module in layer.modules():
+            if isinstance(module, ComplexStateMatrix):
+                w = torch.complex(*module.weight.detach())
+                torch.testing.assert_close(w.mH @ w, torch.eye(64, dtype=w.dtype), rtol=0, atol=1e-14)
+        torch.testing.assert_close(layer.float().state_dict(), before, rtol=0, atol=1e-6)
+    free = ComplexStateMatrix(8)
+    torch.nn.init.normal_(free.weight)
+    learnt = free.weight.detach().clone()
+    assert torch.equal(free.double().weight, learnt.double())

@@ -21,12 +21,15 @@ from audiocx.nn import (
     ComplexConv2d,
     ComplexDropout,
     ComplexLinear,
+    ComplexStateActivation,
     CReLU,
     MagnitudeMaxPool,
     MagnitudeMaxPool1d,
     MagnitudeMaxPool2d,
     ModReLU,
+    StandardizedComplexConv2d,
     ZReLU,
+    fold,
     fold_sequence,
 )
 from audiocx.nn.functional import to_channels, to_complex
@@ -124,6 +127,8 @@ def test_layers_print_their_sizes() -> None:
     shown = "ComplexConv1d(4, 6, kernel_size=(3,), stride=(2,), padding=(1,), dilation=(1,), groups=2, bias=True)"
     assert repr(ComplexConv1d(4, 6, 3, stride=2, padding="same", groups=2)) == shown
     assert repr(ComplexLinear(4, 3, bias=False)) == "ComplexLinear(in_features=4, out_features=3, bias=False)"
+    assert repr(ModReLU(4)) == "ModReLU(4)" and repr(ComplexStateActivation("hirose", 4)).endswith("('hirose', 4)")
+    assert repr(ComplexBatchNorm(4, momentum=None)).endswith("momentum=None, variant='whitening')")
     assert repr(ComplexBatchNorm(4)) == "ComplexBatchNorm(4, eps=0.0001, momentum=0.1, variant='whitening')"
 
 
@@ -153,11 +158,30 @@ def test_conv1d_padding_as_in_torch(options: dict, length: int) -> None:
         assert_close(layer(z), F.conv1d(z, kernel, padding="same")[..., ::2])
 
 
-def test_conv2d_same_keeps_both_axes() -> None:
-    layer = ComplexConv2d(4, 3, (3, 5), padding="same", dilation=(2, 1)).double()
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("size", [(3, 5), (2, 5), (4, 2), (2, 1)])
+@pytest.mark.parametrize("dilation", [(2, 1), (3, 3)])
+def test_conv2d_same_keeps_both_axes(size: tuple[int, int], dilation: tuple[int, int]) -> None:
+    layer = ComplexConv2d(4, 3, size, padding="same", dilation=dilation).double()
     z = torch.randn(2, 4, 6, 7, dtype=torch.complex128)
     kernel = torch.complex(layer.weight_real, layer.weight_imag)
-    assert_close(layer(z), F.conv2d(z, kernel, padding="same", dilation=(2, 1)))
+    expected = F.conv2d(z, kernel, padding="same", dilation=dilation)
+    assert_close(layer(z), expected)
+    assert_close(layer(z[0]), expected[0])
+    folded = fold(layer.eval())
+    assert_close(to_complex(folded(to_channels(z))), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_same_with_an_even_kernel_and_a_stride() -> None:
+    layer = ComplexConv1d(2, 3, 4, stride=2, padding="same", groups=1).double()
+    z = torch.randn(2, 2, 9, dtype=torch.complex128)
+    kernel = torch.complex(layer.weight_real, layer.weight_imag)
+    assert_close(layer(z), F.conv1d(z, kernel, padding="same")[..., ::2])
+    assert "padding='same'" in repr(layer)
+    with pytest.raises(ValueError, match="even kernel"):
+        fold(layer.eval())
+    assert fold_sequence([layer]) == [layer]
 
 
 def test_convolution_commutes_with_shifts() -> None:
@@ -221,7 +245,7 @@ def test_dropout_is_the_identity_in_evaluation() -> None:
 
 @pytest.mark.parametrize(("pool", "shape"), [(ComplexAvgPool1d, TWO_AXES), (ComplexAvgPool2d, ONE_AXIS)])
 def test_pools_refuse_another_number_of_axes(pool: type, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=f"{pool.__name__} takes an input .* not of shape"):
+    with pytest.raises(ValueError, match=f"{pool.__name__} takes .* with or without B, not real"):
         pool(2)(torch.randn(shape))
 
 
@@ -236,6 +260,70 @@ def test_old_pools_take_one_or_two_axes(old: type, pools: tuple[type, type]) -> 
     for pool, shape in zip(pools, (ONE_AXIS, TWO_AXES), strict=True):
         x = torch.randn(shape)
         assert torch.equal(old(2)(x), pool(2)(x))
+
+
+@pytest.mark.parametrize("old", [ComplexAvgPool, MagnitudeMaxPool])
+def test_old_pools_tell_unbatched_planes_by_their_sizes(old: type) -> None:
+    z = torch.randn(4, 5, 6, dtype=torch.complex64)
+    assert torch.equal(old((2, 2))(z), old((2, 2))(z[None])[0])
+    assert torch.equal(old(2)(z[0]), old(2)(z[:1])[0])  # [C, L]
+    assert old(2)(z).shape == (4, 5, 3)  # [B, C, L]
+
+
+# Inputs without batch, and inputs that do not fit
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (ComplexConv1d(4, 6, 3, padding=1, stride=2, groups=2), (4, 4)),
+        (ComplexConv1d(4, 3, 2, stride=2, bias=False), (4, 9)),
+        (ComplexConv2d(4, 3, (3, 2)), (4, 5, 4)),
+        (ComplexConv2d(4, 4, 1, groups=4), (4, 4, 4)),
+        (StandardizedComplexConv2d(4, 3, 3), (4, 5, 4)),
+        (ComplexAvgPool1d(2), (4, 8)),
+        (ComplexAvgPool2d(2), (4, 8, 8)),
+        (MagnitudeMaxPool1d(2, 1), (4, 4)),
+        (MagnitudeMaxPool2d((2, 1)), (4, 5, 6)),
+        (ComplexLinear(4, 3), (4,)),
+        (CReLU(), (4,)),
+        (ZReLU(), (4,)),
+        (ComplexDropout(0.0), (4,)),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
+)
+def test_an_input_without_batch_is_a_batch_of_one(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    z = torch.randn(shape, dtype=torch.complex64)
+    expected = layer(z[None])[0]
+    assert_close(layer(z), expected)
+    channels = -1 if isinstance(layer, ComplexLinear) else 0
+    assert_close(to_complex(layer(to_channels(z, channels)), channels), expected)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "message"),
+    [
+        (
+            ComplexConv1d(3, 6, 3),
+            (2, 4, 9),
+            r"complex tensor \[B, 3, L\], or real channels \[B, 6, L\].*complex \[2, 4, 9\]",
+        ),
+        (ComplexConv1d(3, 6, 3), (3, 4, 9, 1), "ComplexConv1d takes"),
+        (ComplexConv2d(3, 6, 3), (4, 9), r"\[B, 3, H, W\].*not complex \[4, 9\]"),
+        (ComplexLinear(3, 6), (2, 4), r"\[\*, 3\] or real channels \[\*, 6\], not complex \[2, 4\]"),
+        (ComplexBatchNorm(3), (2, 4, 5), r"\[B, 3, \*\] or real channels \[B, 6, \*\], not complex \[2, 4, 5\]"),
+        (ComplexBatchNorm(3), (3,), "ComplexBatchNorm takes"),
+        (ModReLU(3), (3, 5), "ModReLU takes"),  # [C, L] would take its biases along L
+        (ModReLU(1), (3, 5), "ModReLU takes"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused_by_their_shapes(
+    layer: nn.Module, shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        layer(torch.randn(shape, dtype=torch.complex64))
+    with pytest.raises(ValueError, match="not real"):
+        layer(torch.randn(shape))
 
 
 # Folding
@@ -286,6 +374,23 @@ def test_bfloat16_autocast_keeps_statistics_in_float32() -> None:
     assert_close(dict(layers[1].named_buffers()), dict(reference[1].named_buffers()), rtol=0.02, atol=0.01)
     y.float().sum().backward()
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in layers.parameters())
+
+
+@every_layer
+@pytest.mark.parametrize("lower", [torch.bfloat16, torch.float16])
+def test_complex_input_under_autocast(
+    make: Callable[[], nn.Module], shape: tuple[int, ...], dim: int, lower: torch.dtype
+) -> None:
+    layer, z = make(), torch.randn(shape, dtype=torch.complex64, requires_grad=True)
+    torch.manual_seed(1)
+    exact = layer(z)
+    torch.manual_seed(1)
+    with torch.autocast("cpu", lower):
+        y = layer(z)
+    assert y.dtype == torch.complex64
+    assert_close(y, exact, rtol=0.05, atol=0.05 * exact.abs().max().item())
+    y.abs().sum().backward()
+    assert z.grad is not None and z.grad.isfinite().all()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -172,6 +173,22 @@ def test_running_statistics_keep_nine_tenths_of_the_old(variant: str) -> None:
         assert_close(norm.running_cov, cov)
 
 
+def test_without_momentum_the_running_statistics_are_the_average() -> None:
+    norm = ComplexBatchNorm(3, momentum=None).double()
+    batches = [features(), 3 * features() - 1, features() + 2]
+    for x in batches:
+        norm(x)
+    norm(batches[0][:0])
+    means, covs = zip(*map(moments, batches), strict=True)
+    cov = torch.stack(covs).mean(0)
+    assert_close(norm.running_mean, torch.stack(means).mean(0).T.flatten())
+    assert_close(norm.running_cov, torch.stack([cov[:, 0, 0], cov[:, 1, 1], cov[:, 0, 1]]))
+    assert norm.num_batches_tracked == 3
+    other = ComplexBatchNorm(3, momentum=None)
+    other.load_state_dict(ComplexBatchNorm(3).state_dict())
+    assert other.num_batches_tracked == 0
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_evaluation_is_the_explicit_formula_and_tracks_nothing(variant: str) -> None:
     norm, x = ComplexBatchNorm(3, variant=variant).double(), features()  # type: ignore[arg-type]
@@ -249,6 +266,60 @@ def test_nearly_equal_parts_stay_finite_and_bounded(noise: float) -> None:
     assert y.isfinite().all() and grad.isfinite().all()
     # Whitened values have unit power; the smaller axis, lost to rounding, may not pass its share by much.
     assert y.square().mean() < 2
+
+
+@pytest.mark.parametrize("slope", [1.0, -1.0, 0.3, 50.0])
+def test_nearly_proportional_parts_match_float64(slope: float) -> None:
+    # Float32 cannot hold the determinant of their covariance: it is 2.5e-9 of the product of the variances.
+    part, direction = torch.randn(64, 2, 9), torch.randn(64, 4, 9)
+    x = 1e5 * torch.cat([part + 1, slope * (part + 1) + 1e-4 * max(1, abs(slope)) * torch.randn_like(part)], 1)
+    norm = ComplexBatchNorm(2)
+    exact = copy.deepcopy(norm).double()
+    single, double = x.clone().requires_grad_(), x.double().requires_grad_()
+    for _ in range(3):
+        y, expected = norm(single), exact(double)
+    assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)
+    (grad,), (exact_grad,) = (
+        torch.autograd.grad(a, b, direction.to(a.dtype)) for a, b in ((y, single), (expected, double))
+    )
+    assert_close(grad.double(), exact_grad, rtol=1e-4, atol=1e-4 * exact_grad.abs().max().item())
+    assert y.dtype == grad.dtype == norm.running_cov.dtype == torch.float32
+    # In evaluation, too: the running covariance keeps what rounding would take.
+    again = ComplexBatchNorm(2)
+    again.load_state_dict(norm.state_dict())
+    assert_close(again.eval()(x).double(), exact.eval()(x.double()), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("scale", [1e10, 1e18])
+def test_huge_values_are_normalised_as_small_ones(variant: str, scale: float) -> None:
+    x = torch.randn(64, 4, 9)
+    norm, small = (ComplexBatchNorm(2, eps=0, variant=variant) for _ in range(2))  # type: ignore[arg-type]
+    assert_close(norm(scale * x), small(x), rtol=1e-4, atol=1e-5)
+    assert norm.eval()(scale * x).isfinite().all()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("shape", [(0, 4), (0, 4, 7), (3, 4, 0)])
+def test_an_empty_batch_changes_nothing(variant: str, shape: tuple[int, ...]) -> None:
+    norm = ComplexBatchNorm(2, variant=variant)  # type: ignore[arg-type]
+    norm(torch.randn(8, 4, 16))
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    x = torch.zeros(shape, requires_grad=True)
+    y = norm(x)
+    y.sum().backward()
+    assert y.shape == shape and x.grad is not None
+    assert_close(norm.state_dict(), before, rtol=0, atol=0)
+
+
+def test_checkpoints_without_the_rest_of_the_covariance_load() -> None:
+    norm = ComplexBatchNorm(2)
+    norm(torch.randn(8, 4, 16))
+    state = norm.state_dict()
+    norm.running_cov_rest.fill_(1.0)
+    del state["running_cov_rest"]
+    norm.load_state_dict(state)
+    assert norm.running_cov_rest.eq(0).all()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

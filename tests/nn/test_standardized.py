@@ -61,7 +61,7 @@ def test_folds_into_a_plain_convolution_by_its_filters(kind: type) -> None:
     network = layer(kind)
     channels = 6 if kind is StandardizedComplexConv2d else 3
     x = torch.randn(2, channels, 5, 7, dtype=torch.float64)
-    (plain,) = fold_sequence([network])
+    (plain,) = fold_sequence([network.eval()])
     assert type(plain) is nn.Conv2d
     torch.testing.assert_close(plain(x), network(x))
     assert isinstance(network, ComplexConv2d) == (kind is StandardizedComplexConv2d)

@@ -151,9 +151,9 @@ def table(found: list[Piece], count: int, soundfont: str) -> list[str]:
             groups.setdefault(f"{piece.kind}, notes as performed", []).append(figures)
             print(piece.name, piece.metre, np.round(figures, 2).tolist(), file=sys.stderr, flush=True)
             if transcriber and font and number % max(1, len(found) // count) == 0:
-                groups.setdefault("the same pieces, notes as performed", []).append(figures)
+                groups.setdefault("some of all these, notes as performed", []).append(figures)
                 figures = measured(piece, transcribed(piece, Path(scratch), transcriber, font))
-                groups.setdefault("of these, notes as transcribed", []).append(figures)
+                groups.setdefault("the same, notes as transcribed", []).append(figures)
                 print("  transcribed", np.round(figures, 2).tolist(), file=sys.stderr, flush=True)
     lines = ["| pieces | number | " + " | ".join(NAMES) + " |", "|---|---:|" + "---:|" * len(NAMES)]
     for name, rows in groups.items():

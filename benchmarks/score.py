@@ -137,6 +137,7 @@ def table(found: list[Piece], count: int, soundfont: str) -> list[str]:
     """Measure all pieces; return the lines of the table."""
     groups: dict[str, list[list[float]]] = {}
     times_s = []
+    transcriber = font = None
     if count:
         from audiocx.api import load_transcriber
         from audiocx.data.rendering.render import find_soundfont
@@ -149,10 +150,10 @@ def table(found: list[Piece], count: int, soundfont: str) -> list[str]:
             times_s.append((time.process_time() - began_s) * 60 / piece.notes[-1].offset_s)
             groups.setdefault(f"{piece.kind}, notes as performed", []).append(figures)
             print(piece.name, piece.metre, np.round(figures, 2).tolist(), file=sys.stderr, flush=True)
-            if number % max(1, len(found) // count) == 0 if count else False:
-                groups.setdefault("the same pieces, notes as performed", []).append(figures)
+            if transcriber and font and number % max(1, len(found) // count) == 0:
+                groups.setdefault("some of all these, notes as performed", []).append(figures)
                 figures = measured(piece, transcribed(piece, Path(scratch), transcriber, font))
-                groups.setdefault("of these, notes as transcribed", []).append(figures)
+                groups.setdefault("the same, notes as transcribed", []).append(figures)
                 print("  transcribed", np.round(figures, 2).tolist(), file=sys.stderr, flush=True)
     lines = ["| pieces | number | " + " | ".join(NAMES) + " |", "|---|---:|" + "---:|" * len(NAMES)]
     for name, rows in groups.items():

@@ -102,7 +102,8 @@ def read_score(path: Path) -> Score | None:
                     semitones = int(element.findtext("transpose/chromatic", str(semitones)))
                     semitones += 12 * int(element.findtext("transpose/octave-change", "0"))
                     if number == 0 and element.find("time") is not None:
-                        metres.append((at, element.findtext("time/beats"), element.findtext("time/beat-type")))
+                        beats, unit = element.findtext("time/beats", "4"), element.findtext("time/beat-type", "4")
+                        metres.append((at, int(beats), int(unit)))
                     if number == 0 and element.find("key") is not None:
                         keys.append((at, int(element.findtext("key/fifths", "0"))))
                 length = float(element.findtext("duration", "0")) / divisions
@@ -118,19 +119,19 @@ def read_score(path: Path) -> Score | None:
                         _add_note(rows, open_ties, element, onset, length, semitones)
                 end = max(end, at)
             if number == 0 and start == 0.0 and metres:
-                full = 4.0 * int(metres[0][1]) / int(metres[0][2])
+                full = 4.0 * metres[0][1] / metres[0][2]
                 first_bar = end if end < full - 1e-6 else 0.0
             at = end
     if not metres or not keys or not rows:
         return None
     changes = [row[0] for row in metres if row[1:] != metres[0][1:]] + [row[0] for row in keys if row[1] != keys[0][1]]
     rows = sorted(row for row in rows if row[0] < min(changes, default=np.inf))
-    beats, unit = int(metres[0][1]), 4.0 / int(metres[0][2])
-    beat = 3 * unit if beats % 3 == 0 and unit < 1 else unit
+    beat_count, length = metres[0][1], 4.0 / metres[0][2]
+    beat = 3 * length if beat_count % 3 == 0 and length < 1 else length
     downbeats = list(np.arange(first_bar, rows[-1][0] + 1e-6, full)) if rows else []
     if len(downbeats) < 4:
         return None
-    return Score(rows, downbeats, f"{beats}/{metres[0][2]}", beat, keys[0][1])
+    return Score(rows, downbeats, f"{beat_count}/{metres[0][2]}", beat, keys[0][1])
 
 
 def _add_note(rows, open_ties, element, onset, length, semitones) -> None:  # type: ignore[no-untyped-def]
@@ -252,8 +253,8 @@ def pieces(split: str, musicnet_em: Path | None) -> Iterator[Piece]:
             score = read_score(path)
             if score is not None:
                 yield performed("/".join(path.with_suffix("").parts[-2:]), score, number)
-    for number, (name, path) in enumerate(ALIGNED.items()):
-        found = [p for p in corpus_paths() if str(p.with_suffix("")).endswith(path)]
+    for number, (name, place) in enumerate(ALIGNED.items()):
+        found = [p for p in corpus_paths() if p.with_suffix("").as_posix().endswith(place)]
         if musicnet_em and number % 2 == wanted and found and (score := read_score(found[0])):
             piece = aligned(name, musicnet_em / "midi" / f"{name}.mid", score)
             if piece:

@@ -13,10 +13,10 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from ..errors import AudiocxError, ConfigError, OutputError, require
+from ..errors import AudiocxError, ConfigError, OutputError
 from ..models.runtime import Runtime
 from . import help_text
-from .options import number_between
+from .options import number_between, require_formats
 from .transcribe import FORMATS
 
 if TYPE_CHECKING:
@@ -169,8 +169,7 @@ def _outputs(paths: list[str], overwrite: bool) -> dict[Path, str]:
         name = SUFFIXES.get(path.suffix.lower())
         if name is None:
             raise ConfigError(f"{path}: names no format; choose one of the suffixes {', '.join(SUFFIXES)}.")
-        if name == "png":
-            require("A picture", "plots", "matplotlib")
+        require_formats([name])
         if path.exists() and not overwrite:
             raise OutputError(f"{path}: exists; choose another name, or replace it with --overwrite.")
         if not path.parent.is_dir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, get_args
 
@@ -88,6 +88,15 @@ def add_outputs(parser: argparse.ArgumentParser, formats: Mapping[str, str], def
     parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
 
 
+def require_formats(formats: Iterable[str]) -> None:
+    """Check, before any work is done, that the extras that the formats need are installed; ConfigError if not."""
+    formats = set(formats)
+    if "png" in formats:
+        require("A picture", "plots", "matplotlib")
+    if {"musicxml", "svg", "pdf"} & formats:
+        require("A score", "score", "music21", "verovio", "typst")
+
+
 def batch_options(arguments: argparse.Namespace, suffixes: Mapping[str, str]) -> BatchOptions:
     """Return the options of a batch.
 
@@ -101,10 +110,7 @@ def batch_options(arguments: argparse.Namespace, suffixes: Mapping[str, str]) ->
     Raises:
         ConfigError: Pictures or scores are to be drawn, and the extra ``plots`` or ``score`` is not installed.
     """
-    if "png" in suffixes:
-        require("A picture", "plots", "matplotlib")
-    if {"musicxml", "svg", "pdf"} & set(suffixes):
-        require("A score", "score", "music21", "verovio", "typst")
+    require_formats(suffixes)
     return BatchOptions(
         tuple(arguments.files),
         suffixes,

@@ -33,8 +33,9 @@ METRONOME = re.compile(
     r"(?:(?!</text>).)*?(?P<bpm>\d+)</tspan>(?:(?!</text>).)*</text>",
     re.DOTALL,
 )
-# What music21 adds by itself: a composer, dates and identifiers that differ from run to run, a part without a name.
+# What music21 adds: a title, a composer, dates and identifiers that differ from run to run, a part without a name.
 TIDY = (
+    (r"\s*<movement-title>Music21 Fragment</movement-title>", ""),
     (r"\s*<creator [^>]*>Music21</creator>", ""),
     (r"\s*<encoding-date>[^<]*</encoding-date>", ""),
     (r'(<score-part id=|<part id=)"[^"]*"', r'\1"P1"'),

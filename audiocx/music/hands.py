@@ -15,6 +15,7 @@ SPAN_COST, MIDDLE_COST, GAP_GAIN = 0.15, 0.004, 0.25
 WIDEST_GAP = 8  # semitones; a wider gap is no better a boundary
 MOVE_COST = 0.25  # for each semitone by which the boundary moves from one chord to the next
 IDLE_COST, FULL_CHORD = 1.5, 4  # where one hand has so many pitches, and the other none
+IDLE_CHORD_COST = 3.0  # more, if they begin together
 NEAR_S = 0.25  # notes that begin so near in time belong to one position of the hand
 MAX_LINE_RANGE = 38  # semitones of one melody: a violin's
 MAX_LINE_OVERLAP = 0.1  # share of chords in one melody
@@ -44,6 +45,8 @@ def split_hands(onsets_s: Sequence[float], chords: Sequence[Sequence[int]]) -> N
         paths = best + moves  # [bound, bound before]
         before[index] = paths.argmin(1)
         best = paths.min(1) + _cost(near, bounds)
+        if len(set(chords[index])) >= FULL_CHORD:
+            best += IDLE_CHORD_COST * ((bounds <= min(chords[index])) | (bounds > max(chords[index])))
     path = [int(best.argmin())] if len(chords) else []
     for index in range(len(chords) - 1, 0, -1):
         path.append(int(before[index][path[-1]]))

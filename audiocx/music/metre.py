@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ConfigError
 from ..notes import Note
 from .beats import check_tempo, track_beats
 from .metre_features import Onsets, beat_features, gather, subdivisions
@@ -16,6 +17,7 @@ __all__ = ["QUARTER", "Metre", "candidate_beats", "candidate_features", "estimat
 
 QUARTER = 24  # ticks of a quarter note in a score
 COMPOUND_BEAT = 36  # of a dotted quarter note
+LONGEST_HOURS = 6.0  # of a performance: more would take minutes and gigabytes
 MIN_ONSETS = 8  # fewer do not determine a tempo
 DEFAULT_TEMPO_BPM = 100.0  # for so few
 # Ranges of tempo, each of which is searched for its best beats: of beats divided by two, and by three.
@@ -128,10 +130,15 @@ def estimate_metre(notes: Sequence[Note], tempo_bpm: float | None = None) -> Met
         The metre; with fewer than eight onsets 4/4 from the first onset on, at the tempo given or 100 a minute.
 
     Raises:
-        ConfigError: The tempo is out of range.
+        ConfigError: The tempo is out of range, a time is not finite, or the notes begin over more than six hours.
     """
     if tempo_bpm is not None:
         check_tempo(tempo_bpm)
+    first_s = _checked_first(notes)
+    if not 0.0 <= first_s <= 3600 * LONGEST_HOURS:  # the search begins at 0
+        moved = [replace(n, onset_s=n.onset_s - first_s, offset_s=n.offset_s - first_s) for n in notes]
+        metre = estimate_metre(moved, tempo_bpm)
+        return replace(metre, beats_s=metre.beats_s + first_s)
     onsets = gather(notes)
     if len(onsets.times_s) < MIN_ONSETS:
         first_s = float(onsets.times_s[0]) if len(onsets.times_s) else 0.0
@@ -149,6 +156,16 @@ def estimate_metre(notes: Sequence[Note], tempo_bpm: float | None = None) -> Met
         beats_s = _led_in(beats_s, per_bar - phase)
         phase = 0
     return Metre(beats_s, per_bar, compound, phase)
+
+
+def _checked_first(notes: Sequence[Note]) -> float:
+    """Return the first onset, in seconds, 0 without notes; refuse times that no performance has."""
+    times_s = np.array([(note.onset_s, note.offset_s) for note in notes]).reshape(-1, 2)
+    if not np.isfinite(times_s).all():
+        raise ConfigError("a note has a time that is not a finite number; leave it out.")
+    if len(notes) and np.ptp(times_s[:, 0]) > 3600 * LONGEST_HOURS:
+        raise ConfigError(f"notes that begin over more than {LONGEST_HOURS:g} hours make no score; divide them.")
+    return float(times_s[:, 0].min()) if len(notes) else 0.0
 
 
 def candidate_beats(onsets: Onsets, tempo_bpm: float | None = None) -> list[NDArray[np.float64]]:

@@ -88,7 +88,8 @@ def gather(notes: Iterable[Note]) -> Onsets:
 
 
 def _harmony(notes: list[Note]) -> NDArray[np.float64]:
-    frames = int(max((note.offset_s for note in notes), default=0.0) / HARMONY_FRAME_S) + 60
+    last_s = max((note.onset_s for note in notes), default=0.0)
+    frames = int(max(0.0, last_s) / HARMONY_FRAME_S) + 120
     sounding = np.zeros((frames, 12))
     for note in notes:
         first, last = (int(max(0.0, t) / HARMONY_FRAME_S) for t in (note.onset_s, min(note.offset_s, note.onset_s + 3)))

@@ -118,11 +118,11 @@ def make_score(
         The score; one empty bar where there are no notes.
 
     Raises:
-        ConfigError: The tempo is out of range.
+        ConfigError: The tempo is out of range, a time is not finite, or the notes begin over more than six hours.
     """
     notes = sorted(notes)
-    key = estimate_key(notes)
     metre = metre or estimate_metre(notes, tempo_bpm)
+    key = estimate_key(notes)
     grid, placed = grid_notes(notes, metre)
     bars = _bar_starts(metre, placed[-1][0] if placed else 0)
     pitches = spell([row[2] for row in placed], key)

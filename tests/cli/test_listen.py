@@ -178,8 +178,12 @@ def test_a_machine_that_is_too_slow_is_said(
 
 
 def test_what_cannot_be_written_is_refused_before_anything_is_played(
-    listen: list[str], capsys: pytest.CaptureFixture[str]
+    listen: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("audiocx.errors.find_spec", lambda name: None if name == "verovio" else True)
+        assert main([*listen, "song.wav", "-o", "a.pdf"]) == 1
+    assert "audiocx[score]" in capsys.readouterr().err and not Path("a.pdf").exists()
     Path("old.mid").write_bytes(b"old")
     for path, sentence in (
         ("old.mid", "exists; choose another name, or replace it with --overwrite"),

@@ -68,6 +68,7 @@ def test_musicxml_states_what_the_score_says() -> None:
     assert pitches == sum(len(c.pitches) for staff in score.staves for bar in staff for v in bar.voices for c in v)
     assert root.findall(".//beam") and root.findall(".//tuplet") and "Music21<" not in text
     assert score_to_musicxml(piano()) == text
+    assert "title" not in score_to_musicxml(replace(score, title=""))
 
 
 def test_accidentals_are_printed_once_a_bar() -> None:

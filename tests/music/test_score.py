@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audiocx.errors import ConfigError
 from audiocx.music.hands import split_hands
 from audiocx.music.key import Key, estimate_key, spell
 from audiocx.music.metre import QUARTER, Metre, estimate_metre
@@ -154,10 +157,33 @@ def test_hands_follow_their_notes_over_middle_c() -> None:
     assert all(65 < bound <= 79 for bound in bounds[:6]) and all(43 < bound <= 55 for bound in bounds[6:])
 
 
+def test_four_voices_are_not_left_to_one_hand() -> None:
+    chords = [[43, 59, 62, 67], [55, 59, 62, 67], [52, 60, 64, 67]]
+    assert all(
+        chord[0] < bound <= chord[1] for bound, chord in zip(split_hands([0.0, 0.6, 1.2], chords), chords, strict=True)
+    )
+
+
 def test_a_melody_alone_has_one_staff() -> None:
     rows = [(float(i), 1.0, SCALE[i % 8]) for i in range(16)]
     assert len(make_score(performed(rows)).staves) == 1
     assert [bar.clef for bar in make_score(performed([(q, n, p - 24) for q, n, p in rows])).staves[0]][0] == "bass"
+
+
+@pytest.mark.parametrize("shift_s", [-500.0, -2.0, 1e7])
+def test_where_time_begins_makes_no_difference(shift_s: float) -> None:
+    notes = [Note(0.5 * i, 60 + i % 7, 0.5 * i + 0.4) for i in range(20)]
+    moved = [replace(n, onset_s=n.onset_s + shift_s, offset_s=n.offset_s + shift_s) for n in notes]
+    assert make_score(moved).staves == make_score(notes).staves
+
+
+@pytest.mark.parametrize(
+    ("strange", "words"),
+    [(Note(1e5, 60, 1e5 + 1), "6 hours"), (Note(math.nan, 60, 1.0), "finite"), (Note(0.0, 60, math.inf), "finite")],
+)
+def test_times_of_no_performance_are_refused(strange: Note, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make_score([Note(0.0, 62, 1.0), strange])
 
 
 @pytest.mark.parametrize("notes", [[], [Note(3.0, 69, 3.5)], [Note(0.0, 0, 9.0), Note(0.0, 127, 0.01)]])

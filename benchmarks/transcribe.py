@@ -183,7 +183,9 @@ def main() -> None:
             for model, transcriber in models.items()
         }
         for name, other in others.items():
-            scores[name] = evaluate(peer_piece(*other, *pair, folder) for pair in pairs).overall
+            own = folder / other[0]  # the programs name their files alike
+            own.mkdir()
+            scores[name] = evaluate(peer_piece(*other, *pair, own) for pair in pairs).overall
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {datetime.date.today()}"
     print(f"{len(pairs)} recordings scored, {arguments.seconds:.0f} s at 44.1 kHz timed, least of {arguments.repeats}")
     print(f"({machine}):\n\n{table(scores, measured)}")

@@ -119,10 +119,11 @@ class ComplexBatchNorm(nn.Module):
         return widened(self.running_cov) + self.running_cov_rest
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
-        # Checkpoints of version 0.2 have none of these.
+        # Checkpoints of version 0.2 have none of these. The layer itself may be on the device "meta".
+        device = state_dict[prefix + "running_cov"].device if prefix + "running_cov" in state_dict else None
         for name, value in self._buffers.items():
             if name in ("running_cov_rest", "num_batches_tracked") and value is not None:
-                state_dict.setdefault(prefix + name, torch.zeros_like(value))
+                state_dict.setdefault(prefix + name, torch.zeros_like(value, device=device))
         super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def _evaluate(self, x: Tensor) -> Tensor:

@@ -46,7 +46,6 @@ PREDICTOR_TRAINING = PredictorTraining(
     ema_decay=0.5,
 )
 PREDICTOR_EXPERIMENT = PredictorExperiment(PredictorConfig(hidden=4), PREDICTOR_TRAINING)
-# Two octaves: those of the tiny corpus.
 # The smallest experiment, as a file.
 TINY_NOTES = """\
 kind = "notes"
@@ -66,6 +65,7 @@ epoch_steps = 1
 batch_size = 2
 segment_frames = 16
 """
+# Two octaves: those of the tiny corpus.
 NOTE_MODEL = NoteConfig(
     stem_channels=2,
     channels=3,

@@ -1,4 +1,4 @@
-"""What a browser plays and shows of a recording: 16-bit WAV, and the peaks of its waveform."""
+"""Conversion of recordings for the browser: 16-bit WAV, and the peaks of the waveform."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import torch
 from musicnet_lookalike import write_folder
 from recipe_runs import TRAINING, refusal, run_script
 from tiny_corpus import write_corpus
+from training_runs import TINY_NOTES
 
 from audiocx import checkpoints
 from audiocx.api import load_transcriber
@@ -28,25 +29,8 @@ from audiocx.music.metrics import average_precision, evaluate
 from audiocx.train.export import SCORES
 from audiocx.train.runs import load_network, read_experiment
 
-EXPERIMENT = """\
-kind = "notes"
-
-[model]
-stem_channels = 2
-channels = 3
-dilations = [1, 2]
-octave = 3
-harmonics = [1.0, 2.0]
-hop_samples = 64
-windows = [512, 128]
-
-[train]
-steps = 4
-epoch_steps = 2
-batch_size = 2
-segment_frames = 16
-learning_rate = 1e-6  # hardly trained: few notes are tuned and scored quickly
-"""
+# Hardly trained: few notes are tuned and scored quickly.
+EXPERIMENT = TINY_NOTES.replace("steps = 2\nepoch_steps = 1", "steps = 4\nepoch_steps = 2") + "learning_rate = 1e-6\n"
 
 
 @pytest.fixture(scope="module")

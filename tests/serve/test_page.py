@@ -481,6 +481,22 @@ def test_the_microphone_gives_notes(page: Any, clip: Path) -> None:
     wait_until_done(page)
 
 
+def test_a_recording_of_whole_blocks_ends_without_an_empty_one(page: Any) -> None:
+    lengths = page.evaluate("""async () => {
+      const posted = [];
+      globalThis.AudioWorkletProcessor = class {
+        port = { postMessage: (block) => posted.push(block?.length ?? null) };
+      };
+      globalThis.registerProcessor = (name, Collector) => { globalThis.Collector = Collector; };
+      await import(new URL("static/recorder-worklet.js", location.href));
+      const collector = new Collector();
+      for (let i = 0; i < 16; i++) collector.process([[new Float32Array(128)]]);
+      collector.port.onmessage();
+      return posted;
+    }""")
+    assert lengths == [2048, None]
+
+
 def test_without_a_microphone_there_is_a_sentence(page: Any, clip: Path) -> None:
     refuse = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); };"
     page.evaluate(f"() => {{ {refuse} }}")

@@ -8,7 +8,7 @@ class Collector extends AudioWorkletProcessor {
     this.block = new Float32Array(BLOCK_SAMPLES);
     this.filled = 0;
     this.port.onmessage = () => {
-      this.port.postMessage(this.block.slice(0, this.filled));
+      if (this.filled > 0) this.port.postMessage(this.block.slice(0, this.filled));
       this.port.postMessage(null); // the last block went before
       this.filled = 0;
     };

@@ -120,7 +120,7 @@ export class Recorder {
     const high = samples.reduce((highest, value) => Math.max(highest, value), -1);
     this._peaks.push(Math.round(127 * Math.max(low, -1)), Math.round(127 * Math.min(high, 1)));
     this._recordedS += samples.length / this._context.sampleRate;
-    this.listener.level(Math.max(-low, high));
+    this.listener.level(Math.max(-low, high, 0));
     this._whenOpen(() => socket.send(samples));
     if (socket.bufferedAmount > MOST_WAITING_S * 4 * this._context.sampleRate) {
       this.stop();

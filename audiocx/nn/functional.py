@@ -282,7 +282,9 @@ def _magnitude(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     real, imag = split(x, dim)
     nonzero = torch.logical_or(real, imag)
     # The gradient of hypot at 0 would be NaN.
-    return torch.hypot(torch.where(nonzero, real, math.inf), imag), nonzero
+    real = torch.where(nonzero, real, math.inf)
+    # ONNX has no hypot; the root of the squares serves numbers up to 1e19.
+    return (real * real + imag * imag).sqrt() if torch.onnx.is_in_onnx_export() else torch.hypot(real, imag), nonzero
 
 
 def crelu(x: Tensor) -> Tensor:

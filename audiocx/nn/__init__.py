@@ -12,7 +12,20 @@ if find_spec("torch") is None:
     raise ImportError("audiocx.nn needs PyTorch; run pip install 'audiocx[torch]'.", name="torch")
 
 from . import functional, init
-from .activation import ComplexDropout, CReLU, ModReLU, ZReLU
+from .activation import (
+    CGELU,
+    Cardioid,
+    ComplexDropout,
+    ComplexSoftmax,
+    CPReLU,
+    CReLU,
+    CSigmoid,
+    CTanh,
+    ModReLU,
+    ModTanh,
+    ZReLU,
+)
+from .attention import ComplexMultiheadAttention
 from .cell import ComplexStateActivation, ComplexStateMatrix
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
 from .conv_lstm import ComplexConvLSTM, ConvLSTM
@@ -39,6 +52,7 @@ from .pool import (
     MagnitudeMaxPool3d,
 )
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
+from .transformer import ComplexTransformerEncoderLayer
 from .unitary import ComplexUnitaryRNN, ComplexUnitaryRNNCell
 
 # Former names.
@@ -51,7 +65,12 @@ UnitaryCell = ComplexUnitaryRNNCell
 UnitaryRNN = ComplexUnitaryRNN
 
 __all__ = [
+    "CGELU",
+    "CPReLU",
     "CReLU",
+    "CSigmoid",
+    "CTanh",
+    "Cardioid",
     "ComplexAdaptiveAvgPool1d",
     "ComplexAdaptiveAvgPool2d",
     "ComplexAdaptiveAvgPool3d",
@@ -72,8 +91,11 @@ __all__ = [
     "ComplexGatedRNN",
     "ComplexGatedRNNCell",
     "ComplexLinear",
+    "ComplexMultiheadAttention",
+    "ComplexSoftmax",
     "ComplexStateActivation",
     "ComplexStateMatrix",
+    "ComplexTransformerEncoderLayer",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
     "ComplexUpsample",
@@ -86,6 +108,7 @@ __all__ = [
     "MagnitudeMaxPool2d",
     "MagnitudeMaxPool3d",
     "ModReLU",
+    "ModTanh",
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
     "ZReLU",

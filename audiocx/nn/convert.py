@@ -85,7 +85,9 @@ def _convert(library: str, source: nn.Module | State, into: nn.Module | None) ->
     if isinstance(source, nn.Module):
         return _Layers(library).convert(source, "")
     if into is None:
-        raise ConfigError("A state dict does not tell the layers; give a network of audiocx of the same structure, too.")
+        raise ConfigError(
+            "A state dict does not tell the layers; give a network of audiocx of that structure, too."
+        )
     return _Entries(library, source).loaded(into)
 
 
@@ -177,7 +179,9 @@ class _Entries:
         """Return a copy of the network with these weights."""
         network = self._load(copy.deepcopy(network), "")
         if self.left:
-            raise ConfigError(f"The network has no place for {min(self.left)!r} of the state dict; compare their layers.")
+            raise ConfigError(
+                f"The network has no place for {min(self.left)!r} of the state dict; compare the layers."
+            )
         return network
 
     def _load(self, layer: nn.Module, path: str) -> nn.Module:

@@ -28,7 +28,10 @@ from audiocx.nn.functional import to_channels, to_complex
 
 PAGE = Path(__file__).parents[2] / "docs" / "layers" / "features.md"
 # PyTorch's compiler and exporters use what PyTorch and the standard library deprecate.
-pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.filterwarnings("ignore::FutureWarning")]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
 
 
 class Applied(nn.Module):
@@ -345,6 +348,8 @@ def test_each_layer_works_with_inductor_and_onnx_but_for_the_known_gaps(name: st
 
 def test_every_public_layer_has_a_row() -> None:
     public = {name: getattr(cx, name) for name in cx.__all__}
-    assert set(ROWS) == {name for name, value in public.items() if inspect.isclass(value) and issubclass(value, nn.Module)}
+    assert set(ROWS) == {
+        name for name, value in public.items() if inspect.isclass(value) and issubclass(value, nn.Module)
+    }
     assert all(name in ROWS and feature in COLUMNS for name, feature in GAPS)
     assert sorted(COLUMNS) == sorted([*FAST, *SLOW])

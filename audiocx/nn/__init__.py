@@ -29,7 +29,7 @@ from .pool import (
     MagnitudeMaxPool2d,
 )
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
-from .unitary import ComplexUnitaryRNN, ComplexUnitaryRNNCell
+from .unitary import ComplexStructuredStateMatrix, ComplexUnitaryRNN, ComplexUnitaryRNNCell
 
 # Former names.
 Gate = ComplexGate
@@ -56,6 +56,7 @@ __all__ = [
     "ComplexLinear",
     "ComplexStateActivation",
     "ComplexStateMatrix",
+    "ComplexStructuredStateMatrix",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
     "ConvLSTM",

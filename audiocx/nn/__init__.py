@@ -14,19 +14,29 @@ if find_spec("torch") is None:
 from . import functional, init
 from .activation import ComplexDropout, CReLU, ModReLU, ZReLU
 from .cell import ComplexStateActivation, ComplexStateMatrix
-from .conv import ComplexConv1d, ComplexConv2d
+from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
 from .conv_lstm import ComplexConvLSTM, ConvLSTM
+from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
 from .linear import ComplexLinear
 from .norm import ComplexBatchNorm
 from .pool import (
+    ComplexAdaptiveAvgPool1d,
+    ComplexAdaptiveAvgPool2d,
+    ComplexAdaptiveAvgPool3d,
     ComplexAvgPool,
     ComplexAvgPool1d,
     ComplexAvgPool2d,
+    ComplexAvgPool3d,
+    ComplexUpsample,
+    MagnitudeAdaptiveMaxPool1d,
+    MagnitudeAdaptiveMaxPool2d,
+    MagnitudeAdaptiveMaxPool3d,
     MagnitudeMaxPool,
     MagnitudeMaxPool1d,
     MagnitudeMaxPool2d,
+    MagnitudeMaxPool3d,
 )
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
 from .unitary import ComplexStructuredStateMatrix, ComplexUnitaryRNN, ComplexUnitaryRNNCell
@@ -42,13 +52,21 @@ UnitaryRNN = ComplexUnitaryRNN
 
 __all__ = [
     "CReLU",
+    "ComplexAdaptiveAvgPool1d",
+    "ComplexAdaptiveAvgPool2d",
+    "ComplexAdaptiveAvgPool3d",
     "ComplexAvgPool",
     "ComplexAvgPool1d",
     "ComplexAvgPool2d",
+    "ComplexAvgPool3d",
     "ComplexBatchNorm",
     "ComplexConv1d",
     "ComplexConv2d",
+    "ComplexConv3d",
     "ComplexConvLSTM",
+    "ComplexConvTranspose1d",
+    "ComplexConvTranspose2d",
+    "ComplexConvTranspose3d",
     "ComplexDropout",
     "ComplexGate",
     "ComplexGatedRNN",
@@ -59,10 +77,15 @@ __all__ = [
     "ComplexStructuredStateMatrix",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
+    "ComplexUpsample",
     "ConvLSTM",
+    "MagnitudeAdaptiveMaxPool1d",
+    "MagnitudeAdaptiveMaxPool2d",
+    "MagnitudeAdaptiveMaxPool3d",
     "MagnitudeMaxPool",
     "MagnitudeMaxPool1d",
     "MagnitudeMaxPool2d",
+    "MagnitudeMaxPool3d",
     "ModReLU",
     "StandardizedComplexConv2d",
     "StandardizedConv2d",

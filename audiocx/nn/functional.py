@@ -19,8 +19,10 @@ from torch import Tensor
 
 __all__ = [
     "accepts_complex",
+    "adaptive_magnitude_max_pool",
     "check_channels",
     "complex_conv",
+    "complex_conv_transpose",
     "complex_dropout",
     "complex_linear",
     "complex_weight",
@@ -143,20 +145,20 @@ def accepts_complex(
         dim: Channel axis of the layer's input, or a function of layer and input that returns it.
 
     Returns:
-        A decorator for ``forward(self, x)``.
+        A decorator for ``forward(self, x)``, which may have further arguments.
     """
 
     def decorate(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         @functools.wraps(forward)
-        def either(self: Any, x: Tensor) -> Tensor:
+        def either(self: Any, x: Tensor, *arguments: Any, **options: Any) -> Tensor:
             if hasattr(self, "check_input"):
                 self.check_input(x)
             if x.is_complex():
                 axis = dim if isinstance(dim, int) else dim(self, x)
-                y = forward(self, to_channels(x, axis))
+                y = forward(self, to_channels(x, axis), *arguments, **options)
                 # Under autocast y may be of half precision, which has hardly any complex arithmetic.
                 return to_complex(y.to(x.dtype.to_real()) if y.dtype in _HALF else y, axis)
-            return forward(self, x)
+            return forward(self, x, *arguments, **options)
 
         return either
 
@@ -217,11 +219,11 @@ def complex_conv(
     dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Apply a complex convolution (cross-correlation) over one or two axes.
+    """Apply a complex convolution (cross-correlation) over one, two or three axes.
 
     Args:
-        x: Shape [B, 2I, L] or [B, 2I, H, W], real parts first; or without batch, [2I, L] or [2I, H, W].
-        real: Real part of the kernel, shape [O, I / groups, K] or [O, I / groups, Kh, Kw].
+        x: Shape [B, 2I, L], [B, 2I, H, W] or [B, 2I, D, H, W], real parts first; or without B.
+        real: Real part of the kernel, shape [O, I / groups, *K], a size for each axis.
         imag: Imaginary part, same shape.
         bias: Shape [2O].
         stride: Step of the kernel, one number or one per axis.
@@ -230,13 +232,13 @@ def complex_conv(
         groups: Groups of complex channels.
 
     Returns:
-        Shape [B, 2O, L'] or [B, 2O, H', W']; without batch if the input is.
+        Shape [B, 2O, *], sizes as those of the real convolution; without batch if the input is.
 
     Source: DCN, section 3.2.
     """
     if x.ndim == real.ndim - 1:
         return complex_conv(x[None], real, imag, bias, stride, padding, dilation, groups)[0]
-    conv = F.conv2d if x.ndim == 4 else F.conv1d
+    conv: Callable[..., Tensor] = (F.conv1d, F.conv2d, F.conv3d)[x.ndim - 3]
     if groups == 1:
         weight = complex_weight(real, imag)
         *others, step = (stride,) * (x.ndim - 2) if isinstance(stride, int) else stride
@@ -245,12 +247,60 @@ def complex_conv(
         if whole and weight.shape[1] < _FEW_CHANNELS:
             x, weight, stride = _steps_as_channels(x, step), _steps_as_channels(weight, step), (*others, 1)
         return conv(x, weight, bias, stride, padding, dilation)
-    # A grouped convolution needs the real and imaginary channels of each group next to each other.
     kernel = torch.cat([complex_weight(a, b) for a, b in zip(real.chunk(groups), imag.chunk(groups), strict=True)])
-    together = x.unflatten(1, (2, groups, -1)).transpose(1, 2).flatten(1, 3)
-    y = conv(together, kernel, None, stride, padding, dilation, groups)
+    y = conv(_by_group(x, groups), kernel, None, stride, padding, dilation, groups)
+    return _by_part(y, groups, bias)
+
+
+def complex_conv_transpose(
+    x: Tensor,
+    real: Tensor,
+    imag: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    output_padding: int | tuple[int, ...] = 0,
+    groups: int = 1,
+    dilation: int | tuple[int, ...] = 1,
+) -> Tensor:
+    """Apply a complex transposed convolution over one, two or three axes; the kernel is not conjugated.
+
+    Args:
+        x: Shape [B, 2I, L], [B, 2I, H, W] or [B, 2I, D, H, W], real parts first; or without B.
+        real: Real part of the kernel, shape [I, O / groups, *K], a size for each axis.
+        imag: Imaginary part, same shape.
+        bias: Shape [2O].
+        stride: Step of the kernel in the output, one number or one per axis.
+        padding: Positions taken off both sides, one number or one per axis.
+        output_padding: Positions added at the end, one number or one per axis.
+        groups: Groups of complex channels.
+        dilation: Spacing of the kernel's elements, one number or one per axis.
+
+    Returns:
+        Shape [B, 2O, *], sizes as those of the real transposed convolution; without batch if the input is.
+    """
+    if x.ndim == real.ndim - 1:
+        return complex_conv_transpose(
+            x[None], real, imag, bias, stride, padding, output_padding, groups, dilation
+        )[0]  # fmt: skip
+    conv: Callable[..., Tensor] = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[x.ndim - 3]
+    # Inputs are the rows here, so that the matrix of the product is transposed.
+    if groups == 1:
+        return conv(x, complex_weight(real, -imag), bias, stride, padding, output_padding, 1, dilation)
+    kernel = torch.cat([complex_weight(a, -b) for a, b in zip(real.chunk(groups), imag.chunk(groups), strict=True)])
+    y = conv(_by_group(x, groups), kernel, None, stride, padding, output_padding, groups, dilation)
+    return _by_part(y, groups, bias)
+
+
+def _by_group(x: Tensor, groups: int) -> Tensor:
+    """Bring real and imaginary channels of each group next to each other, as a grouped convolution needs them."""
+    return x.unflatten(1, (2, groups, -1)).transpose(1, 2).flatten(1, 3)
+
+
+def _by_part(y: Tensor, groups: int, bias: Tensor | None) -> Tensor:
+    """Bring all real parts to the front again, and add the bias."""
     y = y.unflatten(1, (groups, 2, -1)).transpose(1, 2).flatten(1, 3)
-    return y if bias is None else y + bias.view(1, -1, *[1] * (x.ndim - 2))
+    return y if bias is None else y + bias.view(1, -1, *[1] * (y.ndim - 2))
 
 
 def _steps_as_channels(x: Tensor, step: int) -> Tensor:
@@ -367,24 +417,53 @@ def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
 
 
 def magnitude_max_pool(
-    x: Tensor, kernel: int | tuple[int, ...], stride: int | tuple[int, ...] | None = None, padding: int = 0
+    x: Tensor,
+    kernel: int | tuple[int, ...],
+    stride: int | tuple[int, ...] | None = None,
+    padding: int | tuple[int, ...] = 0,
+    dilation: int | tuple[int, ...] = 1,
+    ceil_mode: bool = False,
 ) -> Tensor:
     """Select the complex number of greatest magnitude in each window.
 
     Args:
-        x: Shape [B, 2C, L] or [B, 2C, H, W], real parts first.
+        x: Shape [B, 2C, L], [B, 2C, H, W] or [B, 2C, D, H, W], real parts first.
         kernel: Size of the window, one number or one per axis.
         stride: Step of the window; ``kernel`` when None.
         padding: Positions added on both sides, never selected.
+        dilation: Spacing of the window's elements, one number or one per axis.
+        ceil_mode: Keep a last window that reaches beyond the end.
 
     Returns:
-        Shape [B, 2C, L'] or [B, 2C, H', W'].
+        Shape [B, 2C, *], sizes as those of the real max pooling.
     """
-    pool = F.max_pool1d if x.ndim == 3 else F.max_pool2d
-    _, index = pool(magnitude(x.float() if x.dtype in _HALF else x), kernel, stride, padding, return_indices=True)
-    flat = x.flatten(2)
+    pool: Callable[..., Any] = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
+    return _selected(x, pool(_measured(x), kernel, stride, padding, dilation, ceil_mode, return_indices=True)[1])
+
+
+def adaptive_magnitude_max_pool(x: Tensor, output_size: int | tuple[int | None, ...]) -> Tensor:
+    """Select the complex number of greatest magnitude in each of a given number of windows.
+
+    Args:
+        x: Shape [B, 2C, L], [B, 2C, H, W] or [B, 2C, D, H, W], real parts first.
+        output_size: Windows, one number or one per axis; None keeps an axis as it is.
+
+    Returns:
+        Shape [B, 2C, *output_size].
+    """
+    pools = (F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d)
+    pool: Callable[..., Any] = pools[x.ndim - 3]
+    return _selected(x, pool(_measured(x), output_size, return_indices=True)[1])
+
+
+def _measured(x: Tensor) -> Tensor:
+    return magnitude(x.float() if x.dtype in _HALF else x)
+
+
+def _selected(x: Tensor, index: Tensor) -> Tensor:
+    """Return the complex numbers [B, 2C, *] at positions [B, C, *] of the flattened axes."""
     both = torch.cat([index, index], 1)
-    return flat.gather(2, both.flatten(2)).view_as(both)
+    return x.flatten(2).gather(2, both.flatten(2)).view_as(both)
 
 
 def complex_dropout(x: Tensor, p: float = 0.5, training: bool = True, dim: int = 1) -> Tensor:

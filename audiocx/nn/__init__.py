@@ -53,7 +53,7 @@ from .pool import (
 )
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
 from .transformer import ComplexTransformerEncoderLayer
-from .unitary import ComplexUnitaryRNN, ComplexUnitaryRNNCell
+from .unitary import ComplexStructuredStateMatrix, ComplexUnitaryRNN, ComplexUnitaryRNNCell
 
 # Former names.
 Gate = ComplexGate
@@ -95,6 +95,7 @@ __all__ = [
     "ComplexSoftmax",
     "ComplexStateActivation",
     "ComplexStateMatrix",
+    "ComplexStructuredStateMatrix",
     "ComplexTransformerEncoderLayer",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",

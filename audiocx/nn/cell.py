@@ -160,8 +160,8 @@ class RecurrentCell(nn.Module, ABC):
         """Return what inputs [*, 2I] contribute to each pre-activation: V x + b."""
 
     @abstractmethod
-    def state_matrices(self) -> tuple[Tensor, ...]:
-        """Return the real matrices that row states are multiplied by, one per input projection."""
+    def state_matrices(self, steps: int) -> tuple[Tensor, ...]:
+        """Return the real matrices that row states are multiplied by in so many steps."""
 
     @abstractmethod
     def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
@@ -218,7 +218,7 @@ class RecurrentCell(nn.Module, ABC):
             return to_complex(self.forward(to_channels(x, -1), state), -1)
         with torch.autocast(x.device.type, enabled=False):
             x, hidden = self.prepare(x, state)
-            return self.step(self.input_projections(x), self.state_matrices(), hidden)
+            return self.step(self.input_projections(x), self.state_matrices(1), hidden)
 
 
 class RecurrentLayer(nn.Module):
@@ -262,8 +262,10 @@ class RecurrentLayer(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             x, hidden = self.cell.prepare(x, state)
             # Time first, so that each step is contiguous.
-            projections, matrices = self.cell.input_projections(x.transpose(0, 1)), self.cell.state_matrices()
-            run = self._step_through if in_plain_operations(x) else self.cell.run
+            projections = self.cell.input_projections(x.transpose(0, 1))
+            matrices = self.cell.state_matrices(x.shape[1])
+            # A cell without matrices multiplies in operations of its own.
+            run = self._step_through if in_plain_operations(x) or not matrices else self.cell.run
             y = run(projections, matrices, hidden).transpose(0, 1)
         return y, y[:, -1]
 

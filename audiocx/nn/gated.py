@@ -189,7 +189,7 @@ class ComplexGatedRNNCell(RecurrentCell):
         weight = self.gate.mix(complex_weight(layer.weight_real, layer.weight_imag).T)
         return F.linear(x, weight.T, self.gate.mix(layer.bias)), self.input(x)
 
-    def state_matrices(self) -> tuple[Tensor, ...]:
+    def state_matrices(self, steps: int) -> tuple[Tensor, ...]:
         """Return W_r and W_z, mixed and side by side, and W."""
         real, imag = torch.cat([cast(Tensor, part.weight) for part in self.gate_state], 1)
         return self.gate.mix(complex_weight(real, imag).T).contiguous(), self.state.transposed()

@@ -25,11 +25,13 @@ from .activation import (
     ModTanh,
     ZReLU,
 )
+from .affine import ComplexAffine
 from .attention import ComplexMultiheadAttention
 from .cell import ComplexStateActivation, ComplexStateMatrix
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
 from .conv_lstm import ComplexConvLSTM, ConvLSTM
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
+from .convert import from_complextorch, from_torchcvnn
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
 from .linear import ComplexLinear
@@ -74,6 +76,7 @@ __all__ = [
     "ComplexAdaptiveAvgPool1d",
     "ComplexAdaptiveAvgPool2d",
     "ComplexAdaptiveAvgPool3d",
+    "ComplexAffine",
     "ComplexAvgPool",
     "ComplexAvgPool1d",
     "ComplexAvgPool2d",
@@ -115,6 +118,8 @@ __all__ = [
     "ZReLU",
     "fold",
     "fold_sequence",
+    "from_complextorch",
+    "from_torchcvnn",
     "functional",
     "init",
 ]

@@ -85,9 +85,7 @@ def _convert(library: str, source: nn.Module | State, into: nn.Module | None) ->
     if isinstance(source, nn.Module):
         return _Layers(library).convert(source, "")
     if into is None:
-        raise ConfigError(
-            "A state dict does not tell the layers; give a network of audiocx of that structure, too."
-        )
+        raise ConfigError("A state dict does not tell the layers; give a network of audiocx of that structure, too.")
     return _Entries(library, source).loaded(into)
 
 
@@ -179,9 +177,7 @@ class _Entries:
         """Return a copy of the network with these weights."""
         network = self._load(copy.deepcopy(network), "")
         if self.left:
-            raise ConfigError(
-                f"The network has no place for {min(self.left)!r} of the state dict; compare the layers."
-            )
+            raise ConfigError(f"The network has no place for {min(self.left)!r} of the state dict; compare the layers.")
         return network
 
     def _load(self, layer: nn.Module, path: str) -> nn.Module:

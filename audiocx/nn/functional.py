@@ -251,7 +251,7 @@ def complex_conv(
         weight = complex_weight(real, imag)
         *others, step = (stride,) * (x.ndim - 2) if isinstance(stride, int) else stride
         edge, gap = (size if isinstance(size, int) else size[-1] for size in (padding, dilation))
-        whole = step > 1 and weight.shape[-1] % step == 0 and edge == 0 and gap == 1
+        whole = x.ndim < 5 and step > 1 and weight.shape[-1] % step == 0 and edge == 0 and gap == 1
         if whole and weight.shape[1] < _FEW_CHANNELS:
             x, weight, stride = _steps_as_channels(x, step), _steps_as_channels(weight, step), (*others, 1)
         return conv(x, weight, bias, stride, padding, dilation)
@@ -318,7 +318,8 @@ def _steps_as_channels(x: Tensor, step: int) -> Tensor:
     of 512 over a single complex channel with stride 16 trains 3.4 times as fast.
     """
     folded = x[..., : x.shape[-1] // step * step].unflatten(-1, (-1, step)).movedim(-1, 2).flatten(1, 2)
-    return folded.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else folded
+    # In memory channels last; vmap has no memory formats.
+    return folded.movedim(1, -1).contiguous().movedim(-1, 1) if x.ndim == 4 else folded
 
 
 def magnitude(x: Tensor, dim: int = 1) -> Tensor:
@@ -599,7 +600,9 @@ def adaptive_magnitude_max_pool(x: Tensor, output_size: int | tuple[int | None, 
 
 
 def _measured(x: Tensor) -> Tensor:
-    return magnitude(x.float() if x.dtype in _HALF else x)
+    """Return the magnitudes to select by; without gradient, which passes through the selected numbers alone."""
+    real, imag = split(x.detach().float() if x.dtype in _HALF else x.detach())
+    return torch.hypot(real, imag)
 
 
 def _selected(x: Tensor, index: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, get_args
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -104,6 +105,8 @@ class ComplexAvgPool(_WindowPool):
         self.count_include_pad = count_include_pad
 
     def _pool(self, x: Tensor, axes: int) -> Tensor:
+        if axes == 3 and x.dtype in (torch.float16, torch.bfloat16) and not x.is_cuda:  # PyTorch has none there
+            return self._pool(x.float(), axes).to(x.dtype)
         pool: Callable[..., Tensor] = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[axes - 1]
         return pool(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 

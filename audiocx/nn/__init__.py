@@ -18,8 +18,10 @@ from .conv import ComplexConv1d, ComplexConv2d
 from .conv_lstm import ComplexConvLSTM, ConvLSTM
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
+from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
 from .linear import ComplexLinear
-from .norm import ComplexBatchNorm
+from .norm import ComplexBatchNorm, ComplexSyncBatchNorm
+from .parametrizations import complex_spectral_norm, complex_weight_norm, remove_complex_norm
 from .pool import (
     ComplexAvgPool,
     ComplexAvgPool1d,
@@ -53,9 +55,13 @@ __all__ = [
     "ComplexGate",
     "ComplexGatedRNN",
     "ComplexGatedRNNCell",
+    "ComplexGroupNorm",
+    "ComplexLayerNorm",
     "ComplexLinear",
+    "ComplexRMSNorm",
     "ComplexStateActivation",
     "ComplexStateMatrix",
+    "ComplexSyncBatchNorm",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
     "ConvLSTM",
@@ -66,8 +72,11 @@ __all__ = [
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
     "ZReLU",
+    "complex_spectral_norm",
+    "complex_weight_norm",
     "fold",
     "fold_sequence",
     "functional",
     "init",
+    "remove_complex_norm",
 ]

@@ -34,8 +34,10 @@ from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, Comp
 from .convert import from_complextorch, from_torchcvnn
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
+from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
 from .linear import ComplexLinear
-from .norm import ComplexBatchNorm
+from .norm import ComplexBatchNorm, ComplexSyncBatchNorm
+from .parametrizations import complex_spectral_norm, complex_weight_norm, remove_complex_norm
 from .pool import (
     ComplexAdaptiveAvgPool1d,
     ComplexAdaptiveAvgPool2d,
@@ -93,12 +95,18 @@ __all__ = [
     "ComplexGate",
     "ComplexGatedRNN",
     "ComplexGatedRNNCell",
+    "ComplexGroupNorm",
+    "ComplexLayerNorm",
     "ComplexLinear",
     "ComplexMultiheadAttention",
+    "ComplexRMSNorm",
     "ComplexSoftmax",
     "ComplexStateActivation",
+    "ComplexStateActivation",
+    "ComplexStateMatrix",
     "ComplexStateMatrix",
     "ComplexStructuredStateMatrix",
+    "ComplexSyncBatchNorm",
     "ComplexTransformerEncoderLayer",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
@@ -116,10 +124,13 @@ __all__ = [
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
     "ZReLU",
+    "complex_spectral_norm",
+    "complex_weight_norm",
     "fold",
     "fold_sequence",
     "from_complextorch",
     "from_torchcvnn",
     "functional",
     "init",
+    "remove_complex_norm",
 ]

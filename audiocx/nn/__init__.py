@@ -15,11 +15,12 @@ from . import functional, init
 from .activation import ComplexDropout, CReLU, ModReLU, ZReLU
 from .cell import ComplexStateActivation, ComplexStateMatrix
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
-from .conv_lstm import ComplexConvLSTM, ConvLSTM
+from .conv_lstm import ComplexConvLSTM, ComplexConvLSTM2d, ConvLSTM, ConvLSTM2d
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
 from .linear import ComplexLinear
+from .lstm import ComplexLSTM, ComplexLSTMCell
 from .norm import ComplexBatchNorm
 from .pool import (
     ComplexAdaptiveAvgPool1d,
@@ -64,6 +65,7 @@ __all__ = [
     "ComplexConv2d",
     "ComplexConv3d",
     "ComplexConvLSTM",
+    "ComplexConvLSTM2d",
     "ComplexConvTranspose1d",
     "ComplexConvTranspose2d",
     "ComplexConvTranspose3d",
@@ -71,6 +73,8 @@ __all__ = [
     "ComplexGate",
     "ComplexGatedRNN",
     "ComplexGatedRNNCell",
+    "ComplexLSTM",
+    "ComplexLSTMCell",
     "ComplexLinear",
     "ComplexStateActivation",
     "ComplexStateMatrix",
@@ -79,6 +83,7 @@ __all__ = [
     "ComplexUnitaryRNNCell",
     "ComplexUpsample",
     "ConvLSTM",
+    "ConvLSTM2d",
     "MagnitudeAdaptiveMaxPool1d",
     "MagnitudeAdaptiveMaxPool2d",
     "MagnitudeAdaptiveMaxPool3d",

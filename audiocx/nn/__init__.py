@@ -19,6 +19,7 @@ from .conv_lstm import ComplexConvLSTM, ComplexConvLSTM2d, ConvLSTM, ConvLSTM2d
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
+from .gru import ComplexGRU, ComplexGRUCell
 from .linear import ComplexLinear
 from .lstm import ComplexLSTM, ComplexLSTMCell
 from .norm import ComplexBatchNorm
@@ -73,6 +74,8 @@ __all__ = [
     "ComplexGate",
     "ComplexGatedRNN",
     "ComplexGatedRNNCell",
+    "ComplexGRU",
+    "ComplexGRUCell",
     "ComplexLSTM",
     "ComplexLSTMCell",
     "ComplexLinear",

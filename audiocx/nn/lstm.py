@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .cell import RecurrentCell, RecurrentLayer, States, differentiable_gradients, segments
 from .functional import complex_weight
-from .init import Scheme, init_complex_
+from .init import Scheme, init_complex_, parameter_options
 from .linear import ComplexLinear
 
 __all__ = [
@@ -83,9 +83,9 @@ class ComplexLSTMCell(RecurrentCell[tuple[Tensor, Tensor]]):
         super().__init__(in_features, hidden_features)
         if forget_bias and not bias:
             raise ValueError("forget_bias is the start of a bias; leave bias=True, or forget_bias at 0.")
-        maps, options = GATES * hidden_features, {"device": device, "dtype": dtype}
-        self.input = ComplexLinear(in_features, maps, bias, **options)  # type: ignore[arg-type]
-        self.state = ComplexLinear(hidden_features, maps, False, **options)  # type: ignore[arg-type]
+        maps, options = GATES * hidden_features, parameter_options(device, dtype)
+        self.input = ComplexLinear(in_features, maps, bias, **options)
+        self.state = ComplexLinear(hidden_features, maps, False, **options)
         for layer in (self.input, self.state):
             init_by_gate(layer, GATES, scheme)
         if bias:

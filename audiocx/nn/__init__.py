@@ -40,6 +40,7 @@ from .pool import (
     MagnitudeMaxPool2d,
     MagnitudeMaxPool3d,
 )
+from .stacked import ComplexStackedRNN
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
 from .unitary import ComplexStructuredStateMatrix, ComplexUnitaryRNN, ComplexUnitaryRNNCell
 
@@ -79,6 +80,7 @@ __all__ = [
     "ComplexLSTM",
     "ComplexLSTMCell",
     "ComplexLinear",
+    "ComplexStackedRNN",
     "ComplexStateActivation",
     "ComplexStateMatrix",
     "ComplexStructuredStateMatrix",

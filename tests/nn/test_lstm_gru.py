@@ -142,7 +142,7 @@ def test_cell_pieces_and_real_channels(kind: str) -> None:
 def test_real_numbers_give_the_real_layer(kind: str) -> None:
     """With imaginary parts of zero the layer is that of torch.nn, with gates in another order for the LSTM."""
     network = layer(kind)
-    real = (nn.LSTM if kind == "lstm" else nn.GRU)(2, 3, batch_first=True, dtype=torch.float64)
+    real: Any = (nn.LSTM if kind == "lstm" else nn.GRU)(2, 3, batch_first=True, dtype=torch.float64)
     order = [0, 1, 3, 2] if kind == "lstm" else [0, 1, 2]
     cell = network.cell
     with torch.no_grad():
@@ -174,7 +174,8 @@ def test_lstm_is_the_convolutional_one_over_a_single_position() -> None:
 
 def test_initial_parameters() -> None:
     torch.manual_seed(0)
-    lstm, gru = ComplexLSTMCell(4, 64, scheme="rayleigh", forget_bias=1.0), ComplexGRUCell(4, 64, scheme="rayleigh")
+    lstm: Any = ComplexLSTMCell(4, 64, scheme="rayleigh", forget_bias=1.0)
+    gru: Any = ComplexGRUCell(4, 64, scheme="rayleigh")
     for cell, gates in ((lstm, 4), (gru, 3)):
         for part in (cell.input, cell.state):
             weights = torch.stack([part.weight_real, part.weight_imag]).detach()

@@ -29,13 +29,15 @@ from .affine import ComplexAffine
 from .attention import ComplexMultiheadAttention
 from .cell import ComplexStateActivation, ComplexStateMatrix
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
-from .conv_lstm import ComplexConvLSTM, ConvLSTM
+from .conv_lstm import ComplexConvLSTM, ComplexConvLSTM2d, ConvLSTM, ConvLSTM2d
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .convert import from_complextorch, from_torchcvnn
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
+from .gru import ComplexGRU, ComplexGRUCell
 from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
 from .linear import ComplexLinear
+from .lstm import ComplexLSTM, ComplexLSTMCell
 from .norm import ComplexBatchNorm, ComplexSyncBatchNorm
 from .parametrizations import complex_spectral_norm, complex_weight_norm, remove_complex_norm
 from .pool import (
@@ -55,6 +57,7 @@ from .pool import (
     MagnitudeMaxPool2d,
     MagnitudeMaxPool3d,
 )
+from .stacked import ComplexStackedRNN
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
 from .transformer import ComplexTransformerEncoderLayer
 from .unitary import ComplexStructuredStateMatrix, ComplexUnitaryRNN, ComplexUnitaryRNNCell
@@ -88,19 +91,26 @@ __all__ = [
     "ComplexConv2d",
     "ComplexConv3d",
     "ComplexConvLSTM",
+    "ComplexConvLSTM2d",
     "ComplexConvTranspose1d",
     "ComplexConvTranspose2d",
     "ComplexConvTranspose3d",
     "ComplexDropout",
+    "ComplexGRU",
+    "ComplexGRUCell",
     "ComplexGate",
     "ComplexGatedRNN",
     "ComplexGatedRNNCell",
     "ComplexGroupNorm",
+    "ComplexLSTM",
+    "ComplexLSTMCell",
     "ComplexLayerNorm",
+    "ComplexLinear",
     "ComplexLinear",
     "ComplexMultiheadAttention",
     "ComplexRMSNorm",
     "ComplexSoftmax",
+    "ComplexStackedRNN",
     "ComplexStateActivation",
     "ComplexStateActivation",
     "ComplexStateMatrix",
@@ -112,6 +122,7 @@ __all__ = [
     "ComplexUnitaryRNNCell",
     "ComplexUpsample",
     "ConvLSTM",
+    "ConvLSTM2d",
     "MagnitudeAdaptiveMaxPool1d",
     "MagnitudeAdaptiveMaxPool2d",
     "MagnitudeAdaptiveMaxPool3d",

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 if find_spec("torch") is None:
     raise ImportError("audiocx.nn needs PyTorch; run pip install 'audiocx[torch]'.", name="torch")
 
-from . import functional, init
+from . import functional, init, loss
 from .activation import (
     CGELU,
     Cardioid,
@@ -32,6 +32,7 @@ from .conv_lstm import ComplexConvLSTM, ConvLSTM
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
 from .linear import ComplexLinear
+from .loss import ComplexMSELoss, LogMagnitudeLoss, MultiResolutionSTFTLoss, PhaseLoss, SISDRLoss
 from .norm import ComplexBatchNorm
 from .pool import (
     ComplexAvgPool,
@@ -41,6 +42,7 @@ from .pool import (
     MagnitudeMaxPool1d,
     MagnitudeMaxPool2d,
 )
+from .spectrum import ISTFT, STFT
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
 from .transformer import ComplexTransformerEncoderLayer
 from .unitary import ComplexUnitaryRNN, ComplexUnitaryRNNCell
@@ -73,6 +75,7 @@ __all__ = [
     "ComplexGatedRNN",
     "ComplexGatedRNNCell",
     "ComplexLinear",
+    "ComplexMSELoss",
     "ComplexMultiheadAttention",
     "ComplexSoftmax",
     "ComplexStateActivation",
@@ -81,11 +84,17 @@ __all__ = [
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
     "ConvLSTM",
+    "ISTFT",
+    "LogMagnitudeLoss",
     "MagnitudeMaxPool",
     "MagnitudeMaxPool1d",
     "MagnitudeMaxPool2d",
     "ModReLU",
     "ModTanh",
+    "MultiResolutionSTFTLoss",
+    "PhaseLoss",
+    "SISDRLoss",
+    "STFT",
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
     "ZReLU",
@@ -93,4 +102,5 @@ __all__ = [
     "fold_sequence",
     "functional",
     "init",
+    "loss",
 ]

@@ -31,9 +31,11 @@ from .conv import ComplexConv1d, ComplexConv2d
 from .conv_lstm import ComplexConvLSTM, ConvLSTM
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
+from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
 from .linear import ComplexLinear
 from .loss import ComplexMSELoss, LogMagnitudeLoss, MultiResolutionSTFTLoss, PhaseLoss, SISDRLoss
-from .norm import ComplexBatchNorm
+from .norm import ComplexBatchNorm, ComplexSyncBatchNorm
+from .parametrizations import complex_spectral_norm, complex_weight_norm, remove_complex_norm
 from .pool import (
     ComplexAvgPool,
     ComplexAvgPool1d,
@@ -74,12 +76,16 @@ __all__ = [
     "ComplexGate",
     "ComplexGatedRNN",
     "ComplexGatedRNNCell",
+    "ComplexGroupNorm",
+    "ComplexLayerNorm",
     "ComplexLinear",
     "ComplexMSELoss",
     "ComplexMultiheadAttention",
+    "ComplexRMSNorm",
     "ComplexSoftmax",
     "ComplexStateActivation",
     "ComplexStateMatrix",
+    "ComplexSyncBatchNorm",
     "ComplexTransformerEncoderLayer",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
@@ -98,9 +104,12 @@ __all__ = [
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
     "ZReLU",
+    "complex_spectral_norm",
+    "complex_weight_norm",
     "fold",
     "fold_sequence",
     "functional",
     "init",
     "loss",
+    "remove_complex_norm",
 ]

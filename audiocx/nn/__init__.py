@@ -27,8 +27,9 @@ from .activation import (
 )
 from .attention import ComplexMultiheadAttention
 from .cell import ComplexStateActivation, ComplexStateMatrix
-from .conv import ComplexConv1d, ComplexConv2d
+from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
 from .conv_lstm import ComplexConvLSTM, ConvLSTM
+from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
 from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
@@ -37,12 +38,21 @@ from .loss import ComplexMSELoss, LogMagnitudeLoss, MultiResolutionSTFTLoss, Pha
 from .norm import ComplexBatchNorm, ComplexSyncBatchNorm
 from .parametrizations import complex_spectral_norm, complex_weight_norm, remove_complex_norm
 from .pool import (
+    ComplexAdaptiveAvgPool1d,
+    ComplexAdaptiveAvgPool2d,
+    ComplexAdaptiveAvgPool3d,
     ComplexAvgPool,
     ComplexAvgPool1d,
     ComplexAvgPool2d,
+    ComplexAvgPool3d,
+    ComplexUpsample,
+    MagnitudeAdaptiveMaxPool1d,
+    MagnitudeAdaptiveMaxPool2d,
+    MagnitudeAdaptiveMaxPool3d,
     MagnitudeMaxPool,
     MagnitudeMaxPool1d,
     MagnitudeMaxPool2d,
+    MagnitudeMaxPool3d,
 )
 from .spectrum import ISTFT, STFT
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
@@ -65,13 +75,21 @@ __all__ = [
     "CSigmoid",
     "CTanh",
     "Cardioid",
+    "ComplexAdaptiveAvgPool1d",
+    "ComplexAdaptiveAvgPool2d",
+    "ComplexAdaptiveAvgPool3d",
     "ComplexAvgPool",
     "ComplexAvgPool1d",
     "ComplexAvgPool2d",
+    "ComplexAvgPool3d",
     "ComplexBatchNorm",
     "ComplexConv1d",
     "ComplexConv2d",
+    "ComplexConv3d",
     "ComplexConvLSTM",
+    "ComplexConvTranspose1d",
+    "ComplexConvTranspose2d",
+    "ComplexConvTranspose3d",
     "ComplexDropout",
     "ComplexGate",
     "ComplexGatedRNN",
@@ -89,12 +107,17 @@ __all__ = [
     "ComplexTransformerEncoderLayer",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
+    "ComplexUpsample",
     "ConvLSTM",
     "ISTFT",
     "LogMagnitudeLoss",
+    "MagnitudeAdaptiveMaxPool1d",
+    "MagnitudeAdaptiveMaxPool2d",
+    "MagnitudeAdaptiveMaxPool3d",
     "MagnitudeMaxPool",
     "MagnitudeMaxPool1d",
     "MagnitudeMaxPool2d",
+    "MagnitudeMaxPool3d",
     "ModReLU",
     "ModTanh",
     "MultiResolutionSTFTLoss",

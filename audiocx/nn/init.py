@@ -202,12 +202,12 @@ def check_real(layer: type, real: nn.Module, kind: type) -> None:
         real: The real layer.
         kind: The class that it must be of; one with another ``forward`` is no such layer.
     """
-    name = f"{layer.__name__}.from_real takes a {kind.__module__.split('.')[0]} {kind.__name__}"
+    name = f"{layer.__name__}.from_real takes {kind.__module__.split('.')[0]}'s {kind.__name__}"
     if not isinstance(real, kind) or type(real).forward is not kind.forward:  # type: ignore[attr-defined]
         raise TypeError(f"{name}, not {type(real).__name__}.")
     weight: Any = real.weight
     if is_lazy(weight) or not weight.is_floating_point():
-        raise TypeError(f"{name} whose weights are real; run a lazy layer once before.")
+        raise TypeError(f"{name} of real weights; run a lazy layer once before.")
 
 
 def copy_real(layer: Layer, real: Any) -> Layer:
@@ -220,7 +220,8 @@ def copy_real(layer: Layer, real: Any) -> Layer:
     Returns:
         The layer, in training mode if the real one is.
     """
-    weight, trained = real.weight.detach(), real.weight.requires_grad
+    # A weight with a parametrization is no parameter.
+    weight, trained = real.weight.detach(), real.weight.requires_grad or not isinstance(real.weight, nn.Parameter)
     layer.weight_real = nn.Parameter(weight.clone(), trained)
     layer.weight_imag = nn.Parameter(torch.zeros_like(weight), trained)
     if real.bias is not None:

@@ -22,7 +22,7 @@ __all__ = [
 
 Activation = Literal["crelu", "zrelu", "modrelu"]
 FrontEndName = Literal["raw", "analytic", "spectrum", "compressed", "magnitudes"]
-Norm = Literal["whitening", "naive", "none"]
+Norm = Literal["whitening", "naive", "batch", "paired", "none"]
 Phase = Literal["increment", "centred", "none"]
 Scheme = Literal["unitary", "rayleigh"]  # as in audiocx.nn.init, which needs PyTorch
 Width = Literal["WS", "DN", "IB"]
@@ -154,7 +154,9 @@ class TranscriberConfig:
         window_samples: Length of the window.
         first_kernel: Kernel size of the deep networks' first convolution (7 in the paper, 6 in its code).
         activation: Activation of complex networks: "crelu", "zrelu" or "modrelu". Real ones have ReLU.
-        norm: Normalisation of deep networks: "whitening", "naive" or "none". Real ones have batch norm or "none".
+        norm: Normalisation of deep and residual networks: "whitening" or "naive", for which real networks have batch
+            norm; or "none". Hybrids: "batch" has batch norm in complex networks, too, and "paired" a whitening norm in
+            real ones; see :func:`audiocx.models.layer_factory.norm`.
         scheme: Initialisation: "unitary" (real: orthogonal) or "rayleigh" (real: normal), under He's criterion.
         frame_samples: Length of the frames that a window is cut into, for "cgrnn" and "residual".
         frame_hop_samples: Hop of these frames; one of them lies at the window's centre.
@@ -205,6 +207,8 @@ class TranscriberConfig:
             raise ValueError(f"bins={self.bins} lies outside 1 to {name}={frame}")
         if self.architecture == "cgrnn" and not self.complex:
             raise ValueError("the cgrnn is complex; set complex = true")
+        if self.norm == "paired" and self.complex:
+            raise ValueError("norm = 'paired' takes the maps of real networks in pairs; complex ones have 'whitening'")
 
     @property
     def framing(self) -> tuple[int, int]:

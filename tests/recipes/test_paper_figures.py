@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
+import pytest
 from recipe_runs import run_script
 
 
@@ -24,3 +26,27 @@ def test_crelu_keeps_parts_where_zrelu_and_modrelu_keep_all_or_nothing(tmp_path:
     nothing, *parts, both = shares["modReLU, b = -0.8"]
     assert parts == [0, 0] and 24 <= nothing <= 31 and 69 <= both <= 76
     assert (tmp_path / "phases.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_operations_are_those_of_the_layers_by_hand() -> None:
+    printed = run_script("musicnet/operations")
+    counts = {
+        cells[0].strip(): float(cells[2]) for line in printed.splitlines()[2:] if (cells := line.strip("|").split("|"))
+    }
+    # The deep complex network: (maps in, maps out, kernel, positions) of complex convolutions, then the dense layers.
+    layers = [
+        (1, 16, 7, 1024),
+        (16, 32, 3, 256),
+        (32, 64, 3, 128),
+        (64, 64, 3, 64),
+        (64, 128, 3, 32),
+        (128, 128, 3, 32),
+    ]
+    deep = sum(4 * math.prod(layer) for layer in layers) + 2 * 128 * 16 * 2048 + 2048 * 84
+    assert counts["paper-deep-complex"] == pytest.approx(deep / 1e6, abs=0.05)
+    # The shallow real one: 64 kernels of 512 at 225 positions, pooled to 111.
+    shallow = 64 * 512 * 225 + 64 * 111 * 2048 + 2048 * 84
+    assert counts["paper-shallow-real"] == pytest.approx(shallow / 1e6, abs=0.05)
+    # The residual networks do as many operations a weight: 3x3 convolutions of a stage at all its positions.
+    stages = 3 * 28 * 18 * 18 * 9 * 32 * 32
+    assert counts["residual WS real, images"] == pytest.approx(stages / 1e6, rel=0.01)

@@ -12,7 +12,20 @@ if find_spec("torch") is None:
     raise ImportError("audiocx.nn needs PyTorch; run pip install 'audiocx[torch]'.", name="torch")
 
 from . import functional, init
-from .activation import ComplexDropout, CReLU, ModReLU, ZReLU
+from .activation import (
+    CGELU,
+    Cardioid,
+    ComplexDropout,
+    ComplexSoftmax,
+    CPReLU,
+    CReLU,
+    CSigmoid,
+    CTanh,
+    ModReLU,
+    ModTanh,
+    ZReLU,
+)
+from .attention import ComplexMultiheadAttention
 from .cell import ComplexStateActivation, ComplexStateMatrix
 from .conv import ComplexConv1d, ComplexConv2d
 from .conv_lstm import ComplexConvLSTM, ConvLSTM
@@ -29,6 +42,7 @@ from .pool import (
     MagnitudeMaxPool2d,
 )
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
+from .transformer import ComplexTransformerEncoderLayer
 from .unitary import ComplexUnitaryRNN, ComplexUnitaryRNNCell
 
 # Former names.
@@ -41,7 +55,12 @@ UnitaryCell = ComplexUnitaryRNNCell
 UnitaryRNN = ComplexUnitaryRNN
 
 __all__ = [
+    "CGELU",
+    "CPReLU",
     "CReLU",
+    "CSigmoid",
+    "CTanh",
+    "Cardioid",
     "ComplexAvgPool",
     "ComplexAvgPool1d",
     "ComplexAvgPool2d",
@@ -54,8 +73,11 @@ __all__ = [
     "ComplexGatedRNN",
     "ComplexGatedRNNCell",
     "ComplexLinear",
+    "ComplexMultiheadAttention",
+    "ComplexSoftmax",
     "ComplexStateActivation",
     "ComplexStateMatrix",
+    "ComplexTransformerEncoderLayer",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
     "ConvLSTM",
@@ -63,6 +85,7 @@ __all__ = [
     "MagnitudeMaxPool1d",
     "MagnitudeMaxPool2d",
     "ModReLU",
+    "ModTanh",
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
     "ZReLU",

@@ -292,3 +292,11 @@ def test_errors_are_one_sentence(run: Path, corpus: Path, tmp_path: Path) -> Non
     (tmp_path / "results").write_text("a file in the way")
     assert "cannot be written" in evaluate(corpus)
     assert "holds no scores" in refusal("musicnet/table", corpus, "-o", tmp_path / "table")
+
+
+def test_learning_curves_name_the_epoch_whose_weights_count(run: Path, tmp_path: Path) -> None:
+    printed = run_script("musicnet/learning_curves", run, "-o", tmp_path / "curves.png")
+    found = re.match(r"tiny: best validation AP (\S+) % after epoch 1 of 1 \(4 steps\); last (\S+) %\n", printed)
+    assert found and found[1] == found[2] and 0 < float(found[1]) < 100
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "holds no training log" in refusal("musicnet/learning_curves", tmp_path)

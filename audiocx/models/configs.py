@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 Activation = Literal["crelu", "zrelu", "modrelu"]
-FrontEndName = Literal["raw", "analytic", "spectrum", "compressed", "magnitudes"]
+FrontEndName = Literal["raw", "analytic", "spectrum", "compressed", "magnitudes", "modes"]
 Norm = Literal["whitening", "naive", "batch", "paired", "none"]
 Phase = Literal["increment", "centred", "none"]
 Scheme = Literal["unitary", "rayleigh"]  # as in audiocx.nn.init, which needs PyTorch
@@ -145,8 +145,8 @@ class TranscriberConfig:
         architecture: "deep" (six convolutions), "shallow" (one), "cgrnn" (a gated recurrent layer over the frames of
             the window, complex only) or "residual" (a residual network over the frames and their bins).
         complex: Whether the network is complex, or its real counterpart.
-        front_end: "raw", "analytic", "spectrum", "compressed" or "magnitudes", applied to each frame of the window;
-            see :class:`audiocx.models.frontend.FrontEnd`.
+        front_end: "raw", "analytic", "spectrum", "compressed", "magnitudes" or "modes", applied to each frame of the
+            window; see :class:`audiocx.models.frontend.FrontEnd`.
         bins: Frequency bins kept; None for the paper's: half the spectrum for complex networks, all for real ones.
         outputs: Number of notes: 88 for the piano, 84 for MusicNet.
         lowest_note: MIDI number of output 0.
@@ -164,6 +164,7 @@ class TranscriberConfig:
         bidirectional: Add a recurrent layer that runs backwards; see :class:`audiocx.models.recurrent.FrameStates`.
         width: Width of residual networks: "WS" (wide and shallow), "DN" (deep and narrow) or "IB" (in between).
         blocks: Blocks in each stage of residual networks; None for the paper's, 14 to 23.
+        modes: Largest number of dynamic modes of a frame, for the front end "modes".
     """
 
     kind: ClassVar[str] = "transcriber"
@@ -187,11 +188,12 @@ class TranscriberConfig:
     bidirectional: bool = False
     width: Width = "WS"
     blocks: int | None = None
+    modes: int = 32
 
     def __post_init__(self) -> None:
         """Check the names and the ranges."""
         sizes = ("sample_rate", "window_samples", "first_kernel", "frame_samples", "frame_hop_samples", "hidden")
-        check_fields(self, **dict.fromkeys((*sizes, "blocks"), "[1, inf)"))
+        check_fields(self, **dict.fromkeys((*sizes, "blocks"), "[1, inf)"), modes="[2, inf)")
         if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
             raise ValueError(f"notes {self.lowest_note} to {self.lowest_note + self.outputs - 1} leave MIDI's 0 to 127")
         if self.window_samples % 2 or self.frame_samples % 2:

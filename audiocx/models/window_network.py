@@ -187,7 +187,7 @@ class TranscriberNetwork(nn.Module):
         self.config = config
         frame_samples, self.frame_hop_samples = config.framing
         bins = config.bins or (frame_samples // 2 if config.complex else frame_samples)
-        self.front_end = FrontEnd(config.front_end, frame_samples, bins, config.complex)
+        self.front_end = FrontEnd(config.front_end, frame_samples, bins, config.complex, config.modes)
         learns_imaginary = config.complex and self.front_end.channels == 1
         channels = self.front_end.channels // (2 if config.complex and not learns_imaginary else 1)
         layers = _ARCHITECTURES[config.architecture](config, channels, self.front_end.length)

@@ -24,8 +24,8 @@ def dynamic_modes(windows: Tensor, modes: int) -> tuple[Tensor, Tensor]:
     """Decompose windows into damped complex exponentials, x(t) = sum of amplitude * eigenvalue ** (t - N // 2).
 
     Snapshots are 4 * modes samples in a row; the eigenvalues are those of the least-squares map of each snapshot to the
-    one a sample later, on the ``modes`` strongest singular vectors. The cost grows as modes ** 3, most of it two products
-    of snapshots and their eigenvectors: 1 ms a window for 16 modes, 3 ms for 32, 20 ms for 64, on a core.
+    one a sample later, on the ``modes`` strongest singular vectors. The cost grows as modes ** 3, most of it for two
+    products of snapshots and their eigenvectors: 1 ms a window for 16 modes, 3 ms for 32, 20 ms for 64, on a core.
 
     Args:
         windows: Real [B, N], N > 8 * modes.

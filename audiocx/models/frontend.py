@@ -9,10 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..nn.functional import magnitude
-from .configs import FrontEndName
+from .configs import FrontEndName, Phase
 from .dynamic_modes import mode_spectrum
+from .log_spectrum import LogSpectrum
 
-__all__ = ["FrontEnd"]
+__all__ = ["BINS_PER_SEMITONE", "FrontEnd", "PitchFrontEnd"]
+
+BINS_PER_SEMITONE = 3
+# Of FrontEnd.
+NAMES = tuple(name for name in get_args(FrontEndName) if name != "pitches")
 
 
 class FrontEnd(nn.Module):
@@ -49,8 +54,8 @@ class FrontEnd(nn.Module):
 
     def __init__(self, name: FrontEndName, window_samples: int, bins: int, complex: bool, modes: int = 32) -> None:
         super().__init__()
-        if name not in get_args(FrontEndName):
-            raise ValueError(f"The front end is one of {', '.join(map(repr, get_args(FrontEndName)))}, not {name!r}.")
+        if name not in NAMES:
+            raise ValueError(f"The front end is one of {', '.join(map(repr, NAMES))}, not {name!r}.")
         self.name, self.window_samples, self.bins, self.complex, self.modes = name, window_samples, bins, complex, modes
         self.channels = 1 if name == "magnitudes" or (name == "raw" and not complex) else 2
         self.length = window_samples if name in ("raw", "analytic") else bins
@@ -99,3 +104,37 @@ def _compress(x: Tensor) -> Tensor:
     """Take log1p of the magnitudes of [B, 2, bins], with their phases."""
     length = magnitude(x).clamp_min(1e-6)
     return x * (torch.log1p(length) / length)
+
+
+class PitchFrontEnd(nn.Module):
+    """Log-spaced filterbank: spectra of windows in bins of a third of a semitone, compressed.
+
+    A transposition moves all partials of a sound by the same number of bins, so that a convolution along them has the
+    same weights for every pitch.
+
+    Shape: input [B, N] float; output [B, 2, F], real parts first, or of a real network [B, 1, F], magnitudes;
+    F = 3 * notes, the middle one of each three bins in tune.
+
+    Args:
+        window_samples: N, even.
+        sample_rate: Hz.
+        lowest_note: MIDI number of the first note.
+        notes: Number of notes.
+        complex: Whether the network is complex.
+
+    Source: Thickstun, Harchaoui, Foster & Kakade, "Invariances and data augmentation for supervised music
+    transcription", 2018.
+    """
+
+    def __init__(self, window_samples: int, sample_rate: int, lowest_note: int, notes: int, complex: bool) -> None:
+        super().__init__()
+        self.window_samples, self.channels, self.length = window_samples, 2 if complex else 1, BINS_PER_SEMITONE * notes
+        phase: Phase = "centred" if complex else "none"
+        pitches = (lowest_note, notes, BINS_PER_SEMITONE)
+        self.spectrum = LogSpectrum(sample_rate, 1, [window_samples], *pitches, phase)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Apply the filterbank; see the class for shapes."""
+        # The sample in front is for the phase increments, which are not used.
+        x: Tensor = self.spectrum(F.pad(windows.float(), (1, 0)))
+        return x.squeeze(2)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from audiocx.cli.scripts import exit_on_errors
+from audiocx.errors import ConfigError
 from audiocx.kinds import build
 from audiocx.models import TranscriberConfig
 from audiocx.models.configs import Width
@@ -46,11 +47,14 @@ def multiply_adds(network: nn.Module, x: Tensor) -> int:
 
 
 def window_network(config: TranscriberConfig) -> tuple[nn.Module, Tensor]:
-    """Return a window network's layers behind its front end, and the front end's output for one window."""
+    """Return a window network's layers behind its front end, and what the front end makes of one window."""
+    if config.architecture == "cgrnn":
+        raise ConfigError("Operations of the cgrnn are not counted, whose layer has kernels of its own; name another.")
+    frame, hop = config.framing
     with torch.device("meta"):
         network = build(config).to("meta")
-        frames = torch.empty(1, config.window_samples).unfold(1, network.front_end.window_samples, config.framing[1])
-        x = network.front_end(frames.flatten(0, 1)).unflatten(0, frames.shape[:2]).transpose(1, 2)
+        ends = network.front_end
+        x = torch.empty(1, ends.channels, (config.window_samples - frame) // hop + 1, ends.length)
     return network.body, x
 
 

@@ -50,5 +50,6 @@ class FrameTransformer(nn.Module):
         """Run over the frames; see the class for shapes."""
         frames = self.embedding(x.transpose(1, 2).flatten(2))
         angles = torch.arange(frames.shape[1], device=x.device)[:, None] * self.rates
-        y = self.body(frames + torch.cat([angles.cos(), angles.sin()], 1))
+        positions = torch.cat([angles.cos(), angles.sin()], 1).to(frames.dtype)
+        y = self.body(frames + positions)
         return y[:, frames.shape[1] // 2]

@@ -22,7 +22,7 @@ if find_spec("torch") is None:
 import torch
 from torch import Tensor, nn
 
-from .nn import ComplexBatchNorm, ComplexGate, ComplexStateMatrix
+from .nn import ComplexBatchNorm, ComplexGate, ComplexGroupNorm, ComplexLayerNorm, ComplexStateMatrix
 
 __all__ = [
     "StiefelAdam",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 # Modules whose parameters have more than one axis, but no weight decay.
-_NOT_DECAYED = (ComplexBatchNorm, ComplexStateMatrix, ComplexGate)
+_NOT_DECAYED = (ComplexBatchNorm, ComplexGroupNorm, ComplexLayerNorm, ComplexStateMatrix, ComplexGate)
 
 
 def unitary_parameters(network: nn.Module) -> list[nn.Parameter]:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 if find_spec("torch") is None:
     raise ImportError("audiocx.nn needs PyTorch; run pip install 'audiocx[torch]'.", name="torch")
 
-from . import functional, init
+from . import functional, init, loss
 from .activation import (
     CGELU,
     Cardioid,
@@ -27,20 +27,34 @@ from .activation import (
 )
 from .attention import ComplexMultiheadAttention
 from .cell import ComplexStateActivation, ComplexStateMatrix
-from .conv import ComplexConv1d, ComplexConv2d
+from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
 from .conv_lstm import ComplexConvLSTM, ConvLSTM
+from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
+from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
 from .linear import ComplexLinear
-from .norm import ComplexBatchNorm
+from .loss import ComplexMSELoss, LogMagnitudeLoss, MultiResolutionSTFTLoss, PhaseLoss, SISDRLoss
+from .norm import ComplexBatchNorm, ComplexSyncBatchNorm
+from .parametrizations import complex_spectral_norm, complex_weight_norm, remove_complex_norm
 from .pool import (
+    ComplexAdaptiveAvgPool1d,
+    ComplexAdaptiveAvgPool2d,
+    ComplexAdaptiveAvgPool3d,
     ComplexAvgPool,
     ComplexAvgPool1d,
     ComplexAvgPool2d,
+    ComplexAvgPool3d,
+    ComplexUpsample,
+    MagnitudeAdaptiveMaxPool1d,
+    MagnitudeAdaptiveMaxPool2d,
+    MagnitudeAdaptiveMaxPool3d,
     MagnitudeMaxPool,
     MagnitudeMaxPool1d,
     MagnitudeMaxPool2d,
+    MagnitudeMaxPool3d,
 )
+from .spectrum import ISTFT, STFT
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
 from .transformer import ComplexTransformerEncoderLayer
 from .unitary import ComplexUnitaryRNN, ComplexUnitaryRNNCell
@@ -61,36 +75,64 @@ __all__ = [
     "CSigmoid",
     "CTanh",
     "Cardioid",
+    "ComplexAdaptiveAvgPool1d",
+    "ComplexAdaptiveAvgPool2d",
+    "ComplexAdaptiveAvgPool3d",
     "ComplexAvgPool",
     "ComplexAvgPool1d",
     "ComplexAvgPool2d",
+    "ComplexAvgPool3d",
     "ComplexBatchNorm",
     "ComplexConv1d",
     "ComplexConv2d",
+    "ComplexConv3d",
     "ComplexConvLSTM",
+    "ComplexConvTranspose1d",
+    "ComplexConvTranspose2d",
+    "ComplexConvTranspose3d",
     "ComplexDropout",
     "ComplexGate",
     "ComplexGatedRNN",
     "ComplexGatedRNNCell",
+    "ComplexGroupNorm",
+    "ComplexLayerNorm",
     "ComplexLinear",
+    "ComplexMSELoss",
     "ComplexMultiheadAttention",
+    "ComplexRMSNorm",
     "ComplexSoftmax",
     "ComplexStateActivation",
     "ComplexStateMatrix",
+    "ComplexSyncBatchNorm",
     "ComplexTransformerEncoderLayer",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
+    "ComplexUpsample",
     "ConvLSTM",
+    "ISTFT",
+    "LogMagnitudeLoss",
+    "MagnitudeAdaptiveMaxPool1d",
+    "MagnitudeAdaptiveMaxPool2d",
+    "MagnitudeAdaptiveMaxPool3d",
     "MagnitudeMaxPool",
     "MagnitudeMaxPool1d",
     "MagnitudeMaxPool2d",
+    "MagnitudeMaxPool3d",
     "ModReLU",
     "ModTanh",
+    "MultiResolutionSTFTLoss",
+    "PhaseLoss",
+    "SISDRLoss",
+    "STFT",
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
     "ZReLU",
+    "complex_spectral_norm",
+    "complex_weight_norm",
     "fold",
     "fold_sequence",
     "functional",
     "init",
+    "loss",
+    "remove_complex_norm",
 ]

@@ -36,11 +36,11 @@ def size_of(network: nn.Module) -> int:
     ("name", "count"),
     [
         # By hand: frames of 1024 bins to 256 features; six layers of 4 projections, 2 feed-forward layers to 1024 and
-        # back, 2 norms of 3 numbers a feature; 84 notes of real and imaginary parts. A complex number is two.
+        # back, 2 norms of 5 numbers a feature; 84 notes of real and imaginary parts. A complex number is two.
         (
             "transformer",
             2 * (1024 * 256 + 256)
-            + 6 * (4 * 2 * (256 * 256 + 256) + 2 * (256 * 1024 + 1024) + 2 * (1024 * 256 + 256) + 2 * 3 * 256)
+            + 6 * (4 * 2 * (256 * 256 + 256) + 2 * (256 * 1024 + 1024) + 2 * (1024 * 256 + 256) + 2 * 5 * 256)
             + 512 * 84
             + 84,
         ),

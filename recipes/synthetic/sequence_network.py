@@ -1,7 +1,7 @@
 """Recurrent networks for synthetic problems: one layer over the sequence, and a linear readout at every step.
 
-With the sizes of the literature they have about 40 thousand weights each: on the memory problem 45,211 (cgRNN of 80
-units), 44,669 (uRNN of 140) and 42,681 (GRU of 112), on the adding problem 40,083, 40,181 and 39,089.
+Their sizes, of the literature for the cgRNN, the uRNN and the GRU, give them about 40 thousand weights each. Structured
+uRNN and KRU have them in inputs and readout, hence fewer on the adding problem; the README lists all.
 
 Source: Wolter and Yao, "Complex Gated Recurrent Neural Networks", 2018, on the synthetic problems.
 """
@@ -13,20 +13,37 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 import torch
+from associative_lstm import AssociativeLSTM
+from goru import GORU
+from kru import KRU
 from torch import Tensor, nn
 
 from audiocx.config import check_fields
 from audiocx.nn import ComplexGatedRNN, ComplexUnitaryRNN
 from audiocx.nn.cell import StateActivationName
 from audiocx.nn.gated import GateName
+from audiocx.optim import unitary_drift
 
-LayerName = Literal["cgrnn", "urnn", "gru"]
-_UNITS: dict[str, int] = {"cgrnn": 80, "urnn": 140, "gru": 112}
+LayerName = Literal["cgrnn", "urnn", "structured-urnn", "gru", "lstm", "associative-lstm", "goru", "kru"]
+_UNITS: dict[str, int] = {
+    "cgrnn": 80,
+    "urnn": 140,
+    "structured-urnn": 864,
+    "gru": 112,
+    "lstm": 97,
+    "associative-lstm": 44,
+    "goru": 128,
+    "kru": 1024,
+}
+# Layers that take real and imaginary parts.
+_COMPLEX = {"cgrnn", "urnn", "structured-urnn", "kru"}
 # Further settings of each layer.
 _OPTIONS: dict[str, set[str]] = {
     "cgrnn": {"gate", "activation", "unitary", "unitary_gates", "gate_bias"},
     "urnn": {"activation"},
-    "gru": set(),
+    "structured-urnn": {"activation"},
+    "associative-lstm": {"copies"},
+    "kru": {"penalty"},
 }
 
 
@@ -35,15 +52,19 @@ class SequenceConfig:
     """Configuration of a recurrent network for sequences of numbers.
 
     Attributes:
-        layer: "cgrnn", the complex gated one, "urnn", the unitary one, or "gru", PyTorch's.
+        layer: "cgrnn", the complex gated one, "urnn", the unitary one, "gru" or "lstm", PyTorch's, "associative-lstm",
+            "goru", the gated orthogonal one, or "kru", the one with a Kronecker product for a matrix.
         inputs: Number of real inputs at each step.
         outputs: Number of real outputs at each step.
-        hidden: Number of units, complex ones of "cgrnn" and "urnn"; None for about 40 thousand weights.
+        hidden: Number of units, complex ones of "cgrnn", "urnn", "associative-lstm" and "kru"; None for about 40
+            thousand weights.
         gate: Gate of "cgrnn"; see :class:`audiocx.nn.ComplexGate`.
         activation: State activation of "cgrnn" and "urnn"; see :class:`audiocx.nn.ComplexStateActivation`.
         unitary: Whether the state matrix of a cgRNN stays unitary; a uRNN's always does.
         unitary_gates: Whether the state matrices of its gates do too.
         gate_bias: Initial value of its gates' biases.
+        copies: Number of memories of an associative LSTM.
+        penalty: Factor of the loss that keeps the matrices of a KRU near unitary ones.
     """
 
     kind: ClassVar[str] = "sequence"
@@ -57,11 +78,14 @@ class SequenceConfig:
     unitary: bool = True
     unitary_gates: bool = False
     gate_bias: float = 4.0
+    copies: int = 8
+    penalty: float = 0.1
 
     def __post_init__(self) -> None:
         """Check the names and the ranges."""
         check_fields(self, inputs="[1, inf)", outputs="[1, inf)", hidden="[1, inf)")
-        foreign = _OPTIONS["cgrnn"] - _OPTIONS[self.layer]
+        check_fields(self, copies="[1, inf)", penalty="[0, inf)")
+        foreign = set().union(*_OPTIONS.values()) - _OPTIONS.get(self.layer, set())
         for field in fields(self):
             if field.name in foreign and getattr(self, field.name) != field.default:
                 raise ValueError(f"{field.name} does not belong to layer = {self.layer!r}; leave it out")
@@ -77,7 +101,12 @@ _LAYERS: dict[str, Callable[[SequenceConfig], nn.Module]] = {
         c.inputs, c.units, c.gate, c.activation, c.unitary, c.gate_bias, c.unitary_gates
     ),
     "urnn": lambda c: ComplexUnitaryRNN(c.inputs, c.units, c.activation),
+    "structured-urnn": lambda c: ComplexUnitaryRNN(c.inputs, c.units, c.activation, "arjovsky"),
     "gru": lambda c: nn.GRU(c.inputs, c.units, batch_first=True),
+    "lstm": lambda c: nn.LSTM(c.inputs, c.units, batch_first=True),
+    "associative-lstm": lambda c: AssociativeLSTM(c.inputs, c.units, c.copies),
+    "goru": lambda c: GORU(c.inputs, c.units),
+    "kru": lambda c: KRU(c.inputs, c.units),
 }
 
 
@@ -98,9 +127,10 @@ class SequenceNetwork(nn.Module):
     def __init__(self, config: SequenceConfig) -> None:
         super().__init__()
         self.config = config
-        self.complex = config.layer != "gru"
+        self.complex = config.layer in _COMPLEX
         self.layer: Any = _LAYERS[config.layer](config)
-        self.readout = nn.Linear(config.units * (2 if self.complex else 1), config.outputs)
+        parts = 2 if self.complex or config.layer == "associative-lstm" else 1
+        self.readout = nn.Linear(config.units * parts, config.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs; see the class for shapes."""
@@ -110,3 +140,13 @@ class SequenceNetwork(nn.Module):
         # Time is the first dimension in the layers' memory; this multiplies without a copy.
         outputs: Tensor = self.readout(states.transpose(0, 1)).transpose(0, 1)
         return outputs
+
+    def penalty(self) -> Tensor | float:
+        """Return what is added to the loss in training, for the matrices of a KRU: the sum of ||W_f^H W_f - I||^2."""
+        return self.config.penalty * self.layer.cell.departures().sum() if self.config.layer == "kru" else 0.0
+
+    def drift(self) -> float:
+        """Return the largest distance ||W^H W - I|| of the matrices that are to stay unitary; 0 if there are none."""
+        if self.config.layer == "kru":
+            return float(self.layer.cell.departures().detach().max().sqrt())
+        return unitary_drift(self)

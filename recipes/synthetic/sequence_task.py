@@ -62,7 +62,7 @@ class SequenceTask(Task):
         sequences, targets = batch
         loss = self._problem.loss(self.network(sequences), targets)
         self.log("train/loss", loss, prog_bar=True)
-        return loss
+        return loss + self.network.penalty()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         """Collect the loss of a batch of sequences."""

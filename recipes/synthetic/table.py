@@ -21,12 +21,20 @@ from sequence_network import SequenceConfig, SequenceNetwork
 from audiocx.cli.scripts import exit_on_errors
 from audiocx.config import to_dict
 from audiocx.io.atomic_write import atomic_write
-from audiocx.optim import unitary_drift
 from audiocx.plots.figure import INK, new_figure, save_figure
 from audiocx.plots.learning_curves import Curve, draw_learning_curves, read_curves
 from audiocx.train.runs import open_trained, read_experiment
 
-LAYERS = {"cgrnn": "cgRNN", "urnn": "uRNN", "gru": "GRU"}
+LAYERS = {
+    "cgrnn": "cgRNN",
+    "urnn": "uRNN",
+    "structured-urnn": "structured uRNN",
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "associative-lstm": "associative LSTM",
+    "goru": "GORU",
+    "kru": "KRU",
+}
 NOT_SOLVED = "–"
 
 
@@ -70,7 +78,7 @@ def grouped(runs: Iterable[Path]) -> list[Group]:
         if key not in groups:
             groups[key] = run, Group(_label(experiment.model), experiment, trained.parameters, [], [])
         groups[key][1].curves.append(curve)
-        groups[key][1].drifts.append(unitary_drift(trained.network))
+        groups[key][1].drifts.append(trained.network.drift())
     names = [(group.label, group.experiment.problem) for _, group in groups.values()]
     # Equal networks that were trained differently are told apart by the name of a run.
     labelled = [

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
-from sequence_network import SequenceConfig, SequenceNetwork
+from sequence_network import LayerName, SequenceConfig, SequenceNetwork
 
 from audiocx.nn import ComplexGatedRNN, ComplexUnitaryRNN
 from audiocx.optim import unitary_parameters
 
-EVERY = pytest.mark.parametrize("layer", ["cgrnn", "urnn", "gru"])
+EVERY = pytest.mark.parametrize("layer", get_args(LayerName))
 
 
 @EVERY
@@ -49,11 +49,13 @@ def test_settings_reach_the_layer() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"layer": "lstm"}, "layer is one of 'cgrnn', 'urnn', 'gru', not 'lstm'"),
+        ({"layer": "rnn"}, "layer is one of 'cgrnn', 'urnn', 'structured-urnn', 'gru', .*, not 'rnn'"),
         ({"layer": "cgrnn", "gate": "product"}, "gate is one of 'mod-sigmoid'"),
         ({"layer": "gru", "hidden": 0}, "(inputs|outputs|hidden) must be a"),
         ({"layer": "gru", "activation": "hirose"}, "activation does not belong to layer = 'gru'"),
         ({"layer": "urnn", "unitary": False}, "unitary does not belong to layer = 'urnn'"),
+        ({"layer": "kru", "copies": 2}, "copies does not belong to layer = 'kru'"),
+        ({"layer": "cgrnn", "penalty": 1.0}, "penalty does not belong to layer = 'cgrnn'"),
     ],
 )
 def test_invalid_settings_are_refused(settings: dict[str, Any], message: str) -> None:

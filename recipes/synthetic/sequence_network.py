@@ -79,7 +79,7 @@ class SequenceConfig:
     unitary_gates: bool = False
     gate_bias: float = 4.0
     copies: int = 8
-    penalty: float = 0.1
+    penalty: float = 100.0
 
     def __post_init__(self) -> None:
         """Check the names and the ranges."""

@@ -45,6 +45,8 @@ LAYERS: dict[str, Made] = {
     "MagnitudeMaxPool1d": (_LINE, partial(ours.MagnitudeMaxPool1d, 2)),
     "MagnitudeMaxPool2d": (_MAP, partial(ours.MagnitudeMaxPool2d, 2)),
     "ComplexConvLSTM": ((4, 6, 8, 20), partial(ours.ComplexConvLSTM, 4, 8)),
+    "ComplexStructuredStateMatrix": (_ROWS, partial(ours.ComplexStructuredStateMatrix, 32)),
+    "ComplexUnitaryRNN, arjovsky": (_TIMES, partial(ours.ComplexUnitaryRNN, 32, 24, structure="arjovsky")),
     "ConvLSTM": ((4, 6, 8, 20), partial(ours.ConvLSTM, 4, 8)),
     "ConvLSTM, real": ((4, 6, 8, 20), partial(ours.ConvLSTM, 8, 8, complex=False)),
     **{

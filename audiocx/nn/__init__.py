@@ -12,15 +12,34 @@ if find_spec("torch") is None:
     raise ImportError("audiocx.nn needs PyTorch; run pip install 'audiocx[torch]'.", name="torch")
 
 from . import functional, init
-from .activation import ComplexDropout, CReLU, ModReLU, ZReLU
+from .activation import (
+    CGELU,
+    Cardioid,
+    ComplexDropout,
+    ComplexSoftmax,
+    CPReLU,
+    CReLU,
+    CSigmoid,
+    CTanh,
+    ModReLU,
+    ModTanh,
+    ZReLU,
+)
+from .affine import ComplexAffine
+from .attention import ComplexMultiheadAttention
 from .cell import ComplexStateActivation, ComplexStateMatrix
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
-from .conv_lstm import ComplexConvLSTM, ConvLSTM
+from .conv_lstm import ComplexConvLSTM, ComplexConvLSTM2d, ConvLSTM, ConvLSTM2d
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
+from .convert import from_complextorch, from_torchcvnn
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
+from .gru import ComplexGRU, ComplexGRUCell
+from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
 from .linear import ComplexLinear
-from .norm import ComplexBatchNorm
+from .lstm import ComplexLSTM, ComplexLSTMCell
+from .norm import ComplexBatchNorm, ComplexSyncBatchNorm
+from .parametrizations import complex_spectral_norm, complex_weight_norm, remove_complex_norm
 from .pool import (
     ComplexAdaptiveAvgPool1d,
     ComplexAdaptiveAvgPool2d,
@@ -38,8 +57,10 @@ from .pool import (
     MagnitudeMaxPool2d,
     MagnitudeMaxPool3d,
 )
+from .stacked import ComplexStackedRNN
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
-from .unitary import ComplexUnitaryRNN, ComplexUnitaryRNNCell
+from .transformer import ComplexTransformerEncoderLayer
+from .unitary import ComplexStructuredStateMatrix, ComplexUnitaryRNN, ComplexUnitaryRNNCell
 
 # Former names.
 Gate = ComplexGate
@@ -51,10 +72,16 @@ UnitaryCell = ComplexUnitaryRNNCell
 UnitaryRNN = ComplexUnitaryRNN
 
 __all__ = [
+    "CGELU",
+    "CPReLU",
     "CReLU",
+    "CSigmoid",
+    "CTanh",
+    "Cardioid",
     "ComplexAdaptiveAvgPool1d",
     "ComplexAdaptiveAvgPool2d",
     "ComplexAdaptiveAvgPool3d",
+    "ComplexAffine",
     "ComplexAvgPool",
     "ComplexAvgPool1d",
     "ComplexAvgPool2d",
@@ -64,20 +91,38 @@ __all__ = [
     "ComplexConv2d",
     "ComplexConv3d",
     "ComplexConvLSTM",
+    "ComplexConvLSTM2d",
     "ComplexConvTranspose1d",
     "ComplexConvTranspose2d",
     "ComplexConvTranspose3d",
     "ComplexDropout",
+    "ComplexGRU",
+    "ComplexGRUCell",
     "ComplexGate",
     "ComplexGatedRNN",
     "ComplexGatedRNNCell",
+    "ComplexGroupNorm",
+    "ComplexLSTM",
+    "ComplexLSTMCell",
+    "ComplexLayerNorm",
     "ComplexLinear",
+    "ComplexLinear",
+    "ComplexMultiheadAttention",
+    "ComplexRMSNorm",
+    "ComplexSoftmax",
+    "ComplexStackedRNN",
+    "ComplexStateActivation",
     "ComplexStateActivation",
     "ComplexStateMatrix",
+    "ComplexStateMatrix",
+    "ComplexStructuredStateMatrix",
+    "ComplexSyncBatchNorm",
+    "ComplexTransformerEncoderLayer",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
     "ComplexUpsample",
     "ConvLSTM",
+    "ConvLSTM2d",
     "MagnitudeAdaptiveMaxPool1d",
     "MagnitudeAdaptiveMaxPool2d",
     "MagnitudeAdaptiveMaxPool3d",
@@ -86,11 +131,17 @@ __all__ = [
     "MagnitudeMaxPool2d",
     "MagnitudeMaxPool3d",
     "ModReLU",
+    "ModTanh",
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
     "ZReLU",
+    "complex_spectral_norm",
+    "complex_weight_norm",
     "fold",
     "fold_sequence",
+    "from_complextorch",
+    "from_torchcvnn",
     "functional",
     "init",
+    "remove_complex_norm",
 ]

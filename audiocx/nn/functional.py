@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,17 +20,24 @@ from torch import Tensor
 __all__ = [
     "accepts_complex",
     "adaptive_magnitude_max_pool",
+    "cardioid",
+    "cgelu",
     "check_channels",
     "complex_conv",
     "complex_conv_transpose",
     "complex_dropout",
     "complex_linear",
+    "complex_softmax",
     "complex_weight",
+    "cprelu",
     "crelu",
+    "csigmoid",
+    "ctanh",
     "describe",
     "magnitude",
     "magnitude_max_pool",
     "modrelu",
+    "modtanh",
     "radial",
     "split",
     "to_channels",
@@ -38,6 +45,7 @@ __all__ = [
     "zrelu",
 ]
 
+SoftmaxVariant = Literal["phase", "magnitude", "real", "split"]
 
 _SMALL_MATRIX = 2**16  # entries
 _FEW_CHANNELS = 16
@@ -157,7 +165,7 @@ def accepts_complex(
                 axis = dim if isinstance(dim, int) else dim(self, x)
                 y = forward(self, to_channels(x, axis), *arguments, **options)
                 # Under autocast y may be of half precision, which has hardly any complex arithmetic.
-                return to_complex(y.to(x.dtype.to_real()) if y.dtype in _HALF else y, axis)
+                return to_complex(y.to(x.real.dtype) if y.dtype in _HALF else y, axis)
             return forward(self, x, *arguments, **options)
 
         return either
@@ -333,7 +341,12 @@ def _magnitude(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     real, imag = split(x, dim)
     nonzero = torch.logical_or(real, imag)
     # The gradient of hypot at 0 would be NaN.
-    return torch.hypot(torch.where(nonzero, real, math.inf), imag), nonzero
+    real = torch.where(nonzero, real, math.inf)
+    if not torch.onnx.is_in_onnx_export():
+        return torch.hypot(real, imag), nonzero
+    # ONNX has no hypot.
+    longer = torch.maximum(real.abs(), imag.abs())
+    return longer * torch.sqrt(1 + (torch.minimum(real.abs(), imag.abs()) / longer) ** 2), nonzero
 
 
 def crelu(x: Tensor) -> Tensor:
@@ -415,6 +428,135 @@ def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
     length, nonzero = _magnitude(x, dim)
     factor = torch.addcdiv(nonzero.to(x.dtype), bias.view(shape), length.clamp_min(_least(x)))
     return _times(x, F.relu(factor), dim)
+
+
+def cprelu(x: Tensor, weight: Tensor, dim: int = 1) -> Tensor:
+    """Apply a leaky ReLU of learnable slopes to the real and to the imaginary part.
+
+    Args:
+        x: Shape [..., 2C, ...], real parts first at ``dim``.
+        weight: Slopes below 0, shape [2C], those of the real parts first.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...].
+
+    Source: He et al., "Delving deep into rectifiers", 2015, equation 1, on each part.
+    """
+    weight = weight.to(x.dtype)  # under autocast x may be of half precision
+    if dim == 1:
+        return F.prelu(x, weight)
+    last = x.movedim(dim, -1)
+    return F.prelu(last.reshape(-1, len(weight)), weight).view(last.shape).movedim(-1, dim)
+
+
+def ctanh(x: Tensor) -> Tensor:
+    """Apply tanh to the real and to the imaginary part.
+
+    Args:
+        x: Shape [*]; real parts may lie anywhere.
+
+    Returns:
+        Shape [*].
+
+    Source: Hirose & Yoshida, "Generalization characteristics of complex-valued feedforward neural networks", 2012.
+    """
+    return torch.tanh(x)
+
+
+def csigmoid(x: Tensor) -> Tensor:
+    """Apply the logistic function to the real and to the imaginary part.
+
+    Args:
+        x: Shape [*]; real parts may lie anywhere.
+
+    Returns:
+        Shape [*].
+    """
+    return torch.sigmoid(x)
+
+
+def cgelu(x: Tensor, approximate: str = "none") -> Tensor:
+    """Apply GELU to the real and to the imaginary part.
+
+    Args:
+        x: Shape [*]; real parts may lie anywhere.
+        approximate: "none" or "tanh", as in torch.
+
+    Returns:
+        Shape [*].
+
+    Source: Hendrycks & Gimpel, "Gaussian error linear units", 2016, on each part.
+    """
+    return F.gelu(x, approximate=approximate)
+
+
+def cardioid(x: Tensor, dim: int = 1) -> Tensor:
+    """Return (1 + cos(arg z)) z / 2: z for positive numbers, 0 for negative ones; phases are kept.
+
+    Args:
+        x: Shape [..., 2C, ...], real parts first at ``dim``.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...]; the derivative at z = 0, which depends on the direction, is taken as 1/2, its mean.
+
+    Source: Virtue, Yu & Lustig, "Better than real: complex-valued neural nets for MRI fingerprinting", 2017.
+    """
+    if x.dtype in _HALF:
+        return cardioid(x.float(), dim).to(x.dtype)
+    length, _ = _magnitude(x, dim)
+    return _times(x, 0.5 + 0.5 * (split(x, dim)[0] / length.clamp_min(_least(x))), dim)
+
+
+def modtanh(x: Tensor, dim: int = 1) -> Tensor:
+    """Return tanh(|z|) z / |z|: magnitudes saturate at 1, phases are kept.
+
+    Args:
+        x: Shape [..., 2C, ...], real parts first at ``dim``.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...]; near z = 0 it is z, with derivative 1.
+
+    Source: Hirose, "Continuous complex-valued back-propagation learning", 1992.
+    """
+    if x.dtype in _HALF:
+        return modtanh(x.float(), dim).to(x.dtype)
+    length = magnitude(x, dim).clamp_min(_least(x))
+    return _times(x, torch.tanh(length) / length, dim)
+
+
+def complex_softmax(x: Tensor, dim: int = 1, variant: SoftmaxVariant = "phase", over: int | None = None) -> Tensor:
+    """Apply a softmax to complex numbers.
+
+    Args:
+        x: Shape [..., 2C, ...], real parts first at ``dim``.
+        dim: Channel axis.
+        variant: "phase": softmax(|z|) z / |z|; "magnitude": softmax(|z|); "real": softmax(Re z); "split":
+            softmax(Re z) + i softmax(Im z).
+        over: Axis along which magnitudes, or parts, add up to 1; the channel axis when None.
+
+    Returns:
+        Shape [..., 2C, ...] of "phase" and "split"; real weights [..., C, ...] of "magnitude" and "real". A number
+        0, whose phase is undefined, stays 0 with "phase".
+
+    Raises:
+        ValueError: Unknown variant.
+
+    Source: Eilers & Jiang, "Building blocks for a complex-valued transformer architecture", 2023.
+    """
+    axis = (dim if over is None else over) % x.ndim
+    if variant == "real":
+        return split(x, dim)[0].softmax(axis)
+    if variant == "split":
+        return torch.cat([part.softmax(axis) for part in split(x, dim)], dim)
+    wide = x.float() if x.dtype in _HALF else x
+    if variant == "magnitude":
+        return magnitude(wide, dim).softmax(axis).to(x.dtype)
+    if variant == "phase":
+        return radial(wide, lambda length: length.softmax(axis), dim).to(x.dtype)
+    raise ValueError(f"The variant must be 'phase', 'magnitude', 'real' or 'split', not {variant!r}.")
 
 
 def magnitude_max_pool(

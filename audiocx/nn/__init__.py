@@ -11,7 +11,7 @@ from importlib.util import find_spec
 if find_spec("torch") is None:
     raise ImportError("audiocx.nn needs PyTorch; run pip install 'audiocx[torch]'.", name="torch")
 
-from . import functional, init
+from . import functional, init, loss
 from .activation import (
     CGELU,
     Cardioid,
@@ -37,6 +37,7 @@ from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
 from .gru import ComplexGRU, ComplexGRUCell
 from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
 from .linear import ComplexLinear
+from .loss import ComplexMSELoss, LogMagnitudeLoss, MultiResolutionSTFTLoss, PhaseLoss, SISDRLoss
 from .lstm import ComplexLSTM, ComplexLSTMCell
 from .norm import ComplexBatchNorm, ComplexSyncBatchNorm
 from .parametrizations import complex_spectral_norm, complex_weight_norm, remove_complex_norm
@@ -57,6 +58,7 @@ from .pool import (
     MagnitudeMaxPool2d,
     MagnitudeMaxPool3d,
 )
+from .spectrum import ISTFT, STFT
 from .stacked import ComplexStackedRNN
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
 from .transformer import ComplexTransformerEncoderLayer
@@ -73,6 +75,8 @@ UnitaryRNN = ComplexUnitaryRNN
 
 __all__ = [
     "CGELU",
+    "ISTFT",
+    "STFT",
     "CPReLU",
     "CReLU",
     "CSigmoid",
@@ -106,14 +110,12 @@ __all__ = [
     "ComplexLSTMCell",
     "ComplexLayerNorm",
     "ComplexLinear",
-    "ComplexLinear",
+    "ComplexMSELoss",
     "ComplexMultiheadAttention",
     "ComplexRMSNorm",
     "ComplexSoftmax",
     "ComplexStackedRNN",
     "ComplexStateActivation",
-    "ComplexStateActivation",
-    "ComplexStateMatrix",
     "ComplexStateMatrix",
     "ComplexStructuredStateMatrix",
     "ComplexSyncBatchNorm",
@@ -123,6 +125,7 @@ __all__ = [
     "ComplexUpsample",
     "ConvLSTM",
     "ConvLSTM2d",
+    "LogMagnitudeLoss",
     "MagnitudeAdaptiveMaxPool1d",
     "MagnitudeAdaptiveMaxPool2d",
     "MagnitudeAdaptiveMaxPool3d",
@@ -132,6 +135,9 @@ __all__ = [
     "MagnitudeMaxPool3d",
     "ModReLU",
     "ModTanh",
+    "MultiResolutionSTFTLoss",
+    "PhaseLoss",
+    "SISDRLoss",
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
     "ZReLU",
@@ -143,5 +149,6 @@ __all__ = [
     "from_torchcvnn",
     "functional",
     "init",
+    "loss",
     "remove_complex_norm",
 ]

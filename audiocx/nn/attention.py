@@ -87,11 +87,10 @@ class ComplexMultiheadAttention(nn.Module):
         self.embed_dim, self.num_heads, self.dropout, self.score = embed_dim, num_heads, dropout, score
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
-        self.q_proj = ComplexLinear(embed_dim, embed_dim, bias, scheme, criterion)
-        self.k_proj = ComplexLinear(self.kdim, embed_dim, bias, scheme, criterion)
-        self.v_proj = ComplexLinear(self.vdim, embed_dim, bias, scheme, criterion)
-        self.out_proj = ComplexLinear(embed_dim, embed_dim, bias, scheme, criterion)
-        self.to(device=device, dtype=dtype)
+        self.q_proj = ComplexLinear(embed_dim, embed_dim, bias, scheme, criterion, device, dtype)
+        self.k_proj = ComplexLinear(self.kdim, embed_dim, bias, scheme, criterion, device, dtype)
+        self.v_proj = ComplexLinear(self.vdim, embed_dim, bias, scheme, criterion, device, dtype)
+        self.out_proj = ComplexLinear(embed_dim, embed_dim, bias, scheme, criterion, device, dtype)
 
     def check_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
         """Raise ValueError unless the inputs fit, real or complex."""

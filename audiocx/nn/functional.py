@@ -341,12 +341,16 @@ def _magnitude(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     real, imag = split(x, dim)
     nonzero = torch.logical_or(real, imag)
     # The gradient of hypot at 0 would be NaN.
-    real = torch.where(nonzero, real, math.inf)
+    return _hypot(torch.where(nonzero, real, math.inf), imag), nonzero
+
+
+def _hypot(a: Tensor, b: Tensor) -> Tensor:
     if not torch.onnx.is_in_onnx_export():
-        return torch.hypot(real, imag), nonzero
-    # ONNX has no hypot.
-    longer = torch.maximum(real.abs(), imag.abs())
-    return longer * torch.sqrt(1 + (torch.minimum(real.abs(), imag.abs()) / longer) ** 2), nonzero
+        return torch.hypot(a, b)
+    # ONNX has none.
+    a, b = a.abs(), b.abs()
+    longer = torch.maximum(a, b)
+    return longer * torch.sqrt(1 + (torch.minimum(a, b) / longer.clamp_min(torch.finfo(a.dtype).tiny)) ** 2)
 
 
 def crelu(x: Tensor) -> Tensor:
@@ -602,7 +606,7 @@ def adaptive_magnitude_max_pool(x: Tensor, output_size: int | tuple[int | None, 
 def _measured(x: Tensor) -> Tensor:
     """Return the magnitudes to select by; without gradient, which passes through the selected numbers alone."""
     real, imag = split(x.detach().float() if x.dtype in _HALF else x.detach())
-    return torch.hypot(real, imag)
+    return _hypot(real, imag)
 
 
 def _selected(x: Tensor, index: Tensor) -> Tensor:

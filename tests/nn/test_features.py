@@ -52,11 +52,13 @@ class Row:
         make: Constructor; takes keyword arguments, too.
         shapes: Of the inputs, batch first, real channels.
         axis: Of the complex channels, in all inputs; None: the layer takes real channels only.
+        measures: Returns real numbers, of complex inputs, too.
     """
 
     make: Callable[..., nn.Module]
     shapes: tuple[tuple[int, ...], ...]
     axis: int | None
+    measures: bool = False
 
     def layer(self, **options: Any) -> nn.Module:
         torch.manual_seed(0)
@@ -96,6 +98,7 @@ ROWS: dict[str, Row] = {
     "ComplexAvgPool2d": row(partial(cx.ComplexAvgPool2d, 2, padding=1), PLANE),
     "ComplexAvgPool3d": row(partial(cx.ComplexAvgPool3d, 2), VOLUME),
     "ComplexBatchNorm": row(partial(cx.ComplexBatchNorm, 4), LINE),
+    "ComplexBilinear": row(partial(cx.ComplexBilinear, 2, 3, 4), (2, 5, 4), (2, 5, 6), axis=-1),
     "ComplexConv1d": row(partial(cx.ComplexConv1d, 4, 3, 3, stride=2), LINE),
     "ComplexConv2d": row(partial(cx.ComplexConv2d, 2, 3, 3, padding="same"), PLANE),
     "ComplexConv3d": row(partial(cx.ComplexConv3d, 2, 3, 2), VOLUME),
@@ -104,6 +107,9 @@ ROWS: dict[str, Row] = {
     "ComplexConvTranspose2d": row(partial(cx.ComplexConvTranspose2d, 2, 3, 3, padding=1), PLANE),
     "ComplexConvTranspose3d": row(partial(cx.ComplexConvTranspose3d, 2, 3, 2), VOLUME),
     "ComplexDropout": row(cx.ComplexDropout, LINE),
+    "ComplexDropout1d": row(cx.ComplexDropout1d, LINE),
+    "ComplexDropout2d": row(cx.ComplexDropout2d, PLANE),
+    "ComplexDropout3d": row(cx.ComplexDropout3d, VOLUME),
     "ComplexGate": row(partial(cx.ComplexGate, "mod-sigmoid"), (3, 16), axis=None),
     "ComplexGatedRNN": row(partial(cx.ComplexGatedRNN, 2, 3), STEPS, axis=-1),
     "ComplexGatedRNNCell": row(partial(cx.ComplexGatedRNNCell, 2, 3), VECTOR, (3, 6), axis=-1),
@@ -112,10 +118,20 @@ ROWS: dict[str, Row] = {
     "ComplexMultiheadAttention score='magnitude'": row(
         partial(cx.ComplexMultiheadAttention, 4, 2, score="magnitude"), *KEYS, axis=-1
     ),
+    "ComplexMultiheadAttention rotary=True": row(
+        partial(cx.ComplexMultiheadAttention, 4, 2, rotary=True), *KEYS, axis=-1
+    ),
+    "ComplexPhaseShift": row(partial(cx.ComplexPhaseShift, 4), LINE),
+    "ComplexPositionalEncoding": row(partial(cx.ComplexPositionalEncoding, 2), STEPS, axis=-1),
+    "ComplexRotaryEncoding": row(partial(cx.ComplexRotaryEncoding, 2), STEPS, axis=-1),
+    "ComplexScale": row(partial(cx.ComplexScale, 4), LINE),
     "ComplexSoftmax": row(cx.ComplexSoftmax, LINE),
     "ComplexStateActivation": row(partial(cx.ComplexStateActivation, "modrelu", 4), (3, 8), axis=None),
     "ComplexStateMatrix": row(partial(Applied, cx.ComplexStateMatrix, 3), (3, 6), axis=None),
     "ComplexStructuredStateMatrix": row(partial(Applied, cx.ComplexStructuredStateMatrix, 3), (3, 6), axis=None),
+    "ComplexTransformerDecoderLayer": row(
+        partial(cx.ComplexTransformerDecoderLayer, 4, 2, 3, dropout=0.0), *KEYS[:2], axis=-1
+    ),
     "ComplexTransformerEncoderLayer": row(
         partial(cx.ComplexTransformerEncoderLayer, 4, 2, 3, dropout=0.0), (2, 3, 8), axis=-1
     ),
@@ -126,6 +142,7 @@ ROWS: dict[str, Row] = {
     "ComplexUnitaryRNNCell": row(partial(cx.ComplexUnitaryRNNCell, 2, 3), VECTOR, (3, 6), axis=-1),
     "ComplexUpsample": row(partial(cx.ComplexUpsample, scale_factor=2), LINE),
     "ConvLSTM": row(partial(cx.ConvLSTM, 2, 2, complex=False), (2, 3, 2, 5), axis=None),
+    "Magnitude": Row(cx.Magnitude, (LINE,), 1, measures=True),
     "MagnitudeAdaptiveMaxPool1d": row(partial(cx.MagnitudeAdaptiveMaxPool1d, 4), LINE),
     "MagnitudeAdaptiveMaxPool2d": row(partial(cx.MagnitudeAdaptiveMaxPool2d, (3, 2)), PLANE),
     "MagnitudeAdaptiveMaxPool3d": row(partial(cx.MagnitudeAdaptiveMaxPool3d, 2), VOLUME),
@@ -135,6 +152,8 @@ ROWS: dict[str, Row] = {
     "MagnitudeMaxPool3d": row(partial(cx.MagnitudeMaxPool3d, 2), VOLUME),
     "ModReLU": row(partial(cx.ModReLU, 4), LINE),
     "ModTanh": row(cx.ModTanh, LINE),
+    "RadialActivation": row(partial(cx.RadialActivation, torch.log1p), LINE),
+    "SplitActivation": row(partial(cx.SplitActivation, nn.ELU()), LINE),
     "StandardizedComplexConv2d": row(partial(cx.StandardizedComplexConv2d, 2, 3, 3), PLANE),
     "StandardizedConv2d": row(partial(cx.StandardizedConv2d, 4, 3, 3), PLANE, axis=None),
     "ZReLU": row(cx.ZReLU, LINE),
@@ -185,7 +204,7 @@ def native_complex(row: Row) -> None:
     layer, inputs = row.layer(), row.inputs()
     expected = run(layer, inputs)
     actual = run(row.layer(), tuple(to_complex(x, row.axis) for x in inputs))
-    assert actual[0].is_complex()
+    assert actual[0].is_complex() != row.measures
     assert_near([as_channels(*pair) for pair in zip(actual, expected, strict=True)], expected, 1e-5)
 
 
@@ -196,7 +215,7 @@ def double(row: Row) -> None:
     assert_near(actual, expected, 1e-4)
     if row.axis is not None:
         y = run(row.layer().double(), tuple(to_complex(x.double(), row.axis) for x in row.inputs()))
-        assert y[0].dtype == torch.complex128
+        assert y[0].dtype == (torch.float64 if row.measures else torch.complex128)
 
 
 def factory_options(row: Row) -> None:
@@ -340,6 +359,8 @@ GAPS: dict[tuple[str, str], str] = {
     ("ComplexAvgPool3d", "bfloat16"): _POOL_3D,
     ("ComplexAvgPool3d", "float16"): _POOL_3D,
     ("ComplexMultiheadAttention", "double backward"): _FUSED,
+    ("ComplexMultiheadAttention rotary=True", "double backward"): _FUSED,
+    ("ComplexTransformerDecoderLayer", "double backward"): _FUSED,
     ("ComplexTransformerEncoderLayer", "double backward"): _FUSED,
 }
 
@@ -392,8 +413,8 @@ def test_every_public_layer_has_a_row() -> None:
 INTRODUCTION = """# What the layers work with
 
 Every cell is executed by the test suite on the CPU, in float32 unless the column says otherwise, and compared with the
-plain result: outputs, and gradients of inputs and parameters. ✓: works; –: does not apply, as to a layer that takes real
-channels only, or one without parameters; a number: does not work, for the reason below.
+plain result: outputs, and gradients of inputs and parameters. ✓: works; –: does not apply, as to a layer of real
+channels alone, or one without parameters; a number: does not work, for the reason below.
 
 | column | what is done |
 |---|---|

@@ -7,13 +7,13 @@ losses are computed in float32 at least, and have finite gradients everywhere, a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from .functional import describe, magnitude, radial, split, to_channels
+from .functional import describe, magnitude, radial, split
 from .spectrum import STFT
 
 __all__ = [
@@ -54,13 +54,19 @@ def _check_alike(input: Tensor, target: Tensor) -> None:
         )
 
 
-def _spectra(input: Tensor, target: Tensor, dim: int) -> tuple[Tensor, Tensor, int]:
-    """Return both as real channels of float32 or float64, and their channel axis."""
+def _as_channels(z: Tensor, dim: int) -> tuple[Tensor, int]:
+    """Return real channels of float32 or float64, and their axis: of a complex tensor a last axis of both parts."""
+    return (torch.view_as_real(z.resolve_conj()), -1) if z.is_complex() else (_wide(z), dim)
+
+
+def _distance(
+    function: Callable[[Tensor, Tensor, int], Tensor], input: Tensor, target: Tensor, reduction: Reduction, dim: int
+) -> Tensor:
+    """Return a function of two real channels, of each complex number, reduced."""
     _check_alike(input, target)
-    if input.is_complex():
-        dim = 0 if input.ndim == 0 else min(dim, input.ndim - 1)
-        input, target = (to_channels(z if z.ndim else z[None], dim) for z in (input, target))
-    return _wide(input), _wide(target), dim
+    (x, axis), (y, _) = _as_channels(input, dim), _as_channels(target, dim)
+    loss = function(x, y, axis)
+    return _reduce(loss.squeeze(-1) if input.is_complex() else loss, reduction)
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -74,7 +80,7 @@ def complex_mse_loss(input: Tensor, target: Tensor, reduction: Reduction = "mean
         input: Complex [B, C, *] or real channels [B, 2C, *].
         target: Same shape and kind.
         reduction: "mean" over complex numbers, "sum" or "none".
-        dim: Channel axis.
+        dim: Channel axis of real channels.
 
     Returns:
         Real scalar, or [B, C, *] without reduction.
@@ -86,9 +92,12 @@ def complex_mse_loss(input: Tensor, target: Tensor, reduction: Reduction = "mean
         >>> complex_mse_loss(torch.tensor([[3 + 4j, 0j]]), torch.zeros(1, 2, dtype=torch.complex64))
         tensor(12.5000)
     """
-    x, y, dim = _spectra(input, target, dim)
+    return _distance(_squared_error, input, target, reduction, dim)
+
+
+def _squared_error(x: Tensor, y: Tensor, dim: int) -> Tensor:
     real, imag = split(x - y, dim)
-    return _reduce(real * real + imag * imag, reduction)
+    return real * real + imag * imag
 
 
 def log_magnitude_loss(
@@ -101,7 +110,7 @@ def log_magnitude_loss(
         target: Same shape and kind.
         eps: Magnitudes below it count as it, without gradient.
         reduction: "mean" over complex numbers, "sum" or "none".
-        dim: Channel axis.
+        dim: Channel axis of real channels.
 
     Returns:
         Real scalar, or [B, C, *] without reduction; natural logarithms (1 is 8.7 dB).
@@ -109,18 +118,17 @@ def log_magnitude_loss(
     Raises:
         ValueError: Shapes that differ, or an unknown reduction.
 
-    Source: Arik et al., "Fast spectrogram inversion using multi-head convolutional neural networks", 2018, equation 3.
+    Source: Arik et al., "Fast spectrogram inversion using multi-head convolutional neural networks", 2018.
 
     Examples:
         >>> log_magnitude_loss(torch.tensor([[3 + 4j]]), torch.tensor([[5 * torch.e + 0j]]))
         tensor(1.)
     """
-    x, y, dim = _spectra(input, target, dim)
-    return _reduce((_log_magnitude(x, eps, dim) - _log_magnitude(y, eps, dim)).abs(), reduction)
 
+    def level(x: Tensor, dim: int) -> Tensor:
+        return magnitude(x, dim).clamp_min(eps).log()
 
-def _log_magnitude(x: Tensor, eps: float, dim: int) -> Tensor:
-    return magnitude(x, dim).clamp_min(eps).log()
+    return _distance(lambda x, y, dim: (level(x, dim) - level(y, dim)).abs(), input, target, reduction, dim)
 
 
 def spectral_convergence(input: Tensor, target: Tensor, eps: float = 1e-8, dim: int = 1) -> Tensor:
@@ -140,14 +148,15 @@ def spectral_convergence(input: Tensor, target: Tensor, eps: float = 1e-8, dim: 
     Raises:
         ValueError: Shapes that differ.
 
-    Source: Arik et al., "Fast spectrogram inversion using multi-head convolutional neural networks", 2018, equation 2.
+    Source: Arik et al., "Fast spectrogram inversion using multi-head convolutional neural networks", 2018.
 
     Examples:
         >>> spectral_convergence(torch.ones(3, 4) + 0j, 2j * torch.ones(3, 4))
         tensor(0.5000)
     """
-    x, y, dim = _spectra(input, target, 0 if input.is_complex() else dim)
-    x, y = magnitude(x, dim), magnitude(y, dim)
+    _check_alike(input, target)
+    x, y = (magnitude(*_as_channels(z, dim)) for z in (input, target))
+    x, y = (x.squeeze(-1), y.squeeze(-1)) if input.is_complex() else (x, y)
     norm = torch.linalg.vector_norm(y, dim=(-2, -1)).clamp_min(eps)
     return torch.linalg.vector_norm(x - y, dim=(-2, -1)) / norm
 
@@ -166,7 +175,7 @@ def phase_loss(
         target: Same shape and kind.
         variant: "cosine": 1 - cos(difference), in [0, 2]; "wrapped": |difference|, wrapped to [0, pi].
         reduction: "mean" over complex numbers, "sum" or "none".
-        dim: Channel axis.
+        dim: Channel axis of real channels.
 
     Returns:
         Real scalar, or [B, C, *] without reduction; 0, without gradient, where either number is 0 and has no phase.
@@ -181,18 +190,23 @@ def phase_loss(
         >>> phase_loss(torch.tensor([[3j]]), torch.tensor([[2 + 0j]]), "wrapped")
         tensor(1.5708)
     """
-    x, y, dim = _spectra(input, target, dim)
-    (a, b), (c, d) = (split(radial(z, torch.ones_like, dim), dim) for z in (x, y))
-    if variant == "cosine":
-        defined = torch.logical_or(a, b) & torch.logical_or(c, d)
-        # 1 - cos is half the square of the chord, which is exact for small differences.
-        loss = torch.where(defined, ((a - c) ** 2 + (b - d) ** 2) / 2, 0.0)
-    elif variant == "wrapped":
-        defined = torch.logical_or(a, b) & torch.logical_or(c, d)
-        loss = torch.atan2(b * c - a * d, torch.where(defined, a * c + b * d, 1.0)).abs()
-    else:
+    distances = {"cosine": _cosine_distance, "wrapped": _wrapped_distance}
+    if variant not in distances:
         raise ValueError(f"The variant must be 'cosine' or 'wrapped', not {variant!r}.")
-    return _reduce(loss, reduction)
+    return _distance(distances[variant], input, target, reduction, dim)
+
+
+def _cosine_distance(x: Tensor, y: Tensor, dim: int) -> Tensor:
+    (a, b), (c, d) = (split(radial(z, torch.ones_like, dim), dim) for z in (x, y))
+    defined = torch.logical_or(a, b) & torch.logical_or(c, d)
+    # 1 - cos is half the square of the chord, which is exact for small differences.
+    return torch.where(defined, ((a - c) ** 2 + (b - d) ** 2) / 2, 0.0)
+
+
+def _wrapped_distance(x: Tensor, y: Tensor, dim: int) -> Tensor:
+    (a, b), (c, d) = (split(radial(z, torch.ones_like, dim), dim) for z in (x, y))
+    defined = torch.logical_or(a, b) & torch.logical_or(c, d)
+    return torch.atan2(b * c - a * d, torch.where(defined, a * c + b * d, 1.0)).abs()
 
 
 def si_sdr(input: Tensor, target: Tensor, zero_mean: bool = False, eps: float = 1e-8) -> Tensor:
@@ -210,7 +224,7 @@ def si_sdr(input: Tensor, target: Tensor, zero_mean: bool = False, eps: float = 
     Raises:
         ValueError: Shapes that differ, or complex signals.
 
-    Source: Le Roux et al., "SDR - half-baked or well done?", 2019, equation 3.
+    Source: Le Roux et al., "SDR - half-baked or well done?", 2019.
 
     Examples:
         >>> si_sdr(torch.tensor([1.0, 1.0]), torch.tensor([5.0, 0.0]))
@@ -283,7 +297,7 @@ class ComplexMSELoss(nn.Module):
 
     Args:
         reduction: "mean" over complex numbers, "sum" or "none".
-        dim: Channel axis.
+        dim: Channel axis of real channels.
 
     Shape:
         - Input, target: complex [B, C, *] or real channels [B, 2C, *].
@@ -305,7 +319,7 @@ class LogMagnitudeLoss(nn.Module):
     Args:
         eps: Magnitudes below it count as it, without gradient.
         reduction: "mean" over complex numbers, "sum" or "none".
-        dim: Channel axis.
+        dim: Channel axis of real channels.
 
     Shape:
         - Input, target: complex [B, C, *] or real channels [B, 2C, *].
@@ -327,7 +341,7 @@ class PhaseLoss(nn.Module):
     Args:
         variant: "cosine": 1 - cos(difference); "wrapped": |difference|, wrapped to [0, pi].
         reduction: "mean" over complex numbers, "sum" or "none".
-        dim: Channel axis.
+        dim: Channel axis of real channels.
 
     Shape:
         - Input, target: complex [B, C, *] or real channels [B, 2C, *].
@@ -413,6 +427,6 @@ class MultiResolutionSTFTLoss(nn.Module):
         total: Tensor | float = 0.0
         for transform in self.transforms:
             x, y = transform(input), transform(target)
-            levels = log_magnitude_loss(x, y, self.eps, "none", 0).mean((-2, -1))
+            levels = log_magnitude_loss(x, y, self.eps, "none").mean((-2, -1))
             total = total + spectral_convergence(x, y) + levels
         return _reduce(torch.as_tensor(total) / len(self.transforms), self.reduction)

@@ -151,7 +151,7 @@ class _ConvLSTM(nn.Module):
         if len(self.taps) == 1:
             return F.linear(unfold(steps.transpose(2, 3), self.taps), self._matrix(self.input), bias)
         # Windows of two axes would take many times the memory of the input.
-        frames = steps.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        frames = steps.flatten(0, 1).movedim(1, -1).contiguous().movedim(-1, 1)  # channels last in memory
         maps = F.conv2d(frames, self._kernel(self.input), bias, padding=tuple(size // 2 for size in self.taps))
         return maps.permute(0, 2, 3, 1).unflatten(0, steps.shape[:2])
 

@@ -75,7 +75,9 @@ def audiocx_library() -> Library:
         "encoder": lambda: cx.ComplexTransformerEncoderLayer(4, 2, 8, 0.0),
         "LSTM": lambda: cx.ComplexLSTM(4, 5),
     }
-    return Library("audiocx", layers, lambda real, imag, dim: torch.cat([real, imag], dim), lambda x, dim: x.chunk(2, dim))
+    return Library(
+        "audiocx", layers, lambda real, imag, dim: torch.cat([real, imag], dim), lambda x, dim: x.chunk(2, dim)
+    )
 
 
 def complextorch_library() -> Library:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,12 @@ class ComplexAffine(nn.Module):
 
     Args:
         channels: C, complex channels.
+        dim: Channel axis, 1 or -1.
         device: Of the parameters.
         dtype: Of the parameters, real.
 
     Shape:
-        - Input: real [B, 2C] or [B, 2C, *], real parts first, or complex [B, C] or [B, C, *].
+        - Input: real [B, 2C, *], real parts first, or complex [B, C, *]; with ``dim=-1`` [*, 2C] or [*, C].
         - Output: same shape and kind as the input.
 
     Attributes:
@@ -44,27 +45,33 @@ class ComplexAffine(nn.Module):
         tensor([[3.-4.j]])
     """
 
-    def __init__(self, channels: int, device: Any = None, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        dim: Literal[1, -1] = 1,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.dim = channels, dim
         self.weight = nn.Parameter(torch.zeros(4, channels, device=device, dtype=dtype))
         nn.init.ones_(self.weight[::3])
         self.bias = nn.Parameter(torch.zeros(2 * channels, device=device, dtype=dtype))
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless the input fits, real or complex."""
-        check_channels(self, x, self.channels)
+        check_channels(self, x, self.channels, self.dim)
 
-    @accepts_complex(dim=1)
+    @accepts_complex(dim=lambda layer, x: layer.dim)
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
-        rr, ri, ir, ii, b_real, b_imag = (
-            part.to(x.dtype).view(-1, *[1] * (x.ndim - 2)) for part in (*self.weight, *self.bias.chunk(2))
-        )
-        real, imag = split(x)
+        shape = [1] * x.ndim
+        shape[self.dim] = self.channels
+        rr, ri, ir, ii, b_real, b_imag = (part.to(x.dtype).view(shape) for part in (*self.weight, *self.bias.chunk(2)))
+        real, imag = split(x, self.dim)
         parts = [(b_real, rr, ri), (b_imag, ir, ii)]
-        return torch.cat([torch.addcmul(torch.addcmul(b, a, real), c, imag) for b, a, c in parts], 1)
+        return torch.cat([torch.addcmul(torch.addcmul(b, a, real), c, imag) for b, a, c in parts], self.dim)
 
     def extra_repr(self) -> str:
-        """Return the size shown by ``repr``."""
-        return str(self.channels)
+        """Return the settings shown by ``repr``."""
+        return str(self.channels) if self.dim == 1 else f"{self.channels}, dim={self.dim}"

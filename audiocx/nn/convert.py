@@ -7,7 +7,6 @@ https://github.com/torchcvnn/torchcvnn.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,16 +14,31 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
-from .activation import ComplexDropout, CReLU, ModReLU, ZReLU
+from .activation import CGELU, Cardioid, ComplexDropout, CPReLU, CReLU, CSigmoid, CTanh, ModReLU, ModTanh, ZReLU
 from .affine import ComplexAffine
-from .conv import ComplexConv1d, ComplexConv2d
+from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d, ConvolutionBase
+from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
+from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
 from .linear import ComplexLinear
 from .norm import ComplexBatchNorm
-from .pool import ComplexAvgPool1d, ComplexAvgPool2d, MagnitudeMaxPool1d, MagnitudeMaxPool2d
+from .pool import (
+    ComplexAdaptiveAvgPool1d,
+    ComplexAdaptiveAvgPool2d,
+    ComplexAdaptiveAvgPool3d,
+    ComplexAvgPool1d,
+    ComplexAvgPool2d,
+    ComplexAvgPool3d,
+    ComplexUpsample,
+    MagnitudeMaxPool1d,
+    MagnitudeMaxPool2d,
+    MagnitudeMaxPool3d,
+)
+from .whitening import START
 
 __all__ = ["from_complextorch", "from_torchcvnn"]
 
 State = Mapping[str, Tensor]
+Norm = ComplexBatchNorm | ComplexGroupNorm | ComplexLayerNorm
 
 
 def from_complextorch(source: nn.Module | State, into: nn.Module | None = None) -> nn.Module:
@@ -108,11 +122,11 @@ def _weights(entries: State) -> State:
 
 
 def _symmetric(matrices: Tensor) -> Tensor:
-    """Return the rows rr, ii, ri of symmetric matrices [2, 2, C]."""
+    """Return the rows rr, ii, ri of symmetric matrices [2, 2, *]."""
     return torch.stack([matrices[0, 0], matrices[1, 1], matrices[0, 1]])
 
 
-def _norm(library: str, norm: ComplexBatchNorm, entries: State) -> tuple[State, State]:
+def _norm(library: str, norm: Norm, entries: State) -> tuple[State, State]:
     """Entries of the normalisation, and of the :class:`ComplexAffine` after it: none where it takes none."""
 
     def matrices(name: str) -> Tensor:
@@ -120,7 +134,7 @@ def _norm(library: str, norm: ComplexBatchNorm, entries: State) -> tuple[State, 
 
     def numbers(name: str) -> Tensor:
         value = entries[name]
-        return torch.cat([value.real, value.imag]) if value.is_complex() else value.flatten().clone()
+        return torch.cat([value.real, value.imag]) if value.is_complex() else value.flatten(0, 1).clone()
 
     state: dict[str, Tensor] = {}
     if "running_var" in entries:
@@ -128,40 +142,55 @@ def _norm(library: str, norm: ComplexBatchNorm, entries: State) -> tuple[State, 
         if library == "complextorch":  # which adds eps before it tracks them
             cov[:2] -= norm.eps
         state = {"running_mean": numbers("running_mean"), "running_cov": cov, "running_cov_rest": torch.zeros_like(cov)}
-        if norm.momentum is None:
+        if isinstance(norm, ComplexBatchNorm) and norm.momentum is None:
             state["num_batches_tracked"] = entries["num_batches_tracked"].clone()
-    if "weight" not in entries:
-        gamma = next(iter(state.values()), torch.empty(0)).new_ones(3, norm.channels)
+    if "weight" not in entries:  # ours has a gain without gamma, theirs has none
+        gamma = next(iter(state.values()), torch.empty(0)).new_ones(norm.state_dict()["gamma"].shape)
         gamma[2] = 0
-        return state | {"gamma": gamma, "beta": torch.zeros_like(gamma[:2]).flatten()}, {}
-    weight, bias = matrices("weight"), numbers("bias")
+        zero = {"beta": torch.zeros_like(gamma[:2]).flatten(0, 1)} if "beta" in norm.state_dict() else {}
+        return state | {"gamma": gamma} | zero, {}
+    weight, bias = matrices("weight"), {"bias": numbers("bias")} if "bias" in entries else {}
     if torch.equal(weight[0, 1], weight[1, 0]):
-        return state | {"gamma": _symmetric(weight), "beta": bias}, {}
-    # Without gamma both parts have a variance of 1/2.
-    return state, {"weight": weight.flatten(0, 1) * math.sqrt(2), "bias": bias}
+        return state | {"gamma": _symmetric(weight)} | ({"beta": bias["bias"]} if bias else {}), {}
+    if weight.ndim > 3:
+        raise ConfigError("their affine matrices over several axes are not symmetric, and have no counterpart")
+    # Without gamma, ours has a gain.
+    return state, {"weight": weight.flatten(0, 1) / START[norm.variant], **bias}
+
+
+def _without_gamma(norm: Norm, **options: Any) -> Norm:
+    """Return a normalisation of the same settings without gamma and beta."""
+    if isinstance(norm, ComplexBatchNorm):
+        options |= {"momentum": norm.momentum, "track_running_stats": norm.track_running_stats}
+        return ComplexBatchNorm(norm.channels, norm.eps, affine=False, **options)
+    if isinstance(norm, ComplexGroupNorm):
+        return ComplexGroupNorm(norm.num_groups, norm.channels, norm.eps, norm.variant, affine=False, **options)
+    return type(norm)(norm.normalized_shape, norm.eps, norm.variant, elementwise_affine=False, **options)
 
 
 def _filled(layer: nn.Module, library: str, entries: State, path: str) -> nn.Module:
     """Load a layer's weights from the other library's entries; return it, or what takes its place."""
-    tensors = layer.state_dict().values()
-    on = {"device": next(iter(tensors)).device, "dtype": next(iter(tensors)).dtype}
-    assign, added = on["device"].type == "meta", {}
+    tensor = next(iter(layer.state_dict().values()), torch.empty(0))
+    options: dict[str, Any] = {"device": tensor.device, "dtype": tensor.dtype}
+    added: State = {}
     try:
-        if isinstance(layer, ComplexBatchNorm):
+        if isinstance(layer, (ComplexBatchNorm, ComplexGroupNorm, ComplexLayerNorm)):
             state, added = _norm(library, layer, entries)
-            if added:
-                statistics = {"momentum": layer.momentum, "track_running_stats": layer.track_running_stats}
-                layer = ComplexBatchNorm(layer.channels, layer.eps, affine=False, **statistics, **on)
+            layer = _without_gamma(layer, **options) if added else layer
         elif isinstance(layer, ModReLU):  # theirs have one number for all channels, or one for each
             (bias,) = entries.values()
             state = {"bias": bias.expand(len(layer.bias)).clone()}
+        elif isinstance(layer, CPReLU):  # theirs have one number for all real parts and one for the imaginary ones
+            state = {"weight": torch.cat([slope.expand(len(layer.weight) // 2) for slope in entries.values()])}
         else:
             state = _weights(entries)
-        layer.load_state_dict(state, assign=assign)
+        layer.load_state_dict(state, assign=tensor.is_meta)
         if not added:
             return layer
-        affine = ComplexAffine(layer.channels, **on)
-        affine.load_state_dict(added, assign=assign)
+        affine = ComplexAffine(len(added["weight"][0]), -1 if isinstance(layer, ComplexLayerNorm) else 1, **options)
+        affine.load_state_dict(
+            {"bias": torch.zeros_like(added["weight"][:2]).flatten(), **added}, assign=tensor.is_meta
+        )
         return nn.Sequential(layer, affine)
     except (KeyError, RuntimeError, ValueError) as error:
         raise ConfigError(f"{path or 'The state dict'} does not fit {layer}: {error}") from error
@@ -225,62 +254,113 @@ def _linear(layer: Any) -> nn.Module:
 
 
 def _batch_norm(layer: Any) -> nn.Module:
-    norm = ComplexBatchNorm(
-        layer.num_features, layer.eps, layer.momentum, track_running_stats=layer.track_running_stats
-    )
-    return norm.requires_grad_(layer.affine)
+    statistics = {"momentum": layer.momentum, "track_running_stats": layer.track_running_stats}
+    return ComplexBatchNorm(layer.num_features, layer.eps, **statistics)
+
+
+def _group_norm(layer: Any) -> nn.Module:
+    return ComplexGroupNorm(layer.num_groups, layer.num_channels, layer.eps)
+
+
+def _layer_norm(layer: Any) -> nn.Module:
+    return ComplexLayerNorm(layer.normalized_shape, layer.eps)
+
+
+def _rms_norm(layer: Any) -> nn.Module:
+    return ComplexRMSNorm(layer.normalized_shape, layer.eps, "naive")
 
 
 def _pool(ours: Callable[..., nn.Module]) -> Callable[[Any], nn.Module]:
     def make(layer: Any) -> nn.Module:
-        inner, axes = getattr(layer, "m", layer), None
-        if isinstance(inner, nn.AvgPool3d) and inner is not layer:  # torchcvnn's, over two axes and the two parts
-            axes = 2
+        inner = getattr(layer, "m", layer)
+        # torchcvnn's average is one of torch.nn over two axes and the two parts.
+        axes = 2 if isinstance(inner, nn.AvgPool3d) and inner is not layer else None
         sizes = {name: getattr(inner, name) for name in ("kernel_size", "stride", "padding")}
         sizes = {name: size if isinstance(size, int) else tuple(size)[:axes] for name, size in sizes.items()}
-        if not any((sizes["padding"],) if isinstance(sizes["padding"], int) else sizes["padding"]):
-            del sizes["padding"]
         others = _changed(inner, dilation=1, ceil_mode=False, count_include_pad=True, divisor_override=None)
         return ours(**sizes, **others, **_changed(layer, return_indices=False))
 
     return make
 
 
+def _upsample(layer: Any) -> nn.Module:
+    layer = getattr(layer, "up_module", layer)
+    options = _changed(layer, align_corners=None, recompute_scale_factor=None)
+    return ComplexUpsample(layer.size, layer.scale_factor, layer.mode, **options)
+
+
 def _plain(ours: Callable[..., nn.Module], *names: str) -> Callable[[Any], nn.Module]:
     return lambda layer: ours(*(getattr(layer, name) for name in names))
 
 
-_CONVOLUTIONS: dict[str, Any] = {"Conv1d": ComplexConv1d, "Conv2d": ComplexConv2d}
-_WITH_WEIGHTS = (ComplexBatchNorm, ComplexLinear, ModReLU, *_CONVOLUTIONS.values())
+_CONVOLUTIONS: dict[str, type[Any]] = {
+    "Conv1d": ComplexConv1d,
+    "Conv2d": ComplexConv2d,
+    "Conv3d": ComplexConv3d,
+    "ConvTranspose1d": ComplexConvTranspose1d,
+    "ConvTranspose2d": ComplexConvTranspose2d,
+    "ConvTranspose3d": ComplexConvTranspose3d,
+}
+_WITH_WEIGHTS = (
+    ConvolutionBase, ComplexLinear, ComplexBatchNorm, ComplexGroupNorm, ComplexLayerNorm, CPReLU, ModReLU,
+)  # fmt: skip
 _OF_TORCH: dict[str, Callable[[Any], nn.Module]] = {**dict.fromkeys(_CONVOLUTIONS, _convolution), "Linear": _linear}
 _COUNTERPARTS: dict[str, dict[str, Callable[[Any], nn.Module]]] = {
+    "torch": _OF_TORCH,
     "complextorch": {
         **_OF_TORCH,
+        "AdaptiveAvgPool1d": _plain(ComplexAdaptiveAvgPool1d, "output_size"),
+        "AdaptiveAvgPool2d": _plain(ComplexAdaptiveAvgPool2d, "output_size"),
+        "AdaptiveAvgPool3d": _plain(ComplexAdaptiveAvgPool3d, "output_size"),
         "AvgPool1d": _pool(ComplexAvgPool1d),
         "AvgPool2d": _pool(ComplexAvgPool2d),
+        "AvgPool3d": _pool(ComplexAvgPool3d),
         "BatchNorm1d": _batch_norm,
         "BatchNorm2d": _batch_norm,
         "BatchNorm3d": _batch_norm,
+        "CGELU": _plain(CGELU),
         "CReLU": _plain(CReLU),
+        "CSigmoid": _plain(CSigmoid),
+        "CTanh": _plain(CTanh),
+        "CVCardiod": _plain(Cardioid),
+        "CVPolarTanh": _plain(ModTanh),
+        "CVSplitGELU": _plain(CGELU),
         "CVSplitReLU": _plain(CReLU),
+        "CVSplitSigmoid": _plain(CSigmoid),
+        "CVSplitTanh": _plain(CTanh),
         "Dropout": lambda layer: ComplexDropout(layer.dropout_r.p),
+        "GroupNorm": _group_norm,
+        "LayerNorm": _layer_norm,
         "MagMaxPool1d": _pool(MagnitudeMaxPool1d),
         "MagMaxPool2d": _pool(MagnitudeMaxPool2d),
+        "MagMaxPool3d": _pool(MagnitudeMaxPool3d),
+        "RMSNorm": _rms_norm,
+        "Upsample": _upsample,
         "zReLU": _plain(ZReLU),
     },
-    "torchcvnn": {
-        **{name: make for name, make in _OF_TORCH.items() if "Transpose" in name},
+    "torchcvnn": {  # its LayerNorm and RMSNorm take their statistics over the batch
+        "AdaptiveAvgPool2d": _plain(ComplexAdaptiveAvgPool2d, "output_size"),
         "AvgPool2d": _pool(ComplexAvgPool2d),
         "BatchNorm1d": _batch_norm,
         "BatchNorm2d": _batch_norm,
+        "CGELU": _plain(CGELU),
         "CReLU": _plain(CReLU),
+        "CSigmoid": _plain(CSigmoid),
+        "CTanh": _plain(CTanh),
+        "Cardioid": _plain(Cardioid),
+        "ConvTranspose2d": _convolution,
         "Dropout": _plain(ComplexDropout, "p"),
         "MaxPool2d": _pool(MagnitudeMaxPool2d),
+        "Upsample": _upsample,
         "zReLU": _plain(ZReLU),
     },
 }
-# One number for all channels, which are those of the layer before.
-_MODRELU = {"complextorch": ("modReLU", "AdaptiveModReLU"), "torchcvnn": ("modReLU",)}
+# With numbers for all channels, which are those of the layer before.
+_PER_CHANNEL: dict[str, Callable[[int], nn.Module]] = {
+    "AdaptiveModReLU": ModReLU,
+    "CPReLU": CPReLU,
+    "modReLU": ModReLU,
+}
 
 
 class _Layers:
@@ -288,44 +368,46 @@ class _Layers:
 
     def __init__(self, library: str) -> None:
         self.library = library
-        self.channels: int | None = None  # of the last layer with weights
+        self.channels: int | None = None  # of the last convolution or linear layer
 
     def convert(self, module: nn.Module, path: str) -> nn.Module:
         """Return the counterpart of a module, or a copy of it with counterparts of its children."""
-        if (counterpart := self._counterpart(module, path)) is not None:
-            return counterpart
+        library = type(module).__module__.partition(".")[0]
+        complex_valued = any(weight.is_complex() for weight in module.parameters(recurse=False))
+        if library == self.library or (library == "torch" and complex_valued):
+            return self._counterpart(module, library, path)
         twin = copy.copy(module)
-        twin._parameters, twin._buffers = (copy.deepcopy(part) for part in (module._parameters, module._buffers))
+        twin._parameters, twin._buffers = copy.deepcopy(module._parameters), copy.deepcopy(module._buffers)
         twin._modules = {
             name: child and self.convert(child, f"{path}.{name}" if path else name)
             for name, child in module._modules.items()
         }
         return twin
 
-    def _counterpart(self, module: nn.Module, path: str) -> nn.Module | None:
-        name, library = type(module).__name__, type(module).__module__.partition(".")[0]
-        complex_valued = any(weight.is_complex() for weight in module.parameters(recurse=False))
-        if library != self.library and not (library == "torch" and complex_valued):
-            return None
-        where = f"{path or 'The network'}, {library}.nn.{name},"
-        rules = _OF_TORCH if library == "torch" else _COUNTERPARTS[library]
-        try:
-            with torch.device("meta"):
-                if name in _MODRELU[self.library] and library == self.library:
-                    if self.channels is None:
-                        raise ConfigError(f"{where} needs a layer before it that tells the number of channels.")
-                    layer: nn.Module = ModReLU(self.channels)
-                else:
-                    layer = rules[name](module)
-        except (KeyError, TypeError) as error:  # TypeError: of settings that ours does not take
-            settings = f" with these settings: {module}" if name in rules else ""
-            raise ConfigError(
-                f"{where} has no counterpart in audiocx.nn{settings}; replace it before the network is converted."
-            ) from error
+    def _counterpart(self, module: nn.Module, library: str, path: str) -> nn.Module:
+        with torch.device("meta"):
+            layer = self._empty(module, library, path)
+        if isinstance(layer, (ConvolutionBase, ComplexLinear)):
+            self.channels = layer.out_channels if isinstance(layer, ConvolutionBase) else len(layer.weight_real)
         if isinstance(layer, _WITH_WEIGHTS):
-            trained = [weight.requires_grad for weight in module.parameters()]
-            layer = _filled(layer, library, module.state_dict(), path)
-            if not any(trained):
+            layer = _filled(layer, self.library, module.state_dict(), path)
+            if not any(weight.requires_grad for weight in module.parameters()):
                 layer.requires_grad_(False)
-            self.channels = next(iter(layer.state_dict().values())).shape[0]
         return layer.train(module.training)
+
+    def _empty(self, module: nn.Module, library: str, path: str) -> nn.Module:
+        """Return the counterpart without its weights."""
+        name = type(module).__name__
+        where = f"{path or 'The network'}, {library}.nn.{name},"
+        if library == self.library and name in _PER_CHANNEL:
+            if self.channels is None:
+                raise ConfigError(f"{where} needs a convolution or linear layer before it, which tells its channels.")
+            return _PER_CHANNEL[name](self.channels)
+        make = _COUNTERPARTS[library].get(name)
+        try:
+            if make is not None:
+                return make(module)
+            reason = "has no counterpart in audiocx.nn"
+        except TypeError as error:  # of a setting that ours does not take
+            reason = f"has settings that its counterpart does not take ({error})"
+        raise ConfigError(f"{where} {reason}; replace it before the network is converted.")

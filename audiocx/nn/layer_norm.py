@@ -235,7 +235,7 @@ class ComplexGroupNorm(_ExampleNorm):
     @accepts_complex(dim=1)
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
-        pairs = x.reshape(len(x), 2, self.channels, math.prod(x.shape[2:]))
+        pairs = x.reshape(x.shape[0], 2, self.channels, math.prod(x.shape[2:]))
         return self._normalized(pairs, self.num_groups).view(x.shape)
 
     def extra_repr(self) -> str:

@@ -331,7 +331,7 @@ def _interior(padded: Tensor, taps: tuple[int, ...], sizes: Sequence[int]) -> Te
 def _windows(state: Tensor, taps: tuple[int, ...], sizes: Sequence[int]) -> Tensor:
     """Copy the window around each position of a padded state, to [B * prod(L), K C]."""
     first, *others, last = state.stride()
-    shape = (len(state), *sizes, *taps, state.shape[-1])
+    shape = (state.shape[0], *sizes, *taps, state.shape[-1])
     view = state.as_strided(shape, (first, *others, *others, last), state.storage_offset())
     return view.reshape(-1, math.prod(taps) * state.shape[-1])
 

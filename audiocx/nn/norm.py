@@ -182,7 +182,7 @@ class ComplexBatchNorm(nn.Module):
             if not is_accurate(cov[None], self.eps, self.variant == "naive"):
                 dtype = cov.dtype
         matrix, shift = (part.to(dtype) for part in self._map(x))
-        pairs = x.reshape(len(x), 2, self.channels, math.prod(x.shape[2:]))
+        pairs = x.reshape(x.shape[0], 2, self.channels, math.prod(x.shape[2:]))
         return transform(pairs, matrix[..., None], shift.view(1, 2, -1, 1)).reshape(x.shape)
 
     def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> ComplexBatchNorm:

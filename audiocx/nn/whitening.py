@@ -254,7 +254,7 @@ def normalize(
         fallback.
     """
     channels = gamma.shape[-1]
-    pairs = x.reshape(len(x), 2, channels, math.prod(x.shape[2:]))
+    pairs = x.reshape(x.shape[0], 2, channels, math.prod(x.shape[2:]))
     y, mean, cov = _Normalization.apply(
         pairs, gamma.view(1, 3, channels, 1), beta.view(1, 2, channels, 1), eps, naive, True, True, group
     )
@@ -386,7 +386,7 @@ def _moments(x: Tensor, shared: bool, centred: bool) -> tuple[Tensor, Tensor]:
         mean = x.mean(axes, keepdim=True)
         x = x - mean
     else:
-        mean = x.new_zeros((1 if shared else len(x), *x.shape[1:3], 1))
+        mean = x.new_zeros((1 if shared else x.shape[0], *x.shape[1:3], 1))
     power, cross = (x * x).mean(axes, keepdim=True), (x[:, :1] * x[:, 1:]).mean(axes, keepdim=True)
     return mean, torch.cat([power, cross], 1)
 

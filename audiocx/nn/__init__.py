@@ -27,13 +27,17 @@ from .activation import (
 )
 from .affine import ComplexAffine
 from .attention import ComplexMultiheadAttention
+from .bilinear import ComplexBilinear
 from .cell import ComplexStateActivation, ComplexStateMatrix
+from .channel_dropout import ComplexDropout1d, ComplexDropout2d, ComplexDropout3d
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
 from .conv_lstm import ComplexConvLSTM, ComplexConvLSTM2d, ConvLSTM, ConvLSTM2d
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .convert import from_complextorch, from_torchcvnn
+from .decoder import ComplexTransformerDecoderLayer
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
+from .general_activation import Magnitude, RadialActivation, SplitActivation
 from .gru import ComplexGRU, ComplexGRUCell
 from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
 from .linear import ComplexLinear
@@ -58,6 +62,8 @@ from .pool import (
     MagnitudeMaxPool2d,
     MagnitudeMaxPool3d,
 )
+from .position import ComplexPositionalEncoding, ComplexRotaryEncoding
+from .scale import ComplexPhaseShift, ComplexScale
 from .spectrum import ISTFT, STFT
 from .stacked import ComplexStackedRNN
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
@@ -89,6 +95,7 @@ __all__ = [
     "ComplexAvgPool2d",
     "ComplexAvgPool3d",
     "ComplexBatchNorm",
+    "ComplexBilinear",
     "ComplexConv1d",
     "ComplexConv2d",
     "ComplexConv3d",
@@ -98,6 +105,9 @@ __all__ = [
     "ComplexConvTranspose2d",
     "ComplexConvTranspose3d",
     "ComplexDropout",
+    "ComplexDropout1d",
+    "ComplexDropout2d",
+    "ComplexDropout3d",
     "ComplexGRU",
     "ComplexGRUCell",
     "ComplexGate",
@@ -110,13 +120,18 @@ __all__ = [
     "ComplexLinear",
     "ComplexMSELoss",
     "ComplexMultiheadAttention",
+    "ComplexPhaseShift",
+    "ComplexPositionalEncoding",
     "ComplexRMSNorm",
+    "ComplexRotaryEncoding",
+    "ComplexScale",
     "ComplexSoftmax",
     "ComplexStackedRNN",
     "ComplexStateActivation",
     "ComplexStateMatrix",
     "ComplexStructuredStateMatrix",
     "ComplexSyncBatchNorm",
+    "ComplexTransformerDecoderLayer",
     "ComplexTransformerEncoderLayer",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
@@ -125,6 +140,7 @@ __all__ = [
     "ConvLSTM2d",
     "ISTFT",
     "LogMagnitudeLoss",
+    "Magnitude",
     "MagnitudeAdaptiveMaxPool1d",
     "MagnitudeAdaptiveMaxPool2d",
     "MagnitudeAdaptiveMaxPool3d",
@@ -136,8 +152,10 @@ __all__ = [
     "ModTanh",
     "MultiResolutionSTFTLoss",
     "PhaseLoss",
+    "RadialActivation",
     "SISDRLoss",
     "STFT",
+    "SplitActivation",
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
     "ZReLU",

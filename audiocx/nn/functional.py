@@ -34,6 +34,7 @@ __all__ = [
     "csigmoid",
     "ctanh",
     "describe",
+    "from_interleaved",
     "magnitude",
     "magnitude_max_pool",
     "modrelu",
@@ -42,6 +43,7 @@ __all__ = [
     "split",
     "to_channels",
     "to_complex",
+    "to_interleaved",
     "zrelu",
 ]
 
@@ -88,6 +90,49 @@ def to_complex(x: Tensor, dim: int = 1) -> Tensor:
     """
     real, imag = split(x, dim)
     return torch.complex(real.contiguous(), imag.contiguous())
+
+
+def to_interleaved(x: Tensor, dim: int = 1) -> Tensor:
+    """Bring real channels, real parts first, into the order re, im, re, im that some programs and files use.
+
+    Args:
+        x: Shape [..., 2C, ...] with 2C at ``dim``.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...].
+
+    Raises:
+        ValueError: The channel axis is of odd length.
+
+    Examples:
+        >>> to_interleaved(torch.tensor([[1.0, 3.0, 2.0, 4.0]]))
+        tensor([[1., 2., 3., 4.]])
+    """
+    dim %= x.ndim
+    return torch.stack(split(x, dim), dim + 1).flatten(dim, dim + 1)
+
+
+def from_interleaved(x: Tensor, dim: int = 1) -> Tensor:
+    """Bring channels re, im, re, im into the order real parts first; the inverse of :func:`to_interleaved`.
+
+    Args:
+        x: Shape [..., 2C, ...] with 2C at ``dim``.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...].
+
+    Raises:
+        ValueError: The channel axis is of odd length.
+
+    Examples:
+        >>> from_interleaved(torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
+        tensor([[1., 3., 2., 4.]])
+    """
+    dim %= x.ndim
+    split(x, dim)  # refuses an odd length
+    return x.unflatten(dim, (-1, 2)).transpose(dim, dim + 1).flatten(dim, dim + 1)
 
 
 def split(x: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,7 @@ __all__ = [
     "parameter_options",
     "rayleigh_",
     "refine_",
+    "uniform_",
     "unitary_",
     "weight_std",
 ]
@@ -112,6 +113,25 @@ def unitary_(real: Tensor, imag: Tensor, criterion: Criterion = "he") -> None:
     matrix = matrix * (weight_std(real, criterion) * math.sqrt(max(rows, columns)))
     real.copy_(matrix.real.reshape(real.shape))
     imag.copy_(matrix.imag.reshape(imag.shape))
+
+
+@torch.no_grad()
+def uniform_(real: Tensor, imag: Tensor, criterion: Criterion = "he") -> None:
+    """Fill a complex weight with independent uniform real and imaginary parts, in place.
+
+    (Independent normal parts have Rayleigh magnitudes and uniform phases: they are :func:`rayleigh_`.)
+
+    Args:
+        real: Real part, shape [O, I, *K].
+        imag: Imaginary part, same shape.
+        criterion: "he" or "glorot".
+
+    Source: He et al., "Delving deep into rectifiers", 2015, and Glorot & Bengio, "Understanding the difficulty of
+    training deep feedforward neural networks", 2010, for each part.
+    """
+    bound = weight_std(real, criterion) * math.sqrt(3 / 2)  # of a part of half the power
+    real.uniform_(-bound, bound)
+    imag.uniform_(-bound, bound)
 
 
 def init_complex_(real: Tensor, imag: Tensor, scheme: Scheme = "unitary", criterion: Criterion = "he") -> None:

@@ -31,6 +31,7 @@ class ComplexTransformerEncoderLayer(nn.Module):
         bias: Add learnable complex biases in all linear layers and normalisations.
         score: Attention by the "real" part or the "magnitude" of the products of queries and keys.
         norm_variant: "whitening" or "naive" layer normalisation; see :class:`ComplexLayerNorm`.
+        rotary: Turn queries and keys with their positions.
         device: Of the parameters.
         dtype: Of the parameters, real.
 
@@ -62,13 +63,14 @@ class ComplexTransformerEncoderLayer(nn.Module):
         bias: bool = True,
         score: Score = "real",
         norm_variant: NormVariant = "whitening",
+        rotary: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.norm_first = norm_first
         self.self_attn = ComplexMultiheadAttention(
-            d_model, nhead, dropout, bias, score=score, device=device, dtype=dtype
+            d_model, nhead, dropout, bias, score=score, rotary=rotary, device=device, dtype=dtype
         )  # fmt: skip
         self.linear1 = ComplexLinear(d_model, dim_feedforward, bias, device=device, dtype=dtype)
         self.linear2 = ComplexLinear(dim_feedforward, d_model, bias, criterion="glorot", device=device, dtype=dtype)

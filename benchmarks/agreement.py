@@ -47,6 +47,13 @@ LAYERS: dict[str, Made] = {
     "ComplexConvLSTM": ((4, 6, 8, 20), partial(ours.ComplexConvLSTM, 4, 8)),
     "ComplexStructuredStateMatrix": (_ROWS, partial(ours.ComplexStructuredStateMatrix, 32)),
     "ComplexUnitaryRNN, arjovsky": (_TIMES, partial(ours.ComplexUnitaryRNN, 32, 24, structure="arjovsky")),
+    "ComplexConvLSTM2d": ((4, 5, 8, 6, 7), partial(ours.ComplexConvLSTM2d, 4, 8)),
+    "ConvLSTM2d, real": ((4, 5, 8, 6, 7), partial(ours.ConvLSTM2d, 8, 8, complex=False)),
+    "ComplexLSTM": (_TIMES, partial(ours.ComplexLSTM, 32, 24)),
+    "ComplexLSTMCell": (_ROWS, partial(ours.ComplexLSTMCell, 32, 24)),
+    "ComplexGRU": (_TIMES, partial(ours.ComplexGRU, 32, 24)),
+    "ComplexGRUCell": (_ROWS, partial(ours.ComplexGRUCell, 32, 24)),
+    "ComplexStackedRNN": (_TIMES, partial(ours.ComplexStackedRNN, ours.ComplexLSTM, 32, 24, 2, 0.0, True)),
     "ConvLSTM": ((4, 6, 8, 20), partial(ours.ConvLSTM, 4, 8)),
     "ConvLSTM, real": ((4, 6, 8, 20), partial(ours.ConvLSTM, 8, 8, complex=False)),
     **{

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 if find_spec("torch") is None:
     raise ImportError("audiocx.nn needs PyTorch; run pip install 'audiocx[torch]'.", name="torch")
 
-from . import functional, init
+from . import functional, init, loss
 from .activation import (
     CGELU,
     Cardioid,
@@ -27,16 +27,21 @@ from .activation import (
 )
 from .affine import ComplexAffine
 from .attention import ComplexMultiheadAttention
+from .bilinear import ComplexBilinear
 from .cell import ComplexStateActivation, ComplexStateMatrix
+from .channel_dropout import ComplexDropout1d, ComplexDropout2d, ComplexDropout3d
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
 from .conv_lstm import ComplexConvLSTM, ComplexConvLSTM2d, ConvLSTM, ConvLSTM2d
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .convert import from_complextorch, from_torchcvnn
+from .decoder import ComplexTransformerDecoderLayer
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
+from .general_activation import Magnitude, RadialActivation, SplitActivation
 from .gru import ComplexGRU, ComplexGRUCell
 from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
 from .linear import ComplexLinear
+from .loss import ComplexMSELoss, LogMagnitudeLoss, MultiResolutionSTFTLoss, PhaseLoss, SISDRLoss
 from .lstm import ComplexLSTM, ComplexLSTMCell
 from .norm import ComplexBatchNorm, ComplexSyncBatchNorm
 from .parametrizations import complex_spectral_norm, complex_weight_norm, remove_complex_norm
@@ -57,6 +62,9 @@ from .pool import (
     MagnitudeMaxPool2d,
     MagnitudeMaxPool3d,
 )
+from .position import ComplexPositionalEncoding, ComplexRotaryEncoding
+from .scale import ComplexPhaseShift, ComplexScale
+from .spectrum import ISTFT, STFT
 from .stacked import ComplexStackedRNN
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
 from .transformer import ComplexTransformerEncoderLayer
@@ -73,6 +81,8 @@ UnitaryRNN = ComplexUnitaryRNN
 
 __all__ = [
     "CGELU",
+    "ISTFT",
+    "STFT",
     "CPReLU",
     "CReLU",
     "CSigmoid",
@@ -87,6 +97,7 @@ __all__ = [
     "ComplexAvgPool2d",
     "ComplexAvgPool3d",
     "ComplexBatchNorm",
+    "ComplexBilinear",
     "ComplexConv1d",
     "ComplexConv2d",
     "ComplexConv3d",
@@ -96,6 +107,9 @@ __all__ = [
     "ComplexConvTranspose2d",
     "ComplexConvTranspose3d",
     "ComplexDropout",
+    "ComplexDropout1d",
+    "ComplexDropout2d",
+    "ComplexDropout3d",
     "ComplexGRU",
     "ComplexGRUCell",
     "ComplexGate",
@@ -106,23 +120,28 @@ __all__ = [
     "ComplexLSTMCell",
     "ComplexLayerNorm",
     "ComplexLinear",
-    "ComplexLinear",
+    "ComplexMSELoss",
     "ComplexMultiheadAttention",
+    "ComplexPhaseShift",
+    "ComplexPositionalEncoding",
     "ComplexRMSNorm",
+    "ComplexRotaryEncoding",
+    "ComplexScale",
     "ComplexSoftmax",
     "ComplexStackedRNN",
     "ComplexStateActivation",
-    "ComplexStateActivation",
-    "ComplexStateMatrix",
     "ComplexStateMatrix",
     "ComplexStructuredStateMatrix",
     "ComplexSyncBatchNorm",
+    "ComplexTransformerDecoderLayer",
     "ComplexTransformerEncoderLayer",
     "ComplexUnitaryRNN",
     "ComplexUnitaryRNNCell",
     "ComplexUpsample",
     "ConvLSTM",
     "ConvLSTM2d",
+    "LogMagnitudeLoss",
+    "Magnitude",
     "MagnitudeAdaptiveMaxPool1d",
     "MagnitudeAdaptiveMaxPool2d",
     "MagnitudeAdaptiveMaxPool3d",
@@ -132,6 +151,11 @@ __all__ = [
     "MagnitudeMaxPool3d",
     "ModReLU",
     "ModTanh",
+    "MultiResolutionSTFTLoss",
+    "PhaseLoss",
+    "RadialActivation",
+    "SISDRLoss",
+    "SplitActivation",
     "StandardizedComplexConv2d",
     "StandardizedConv2d",
     "ZReLU",
@@ -143,5 +167,6 @@ __all__ = [
     "from_torchcvnn",
     "functional",
     "init",
+    "loss",
     "remove_complex_norm",
 ]

@@ -30,6 +30,7 @@ from .functional import (
     to_complex,
     zrelu,
 )
+from .init import parameter_options
 
 __all__ = [
     "ActivationName",
@@ -271,7 +272,7 @@ class ModReLU(nn.Module):
     ) -> None:
         super().__init__()
         self.dim = _check_axis(dim)
-        self.bias = nn.Parameter(torch.zeros(channels, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.zeros(channels, **parameter_options(device, dtype)))
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless the input fits, real or complex."""
@@ -325,7 +326,7 @@ class CPReLU(nn.Module):
     ) -> None:
         super().__init__()
         self.dim = _check_axis(dim)
-        self.weight = nn.Parameter(torch.full((2 * channels,), init, device=device, dtype=dtype))
+        self.weight = nn.Parameter(torch.full((2 * channels,), init, **parameter_options(device, dtype)))
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless the input fits, real or complex."""

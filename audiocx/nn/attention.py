@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from .functional import check_channels, describe, magnitude, to_channels, to_complex
 from .init import Criterion, Scheme
 from .linear import ComplexLinear
+from .position import ComplexRotaryEncoding
 
 __all__ = ["ComplexMultiheadAttention", "Score"]
 
@@ -36,6 +37,8 @@ class ComplexMultiheadAttention(nn.Module):
         score: "real" or "magnitude".
         scheme: Initialisation of the projections, "unitary" or "rayleigh"; see :mod:`audiocx.nn.init`.
         criterion: Variance of their weights, "he" or "glorot".
+        rotary: Turn queries and keys with their positions, by :class:`ComplexRotaryEncoding` of d features, so that
+            scores depend on their distance.
         device: Of the parameters.
         dtype: Of the parameters, real.
 
@@ -74,6 +77,7 @@ class ComplexMultiheadAttention(nn.Module):
         score: Score = "real",
         scheme: Scheme = "unitary",
         criterion: Criterion = "glorot",
+        rotary: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -87,11 +91,11 @@ class ComplexMultiheadAttention(nn.Module):
         self.embed_dim, self.num_heads, self.dropout, self.score = embed_dim, num_heads, dropout, score
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
-        self.q_proj = ComplexLinear(embed_dim, embed_dim, bias, scheme, criterion)
-        self.k_proj = ComplexLinear(self.kdim, embed_dim, bias, scheme, criterion)
-        self.v_proj = ComplexLinear(self.vdim, embed_dim, bias, scheme, criterion)
-        self.out_proj = ComplexLinear(embed_dim, embed_dim, bias, scheme, criterion)
-        self.to(device=device, dtype=dtype)
+        self.rotary = ComplexRotaryEncoding(embed_dim // num_heads) if rotary else None
+        self.q_proj = ComplexLinear(embed_dim, embed_dim, bias, scheme, criterion, device, dtype)
+        self.k_proj = ComplexLinear(self.kdim, embed_dim, bias, scheme, criterion, device, dtype)
+        self.v_proj = ComplexLinear(self.vdim, embed_dim, bias, scheme, criterion, device, dtype)
+        self.out_proj = ComplexLinear(embed_dim, embed_dim, bias, scheme, criterion, device, dtype)
 
     def check_inputs(self, query: Tensor, key: Tensor, value: Tensor) -> None:
         """Raise ValueError unless the inputs fit, real or complex."""
@@ -166,6 +170,8 @@ class ComplexMultiheadAttention(nn.Module):
             return y[0], None if weights is None else weights[0]
         q = self._to_heads(query, self.q_proj)
         k, v = self._to_heads(key, self.k_proj), self._to_heads(value, self.v_proj)
+        if self.rotary is not None:
+            q, k = self.rotary(q), self.rotary(k)
         fused = self.score == "real" and not need_weights
         alone = fused and is_causal and attn_mask is None and key_padding_mask is None
         bias = self._bias(q, k, key_padding_mask, attn_mask, is_causal and not alone)

@@ -90,7 +90,7 @@ class _ConvLSTM(nn.Module):
         batched = x[None] if x.ndim == 2 + len(self.taps) else x
         self._check(batched)
         if batched is x:
-            y, (hidden, cell) = self._run(x, self._unpack(state, x, x.shape[0]))
+            y, (hidden, cell) = self._run(x, self._unpack(state, x, len(x)))
             return y, (hidden, cell)
         given = None if state is None else tuple(part[None] for part in state)
         y, (hidden, cell) = self._run(batched, self._unpack(given, batched, 1))
@@ -151,9 +151,7 @@ class _ConvLSTM(nn.Module):
         if len(self.taps) == 1:
             return F.linear(unfold(steps.transpose(2, 3), self.taps), self._matrix(self.input), bias)
         # Windows of two axes would take many times the memory of the input.
-        frames = steps.flatten(0, 1)
-        if not torch._C._are_functorch_transforms_active():  # which have no memory formats
-            frames = frames.contiguous(memory_format=torch.channels_last)
+        frames = steps.flatten(0, 1).movedim(1, -1).contiguous().movedim(-1, 1)  # channels last in memory
         maps = F.conv2d(frames, self._kernel(self.input), bias, padding=tuple(size // 2 for size in self.taps))
         return maps.permute(0, 2, 3, 1).unflatten(0, steps.shape[:2])
 

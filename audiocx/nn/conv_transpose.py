@@ -44,6 +44,8 @@ class _ComplexConvTranspose(ConvolutionBase):
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         real, imag = (torch.empty(shape, dtype=part.dtype, device=part.device) for part in self.weights())
         init_complex_(real, imag, scheme, criterion)
+        if real.is_meta:
+            return
         scale = math.sqrt(math.prod(map(min, self.kernel_size, self.stride)))
         for weight, part in zip(self.weights(), (real, imag), strict=True):
             by_group = part.unflatten(0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)

@@ -34,6 +34,7 @@ __all__ = [
     "csigmoid",
     "ctanh",
     "describe",
+    "from_interleaved",
     "magnitude",
     "magnitude_max_pool",
     "modrelu",
@@ -42,6 +43,7 @@ __all__ = [
     "split",
     "to_channels",
     "to_complex",
+    "to_interleaved",
     "zrelu",
 ]
 
@@ -88,6 +90,49 @@ def to_complex(x: Tensor, dim: int = 1) -> Tensor:
     """
     real, imag = split(x, dim)
     return torch.complex(real.contiguous(), imag.contiguous())
+
+
+def to_interleaved(x: Tensor, dim: int = 1) -> Tensor:
+    """Bring real channels, real parts first, into the order re, im, re, im that some programs and files use.
+
+    Args:
+        x: Shape [..., 2C, ...] with 2C at ``dim``.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...].
+
+    Raises:
+        ValueError: The channel axis is of odd length.
+
+    Examples:
+        >>> to_interleaved(torch.tensor([[1.0, 3.0, 2.0, 4.0]]))
+        tensor([[1., 2., 3., 4.]])
+    """
+    dim %= x.ndim
+    return torch.stack(split(x, dim), dim + 1).flatten(dim, dim + 1)
+
+
+def from_interleaved(x: Tensor, dim: int = 1) -> Tensor:
+    """Bring channels re, im, re, im into the order real parts first; the inverse of :func:`to_interleaved`.
+
+    Args:
+        x: Shape [..., 2C, ...] with 2C at ``dim``.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...].
+
+    Raises:
+        ValueError: The channel axis is of odd length.
+
+    Examples:
+        >>> from_interleaved(torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
+        tensor([[1., 3., 2., 4.]])
+    """
+    dim %= x.ndim
+    split(x, dim)  # refuses an odd length
+    return x.unflatten(dim, (-1, 2)).transpose(dim, dim + 1).flatten(dim, dim + 1)
 
 
 def split(x: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
@@ -341,12 +386,16 @@ def _magnitude(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     real, imag = split(x, dim)
     nonzero = torch.logical_or(real, imag)
     # The gradient of hypot at 0 would be NaN.
-    real = torch.where(nonzero, real, math.inf)
+    return _hypot(torch.where(nonzero, real, math.inf), imag), nonzero
+
+
+def _hypot(a: Tensor, b: Tensor) -> Tensor:
     if not torch.onnx.is_in_onnx_export():
-        return torch.hypot(real, imag), nonzero
-    # ONNX has no hypot.
-    longer = torch.maximum(real.abs(), imag.abs())
-    return longer * torch.sqrt(1 + (torch.minimum(real.abs(), imag.abs()) / longer) ** 2), nonzero
+        return torch.hypot(a, b)
+    # ONNX has none.
+    a, b = a.abs(), b.abs()
+    longer = torch.maximum(a, b)
+    return longer * torch.sqrt(1 + (torch.minimum(a, b) / longer.clamp_min(torch.finfo(a.dtype).tiny)) ** 2)
 
 
 def crelu(x: Tensor) -> Tensor:
@@ -602,7 +651,7 @@ def adaptive_magnitude_max_pool(x: Tensor, output_size: int | tuple[int | None, 
 def _measured(x: Tensor) -> Tensor:
     """Return the magnitudes to select by; without gradient, which passes through the selected numbers alone."""
     real, imag = split(x.detach().float() if x.dtype in _HALF else x.detach())
-    return torch.hypot(real, imag)
+    return _hypot(real, imag)
 
 
 def _selected(x: Tensor, index: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ __all__ = [
     "parameter_options",
     "rayleigh_",
     "refine_",
+    "uniform_",
     "unitary_",
     "weight_std",
 ]
@@ -112,6 +113,25 @@ def unitary_(real: Tensor, imag: Tensor, criterion: Criterion = "he") -> None:
     matrix = matrix * (weight_std(real, criterion) * math.sqrt(max(rows, columns)))
     real.copy_(matrix.real.reshape(real.shape))
     imag.copy_(matrix.imag.reshape(imag.shape))
+
+
+@torch.no_grad()
+def uniform_(real: Tensor, imag: Tensor, criterion: Criterion = "he") -> None:
+    """Fill a complex weight with independent uniform real and imaginary parts, in place.
+
+    (Independent normal parts have Rayleigh magnitudes and uniform phases: they are :func:`rayleigh_`.)
+
+    Args:
+        real: Real part, shape [O, I, *K].
+        imag: Imaginary part, same shape.
+        criterion: "he" or "glorot".
+
+    Source: He et al., "Delving deep into rectifiers", 2015, and Glorot & Bengio, "Understanding the difficulty of
+    training deep feedforward neural networks", 2010, for each part.
+    """
+    bound = weight_std(real, criterion) * math.sqrt(3 / 2)  # of a part of half the power
+    real.uniform_(-bound, bound)
+    imag.uniform_(-bound, bound)
 
 
 def init_complex_(real: Tensor, imag: Tensor, scheme: Scheme = "unitary", criterion: Criterion = "he") -> None:
@@ -202,12 +222,12 @@ def check_real(layer: type, real: nn.Module, kind: type) -> None:
         real: The real layer.
         kind: The class that it must be of; one with another ``forward`` is no such layer.
     """
-    name = f"{layer.__name__}.from_real takes a {kind.__module__.split('.')[0]} {kind.__name__}"
+    name = f"{layer.__name__}.from_real takes {kind.__module__.split('.')[0]}'s {kind.__name__}"
     if not isinstance(real, kind) or type(real).forward is not kind.forward:  # type: ignore[attr-defined]
         raise TypeError(f"{name}, not {type(real).__name__}.")
     weight: Any = real.weight
     if is_lazy(weight) or not weight.is_floating_point():
-        raise TypeError(f"{name} whose weights are real; run a lazy layer once before.")
+        raise TypeError(f"{name} of real weights; run a lazy layer once before.")
 
 
 def copy_real(layer: Layer, real: Any) -> Layer:
@@ -220,7 +240,8 @@ def copy_real(layer: Layer, real: Any) -> Layer:
     Returns:
         The layer, in training mode if the real one is.
     """
-    weight, trained = real.weight.detach(), real.weight.requires_grad
+    # A weight with a parametrization is no parameter.
+    weight, trained = real.weight.detach(), real.weight.requires_grad or not isinstance(real.weight, nn.Parameter)
     layer.weight_real = nn.Parameter(weight.clone(), trained)
     layer.weight_imag = nn.Parameter(torch.zeros_like(weight), trained)
     if real.bias is not None:

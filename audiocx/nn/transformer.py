@@ -8,25 +8,11 @@ from torch import Tensor, nn
 from .activation import ActivationName, ComplexDropout, activation_layer
 from .attention import ComplexMultiheadAttention, Score
 from .functional import to_channels, to_complex
+from .layer_norm import ComplexLayerNorm
 from .linear import ComplexLinear
+from .norm import NormVariant
 
 __all__ = ["ComplexTransformerEncoderLayer"]
-
-
-class _LayerNorm(nn.Module):
-    """Layer normalisation of complex features: gamma (z - E z) / sqrt(E|z - E z|^2 + eps) + beta."""
-
-    def __init__(self, features: int, eps: float) -> None:
-        super().__init__()
-        self.eps = eps
-        self.gamma = nn.Parameter(torch.ones(features))
-        self.beta = nn.Parameter(torch.zeros(2 * features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts = x.unflatten(-1, (2, -1))
-        centred = parts - parts.mean(-1, keepdim=True)
-        power = centred.square().sum(-2, keepdim=True).mean(-1, keepdim=True)
-        return (centred * (power + self.eps).rsqrt() * self.gamma).flatten(-2) + self.beta
 
 
 class ComplexTransformerEncoderLayer(nn.Module):
@@ -42,8 +28,10 @@ class ComplexTransformerEncoderLayer(nn.Module):
         activation: Name of the activation; see :func:`audiocx.nn.activation.activation_layer`.
         layer_norm_eps: Added to the variances.
         norm_first: Normalise the inputs of both parts, not the sums of input and output.
-        bias: Add learnable complex biases in all linear layers.
+        bias: Add learnable complex biases in all linear layers and normalisations.
         score: Attention by the "real" part or the "magnitude" of the products of queries and keys.
+        norm_variant: "whitening" or "naive" layer normalisation; see :class:`ComplexLayerNorm`.
+        rotary: Turn queries and keys with their positions.
         device: Of the parameters.
         dtype: Of the parameters, real.
 
@@ -74,19 +62,25 @@ class ComplexTransformerEncoderLayer(nn.Module):
         norm_first: bool = False,
         bias: bool = True,
         score: Score = "real",
+        norm_variant: NormVariant = "whitening",
+        rotary: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.norm_first = norm_first
-        self.self_attn = ComplexMultiheadAttention(d_model, nhead, dropout, bias, score=score)
-        self.linear1 = ComplexLinear(d_model, dim_feedforward, bias)
-        self.linear2 = ComplexLinear(dim_feedforward, d_model, bias, criterion="glorot")
-        self.norm1 = _LayerNorm(d_model, layer_norm_eps)
-        self.norm2 = _LayerNorm(d_model, layer_norm_eps)
-        self.activation = activation_layer(activation, dim_feedforward, -1)
+        self.self_attn = ComplexMultiheadAttention(
+            d_model, nhead, dropout, bias, score=score, rotary=rotary, device=device, dtype=dtype
+        )  # fmt: skip
+        self.linear1 = ComplexLinear(d_model, dim_feedforward, bias, device=device, dtype=dtype)
+        self.linear2 = ComplexLinear(dim_feedforward, d_model, bias, criterion="glorot", device=device, dtype=dtype)
+        norms = (
+            ComplexLayerNorm(d_model, layer_norm_eps, norm_variant, bias=bias, device=device, dtype=dtype)
+            for _ in range(2)
+        )
+        self.norm1, self.norm2 = norms
+        self.activation = activation_layer(activation, dim_feedforward, -1, device, dtype)
         self.dropout = ComplexDropout(dropout, -1)
-        self.to(device=device, dtype=dtype)
 
     def forward(
         self,

@@ -184,6 +184,11 @@ class _Magnitude(_Norm):
         return self.magnitude / self._length(real, imag)
 
 
+def _full_precision(weight: Tensor) -> torch.autocast:
+    """Return a context without autocast, under which the singular value would be of half precision."""
+    return torch.autocast("cpu" if weight.is_meta else weight.device.type, enabled=False)
+
+
 class _Spectral(_Norm):
     left: Tensor
     right: Tensor
@@ -212,10 +217,12 @@ class _Spectral(_Norm):
 
     def update(self, real: Tensor, imag: Tensor) -> None:
         if self.training:
-            self._iterate(real, imag, self.iterations)
+            with _full_precision(real):
+                self._iterate(real, imag, self.iterations)
 
     def scale(self, real: Tensor, imag: Tensor) -> Tensor:
         # Copies, because the next iteration overwrites what the backward pass still needs.
         left, right = self.left.clone(), self.right.clone()
-        # Re(u^H W v), as the real matrix gives it.
-        return 1 / torch.dot(left, complex_linear(right, self._matrix(real), self._matrix(imag)))
+        with _full_precision(real):
+            # Re(u^H W v), as the real matrix gives it.
+            return 1 / torch.dot(left, complex_linear(right, self._matrix(real), self._matrix(imag)))

@@ -159,8 +159,19 @@ def product(x: Tensor, matrix: Tensor) -> Tensor:
     Returns:
         Shape [N, 2, *].
     """
-    (rr, ri, ir, ii), (real, imag) = matrix.unbind(1), x.unbind(1)
-    return torch.stack([torch.addcmul(rr * real, ri, imag), torch.addcmul(ii * imag, ir, real)], 1)
+    return _products([(x, matrix)], None, x.dtype)
+
+
+def _products(terms: list[tuple[Tensor, Tensor]], shift: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """Return the sum of products and the shift, in a dtype."""
+    rows = []
+    for row in (0, 1):
+        total: Any = 0 if shift is None else shift[:, row]
+        for x, matrix in terms:
+            total = total + matrix[:, 2 * row] * x[:, 0] + matrix[:, 2 * row + 1] * x[:, 1]
+        # Before the parts meet in one tensor, for compilers to write each once.
+        rows.append(total.to(dtype))
+    return torch.stack(rows, 1)
 
 
 def _add_product_(y: Tensor, x: Tensor, matrix: Tensor, fresh: bool = False) -> None:
@@ -214,7 +225,7 @@ def transform(x: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
         As ``x``.
     """
     if not _in_place(x, matrix, shift):
-        return (product(x.to(matrix.dtype), matrix) + shift).to(x.dtype)
+        return _products([(x.to(matrix.dtype), matrix)], shift, x.dtype)
     y = torch.empty_like(x)
     for part, block in _blocks(y, x):
         _write(part, block.to(matrix.dtype), matrix, shift)
@@ -317,7 +328,7 @@ class _Scaling(torch.autograd.Function):
         dtype = torch.promote_types(x.dtype, torch.float32)
         matrix = _symmetric(gamma.to(dtype))
         if not _in_place(upstream, x, gamma):
-            grad_x = product(upstream.to(dtype), matrix).to(x.dtype)
+            grad_x = _products([(upstream.to(dtype), matrix)], None, x.dtype)
             sums = _scaling_sums(upstream, x, gamma.shape[2:], dtype)
         else:
             grad_x, sums = torch.empty_like(x), matrix.new_zeros(())
@@ -391,10 +402,29 @@ def _moments(x: Tensor, shared: bool, centred: bool) -> tuple[Tensor, Tensor]:
     return mean, torch.cat([power, cross], 1)
 
 
+def _recorded_moments(x: Tensor, dtype: torch.dtype, shared: bool, centred: bool) -> tuple[Tensor, Tensor]:
+    """Return the same as :func:`_moments`, by reductions that a compiler fuses into one or two loops."""
+    axes = (0, 2) if shared else (2,)
+    # In float64 nothing is lost of float32 values, squared without their means.
+    twice = centred and x.dtype == dtype
+
+    def means(*parts: Tensor) -> Tensor:
+        return torch.stack([part.mean(axes, keepdim=True) for part in parts], 1)
+
+    real, imag = x[:, 0].to(dtype), x[:, 1].to(dtype)
+    mean = means(real, imag)
+    if twice:
+        real, imag = real - mean[:, 0], imag - mean[:, 1]
+    cov = means(real * real, imag * imag, real * imag)
+    if centred and not twice:
+        cov = cov - torch.cat([mean * mean, mean[:, :1] * mean[:, 1:]], 1)
+    return mean, cov
+
+
 def _statistics(x: Tensor, dtype: torch.dtype, shared: bool, centred: bool, group: Any) -> tuple[Tensor, Tensor]:
     """Return means and covariances, computed in a dtype, of a process or of a group of processes."""
     if group is None and not _in_place(x):
-        return _moments(x.to(dtype), shared, centred)
+        return _recorded_moments(x, dtype, shared, centred)
     blocks = [block for (block,) in _blocks(x)]
     if x.numel() == 0:
         means, covs = (x.new_zeros((1, size, x.shape[2], 1), dtype=dtype) for size in (2, 3))
@@ -450,8 +480,7 @@ class _Normalization(torch.autograd.Function):
         matrix = affine_map(cov, gamma.to(dtype), eps, naive)
         shift = None if beta is None else beta.to(dtype)
         if not _in_place(x, gamma, *([] if beta is None else [beta])):
-            y = product(_centred(x, mean, centred), matrix)
-            return (y if shift is None else y + shift).to(x.dtype), mean, cov
+            return _products([(_centred(x, mean, centred), matrix)], shift, x.dtype), mean, cov
         y = torch.empty_like(x)
         for part, block, means, matrices in _blocks(y, x, mean, matrix):
             _write(part, _centred(block, means, centred), matrices, shift)
@@ -477,7 +506,7 @@ class _Normalization(torch.autograd.Function):
         sums = _backward_sums(upstream, x, mean, ctx.shared, ctx.centred, in_place)
         _, grad_gamma = _affine_map_backward(cov, wide, ctx.eps, ctx.naive, sums[:, 2:])
         grad_beta = sums[:, :2]
-        count = x.shape[3] * (len(x) if ctx.shared else 1)
+        count = x.shape[3] * (x.shape[0] if ctx.shared else 1)
         if ctx.group is not None:
             sums, count = _summed(sums, count, ctx.group)
         grad_cov, _ = _affine_map_backward(cov, wide, ctx.eps, ctx.naive, sums[:, 2:])
@@ -499,13 +528,18 @@ class _Normalization(torch.autograd.Function):
 def _backward_sums(upstream: Tensor, x: Tensor, mean: Tensor, shared: bool, centred: bool, in_place: bool) -> Tensor:
     """Return the gradients [A, 6, G, 1]: of the shift (2), and of the matrix rr, ri, ir, ii (4)."""
 
+    axes = (0, 3) if shared else (3,)
+    if not in_place:
+        g, x = upstream.to(mean.dtype), _centred(x, mean, centred)
+        (g_r, g_i), (c_r, c_i) = (g[:, :1], g[:, 1:]), (x[:, :1], x[:, 1:])
+        terms = (g_r, g_i, g_r * c_r, g_r * c_i, g_i * c_r, g_i * c_i)
+        return torch.cat([term.sum(axes, keepdim=True) for term in terms], 1)
+
     def sums(upstream: Tensor, x: Tensor, mean: Tensor) -> Tensor:
         g, x = upstream.to(mean.dtype), _centred(x, mean, centred)
         parts = (g, g[:, :1] * x, g[:, 1:] * x)
-        return torch.cat([part.sum((0, 3) if shared else (3,), keepdim=True) for part in parts], 1)
+        return torch.cat([part.sum(axes, keepdim=True) for part in parts], 1)
 
-    if not in_place:
-        return sums(upstream, x, mean)
     parts = [sums(*block) for block in _blocks(upstream, x, mean)]
     return torch.cat(parts) if not shared else torch.stack(parts).sum(0)
 
@@ -527,8 +561,8 @@ def _backward_x(
     """Return the gradient with respect to x: through the centred values, and through their covariance."""
     centred = shift is not None
     if not in_place:
-        grad_x = product(upstream.to(mean.dtype), back) + product(_centred(x, mean, centred), through_cov)
-        return (grad_x if shift is None else grad_x + shift).to(x.dtype)
+        terms = [(upstream.to(mean.dtype), back), (_centred(x, mean, centred), through_cov)]
+        return _products(terms, shift, x.dtype)
     result = torch.empty_like(x)
     shifts = mean if shift is None else shift
     for y, g, values, m, to, over, s in _blocks(result, upstream, x, mean, back, through_cov, shifts):

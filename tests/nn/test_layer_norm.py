@@ -117,7 +117,7 @@ def test_gradients(name: str, variant: str) -> None:
     assert torch.autograd.gradgradcheck(run, (x, *parameters.values()), fast_mode=True)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ["rms", "group"])
 def test_blocks_are_as_the_whole(name: str) -> None:
     # A large input is normalised block by block, which must not show; without grad mode, and with it.
     make, shape, channel = KINDS[name]

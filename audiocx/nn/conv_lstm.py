@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
@@ -13,7 +12,7 @@ from .cell import Sequence, States, as_dtype, convert_kind, full_precision, in_p
 from .conv import ComplexConv1d, ComplexConv2d
 from .functional import complex_weight, describe, to_channels
 from .init import Scheme, init_real_, parameter_options
-from .lstm import GATES, LSTMSteps, by_gate, forget_bias_, init_by_gate, lstm_steps, unfold
+from .lstm import GATES, LSTMSteps, by_gate, convolve, forget_bias_, init_by_gate, lstm_steps
 
 __all__ = ["ComplexConvLSTM", "ComplexConvLSTM2d", "ConvLSTM", "ConvLSTM2d"]
 
@@ -103,7 +102,8 @@ class _ConvLSTM(nn.Module):
         with full_precision(x):
             # Time first, channels last: each step is contiguous and convolutions are matrix products.
             steps = as_dtype(self, channels, dtype).transpose(0, 1)
-            projection = self._projection(steps)
+            by_position = steps.movedim(2, -1)
+            projection = convolve(by_position, self._kernel(self.input), self._by_gate(self.input.bias))
             if state is None:
                 shape = (x.shape[0], *x.shape[3:], self.state_channels)
                 hidden, cell = projection.new_zeros(shape), projection.new_zeros(shape)
@@ -111,7 +111,7 @@ class _ConvLSTM(nn.Module):
                 real = (to_channels(part, 1) if part.is_complex() else part for part in state)
                 hidden, cell = (as_dtype(self, part, dtype).movedim(1, -1) for part in real)
             run = lstm_steps if in_plain_operations(x) else LSTMSteps.apply
-            y, last = run(self.taps, projection, self._matrix(self.recurrent).T, hidden, cell)
+            y, last = run(projection, self._kernel(self.recurrent), hidden, cell)
         y = y.movedim(-1, 2)
         kinds = [(y.transpose(0, 1), 2), (y[-1], 1), (last.movedim(-1, 1), 1)]
         states, *ends = (convert_kind(part, x, dim) for part, dim in kinds)
@@ -145,23 +145,9 @@ class _ConvLSTM(nn.Module):
             raise ValueError(f"{type(self).__name__} takes a state of 2 tensors, {wanted}, not {given}.")
         return tuple(convert_kind(part, x, 1) for part in state)
 
-    def _projection(self, steps: Tensor) -> Tensor:
-        """Convolve all inputs [T, B, C, *L]: [T, B, *L, 4S]."""
-        bias = self._by_gate(self.input.bias)
-        if len(self.taps) == 1:
-            return F.linear(unfold(steps.transpose(2, 3), self.taps), self._matrix(self.input), bias)
-        # Windows of two axes would take many times the memory of the input.
-        frames = steps.flatten(0, 1).movedim(1, -1).contiguous().movedim(-1, 1)  # channels last in memory
-        maps = F.conv2d(frames, self._kernel(self.input), bias, padding=tuple(size // 2 for size in self.taps))
-        return maps.permute(0, 2, 3, 1).unflatten(0, steps.shape[:2])
-
     def _kernel(self, conv: Any) -> Tensor:
         """Return the real kernel [4S, C, *K], ordered by gate."""
         return self._by_gate(complex_weight(conv.weight_real, conv.weight_imag) if self.complex else conv.weight)
-
-    def _matrix(self, conv: Any) -> Tensor:
-        """Return a kernel as the matrix [4S, K C] that multiplies a window of K positions."""
-        return self._kernel(conv).flatten(2).transpose(1, 2).flatten(1)
 
     def _by_gate(self, weight: Tensor) -> Tensor:
         return by_gate(weight) if self.complex else weight

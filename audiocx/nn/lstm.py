@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
-import math
-from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.grad import conv2d_weight
 
 from .cell import RecurrentCell, RecurrentLayer, States, differentiable_gradients, segments
 from .functional import complex_weight
@@ -23,11 +20,11 @@ __all__ = [
     "ComplexLSTMCell",
     "LSTMSteps",
     "by_gate",
+    "convolve",
     "forget_bias_",
     "init_by_gate",
     "lstm_gates",
     "lstm_steps",
-    "unfold",
 ]
 
 GATES = 4  # input, forget, output, candidate
@@ -108,7 +105,7 @@ class ComplexLSTMCell(RecurrentCell[tuple[Tensor, Tensor]]):
 
     def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], state: States) -> States:
         """Return the hidden states of all steps and the last cell state."""
-        return cast(States, LSTMSteps.apply((), *projections, *matrices, *state))
+        return cast(States, LSTMSteps.apply(*projections, matrices[0].T, *state))
 
 
 class ComplexLSTM(RecurrentLayer[tuple[Tensor, Tensor]]):
@@ -197,76 +194,68 @@ def lstm_gates(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     return output_gate * cell.tanh(), cell
 
 
-def unfold(x: Tensor, taps: tuple[int, ...]) -> Tensor:
-    """Concatenate the channels of the positions around each position, zeros beyond the edges.
+def convolve(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve over axes L, padded so that they keep their length, or multiply by a matrix where there are none.
 
     Args:
-        x: Shape [*, *L, C].
-        taps: Odd sizes of the window over the axes L; K is their product.
+        x: Shape [*, *L, C], with none, one or two axes L.
+        kernel: Shape [O, C, *K], of odd sizes.
+        bias: Shape [O].
 
     Returns:
-        Shape [*, *L, K C].
+        Shape [*, *L, O].
     """
-    if all(size == 1 for size in taps):
-        return x
-    edges = [edge for size in reversed(taps) for edge in (size // 2, size // 2)]
-    padded, sizes = F.pad(x, [0, 0, *edges]), x.shape[-1 - len(taps) : -1]
-    return torch.cat([_shift(padded, offsets, sizes) for offsets in _offsets(taps)], -1)
+    if kernel.ndim < 4:
+        return F.linear(x if kernel.ndim == 2 else _unfold(x, kernel.shape[2]), _matrix(kernel), bias)
+    # Windows of two axes would take many times the memory of the input.
+    frames = x.flatten(0, -4).contiguous().movedim(-1, 1)  # channels last in memory
+    y = F.conv2d(frames, kernel, bias, padding=_padding(kernel))
+    return y.movedim(1, -1).unflatten(0, x.shape[:-3])
 
 
-def lstm_steps(
-    taps: tuple[int, ...], projection: Tensor, matrix: Tensor, hidden: Tensor, cell: Tensor
-) -> tuple[Tensor, Tensor]:
+def lstm_steps(projection: Tensor, kernel: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """Run the recurrence of :class:`LSTMSteps` in plain operations, which a compiler or an exporter can trace."""
     states = []
     for now in projection:
-        hidden, cell = lstm_gates(now + unfold(hidden, taps) @ matrix, cell)
+        hidden, cell = lstm_gates(now + convolve(hidden, kernel), cell)
         states.append(hidden)
     return torch.stack(states), cell
 
 
 class LSTMSteps(torch.autograd.Function):
-    """Recurrence of an LSTM, convolutional over the axes L or, without such axes, not.
+    """Recurrence of an LSTM, convolutional over one or two axes L or, without such axes, not.
 
-    Its inputs are the sizes of the kernel over L, K in all, projections [T, B, *L, 4S], the matrix [K S, 4S], and
-    hidden and cell state [B, *L, S]; its outputs the hidden states [T, B, *L, S] and the last cell state.
+    Its inputs are projections [T, B, *L, 4S], the kernel [4S, S, *K], and hidden and cell state [B, *L, S]; its outputs
+    the hidden states [T, B, *L, S] and the last cell state.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, taps: tuple[int, ...], projection: Tensor, matrix: Tensor, hidden: Tensor, cell: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, projection: Tensor, kernel: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """Run the recurrence."""
-        times, (batch, *sizes, channels) = len(projection), hidden.shape
-        rows, gates = matrix.contiguous(), torch.empty_like(projection, memory_format=torch.contiguous_format)
-        # Each state is zero-padded, so that windows are strided views.
-        padded = [size + tap - 1 for size, tap in zip(sizes, taps, strict=True)]
-        states = projection.new_zeros(times + 1, batch, *padded, channels)
-        cells, inner = projection.new_empty(times + 1, *hidden.shape), _interior(states, taps, sizes)
+        times, channels, product = len(projection), hidden.shape[-1], _Product(kernel)
+        gates = torch.empty_like(projection, memory_format=torch.contiguous_format)
+        states, cells = product.new_states(hidden, 1 + times), projection.new_empty(1 + times, *hidden.shape)
+        inner = product.interior(states)
         inner[0], cells[0] = hidden, cell
-        flat = (projection.flatten(1, -2), gates.flatten(1, -2))
-        views = (*flat, gates[..., : 3 * channels], *gates.chunk(GATES, -1), states, cells, inner[1:], cells[1:])
+        parts = (gates[..., : 3 * channels], *gates.chunk(GATES, -1))
+        views = (projection, gates, *parts, states, cells, inner[1:], cells[1:])
         for now, pre, sigmoids, i, f, o, candidate, state, before, follows, after in zip(*views, strict=False):
-            torch.addmm(now, _windows(state, taps, sizes), rows, out=pre)
+            product.add(now, state, pre)
             sigmoids.sigmoid_()
             candidate.tanh_()
             torch.mul(f, before, out=after).addcmul_(i, candidate)
             torch.mul(o, after.tanh(), out=follows)
-        ctx.taps = taps
         # The inputs only for gradients that are differentiated again.
-        ctx.save_for_backward(projection, matrix, hidden, cell, gates, states, cells)
+        ctx.save_for_backward(projection, kernel, hidden, cell, gates, states, cells)
         return inner[1:], cells[-1].clone()
 
     @staticmethod
     def backward(ctx: Any, grad_states: Tensor, grad_cell: Tensor) -> tuple[Tensor | None, ...]:
         """Backpropagate through it."""
         *inputs, gates, states, cells = ctx.saved_tensors
-        taps: tuple[int, ...] = ctx.taps
         if torch.is_grad_enabled():
-            run = functools.partial(lstm_steps, taps)
-            return None, *differentiable_gradients(run, tuple(inputs), (grad_states, grad_cell))
-        sizes, channels = grad_cell.shape[1:-1], grad_cell.shape[-1]
-        grad_gates, back = torch.empty_like(gates), inputs[1].T.contiguous()
+            return differentiable_gradients(lstm_steps, tuple(inputs), (grad_states, grad_cell))
+        grad_gates, channels, product = torch.empty_like(gates), grad_cell.shape[-1], _Product(inputs[1])
         # Gradients of hidden and cell state, backwards in time.
         hidden, cell = torch.zeros_like(grad_cell), grad_cell.clone(memory_format=torch.contiguous_format)
         sequences = (grad_states, grad_gates, gates, cells[:-1], cells[1:])
@@ -274,7 +263,7 @@ class LSTMSteps(torch.autograd.Function):
             slopes, pairs = _derivatives(out, gate, before, after), out[..., : 2 * channels].unflatten(-1, (2, -1))
             _, forget_gates, _, _ = gate.chunk(GATES, -1)
             _, _, outputs, candidates = out.chunk(GATES, -1)
-            views = (upstream, slopes, pairs, outputs, candidates, forget_gates, out.flatten(1, -2))
+            views = (upstream, slopes, pairs, outputs, candidates, forget_gates, out)
             for grad_state, slope, pair, output, candidate, forget, grad in reversed([*zip(*views, strict=True)]):
                 gradient = hidden + grad_state
                 cell.addcmul_(gradient, slope)
@@ -282,11 +271,8 @@ class LSTMSteps(torch.autograd.Function):
                 output.mul_(gradient)
                 candidate.mul_(cell)
                 cell.mul_(forget)
-                hidden = _fold(grad @ back, taps, hidden.shape)
-        rows = grad_gates.flatten(0, -2)
-        # The gradient of the matrix, for all steps at once, one kernel position at a time.
-        shifted = (_shift(states[:-1], offset, sizes).reshape(-1, channels) for offset in _offsets(taps))
-        return None, grad_gates, torch.cat([part.T @ rows for part in shifted]), hidden, cell
+                hidden = product.gradient(grad)
+        return grad_gates, product.kernel_gradient(states[:-1], grad_gates), hidden, cell
 
 
 def _derivatives(out: Tensor, gates: Tensor, before: Tensor, after: Tensor) -> Tensor:
@@ -311,38 +297,92 @@ def _derivatives(out: Tensor, gates: Tensor, before: Tensor, after: Tensor) -> T
     return o * (1 - activated.square())
 
 
-def _offsets(taps: tuple[int, ...]) -> itertools.product[tuple[int, ...]]:
-    """Return the positions within a window, in the order of its memory."""
-    return itertools.product(*map(range, taps))
+class _Product:
+    """Product of hidden states with a kernel, and its gradients.
+
+    Over one axis the states are zero-padded in memory, so that a window of K positions is K S contiguous numbers.
+
+    Args:
+        kernel: Shape [4S, S, *K].
+    """
+
+    def __init__(self, kernel: Tensor) -> None:
+        self.kernel, self.maps = kernel, kernel.ndim == 4
+        self.taps = kernel.shape[2] if kernel.ndim == 3 else 1
+        self.margin = self.taps // 2
+        if self.maps:
+            self.kernel = kernel.contiguous(memory_format=torch.channels_last)
+        else:
+            self.matrix = _matrix(kernel).contiguous()  # [4S, K S]
+            self.transposed = self.matrix.T.contiguous()
+
+    def new_states(self, hidden: Tensor, times: int) -> Tensor:
+        """Return zeros [T, B, *L, S] with margins."""
+        if not self.margin:
+            return hidden.new_zeros(times, *hidden.shape)
+        batch, size, channels = hidden.shape
+        return hidden.new_zeros(times, batch, size + 2 * self.margin, channels)
+
+    def interior(self, states: Tensor) -> Tensor:
+        """Return the view without margins."""
+        return states[..., self.margin : -self.margin, :] if self.margin else states
+
+    def add(self, now: Tensor, state: Tensor, out: Tensor) -> None:
+        """Write projections [B, *L, 4S] plus the product of a state with margins into ``out``."""
+        if self.maps:
+            product = F.conv2d(state.movedim(-1, 1), self.kernel, padding=_padding(self.kernel))
+            torch.add(now, product.movedim(1, -1), out=out)
+        else:
+            torch.addmm(now.flatten(0, -2), self._windows(state), self.transposed, out=out.flatten(0, -2))
+
+    def _windows(self, state: Tensor) -> Tensor:
+        """Copy the window around each position to [B F, K S]."""
+        if state.ndim == 2:
+            return state
+        batch, padded, channels = state.shape
+        shape, strides = (batch, padded - 2 * self.margin, self.taps * channels), (padded * channels, channels, 1)
+        return state.as_strided(shape, strides, state.storage_offset()).reshape(-1, shape[-1])
+
+    def gradient(self, grad: Tensor) -> Tensor:
+        """Return the gradient of a state [B, *L, S] from that of the product, [B, *L, 4S]."""
+        if self.maps:
+            return F.conv_transpose2d(grad.movedim(-1, 1), self.kernel, padding=_padding(self.kernel)).movedim(1, -1)
+        windows = grad @ self.matrix
+        if grad.ndim == 2:
+            return windows
+        batch, size, _ = grad.shape
+        padded = grad.new_zeros(batch, size + 2 * self.margin, self.matrix.shape[1] // self.taps)
+        for tap, part in enumerate(windows.chunk(self.taps, -1)):
+            padded[:, tap : tap + size] += part
+        return self.interior(padded)
+
+    def kernel_gradient(self, states: Tensor, grads: Tensor) -> Tensor:
+        """Return the gradient of the kernel, for all steps at once."""
+        if self.maps:
+            inputs, outputs = (part.flatten(0, 1).movedim(-1, 1) for part in (states, grads))
+            shape, padding = [*self.kernel.shape], _padding(self.kernel)
+            return conv2d_weight(inputs, shape, outputs, padding=padding)
+        rows, channels, size = grads.flatten(0, -2).T, states.shape[-1], grads.shape[-2]
+        if states.ndim == 3:
+            return rows @ states.flatten(0, 1)
+        # One kernel position at a time.
+        shifted = (states[:, :, tap : tap + size].reshape(-1, channels) for tap in range(self.taps))
+        return torch.stack([rows @ part for part in shifted], -1)
 
 
-def _shift(padded: Tensor, offsets: tuple[int, ...], sizes: Sequence[int]) -> Tensor:
-    """Return the view [*, *L, C] of a padded tensor at offsets, one for each axis of L."""
-    for axis, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
-        padded = padded.narrow(axis - 1 - len(offsets), offset, size)
-    return padded
+def _padding(kernel: Tensor) -> tuple[int, ...]:
+    return tuple(size // 2 for size in kernel.shape[2:])
 
 
-def _interior(padded: Tensor, taps: tuple[int, ...], sizes: Sequence[int]) -> Tensor:
-    """Return the view of a padded tensor without its margins."""
-    return _shift(padded, tuple(size // 2 for size in taps), sizes)
+def _matrix(kernel: Tensor) -> Tensor:
+    """Return a kernel [O, C, *K] as the matrix that multiplies windows, [O, K C]."""
+    return kernel.movedim(1, -1).flatten(1)
 
 
-def _windows(state: Tensor, taps: tuple[int, ...], sizes: Sequence[int]) -> Tensor:
-    """Copy the window around each position of a padded state, to [B * prod(L), K C]."""
-    first, *others, last = state.stride()
-    shape = (state.shape[0], *sizes, *taps, state.shape[-1])
-    view = state.as_strided(shape, (first, *others, *others, last), state.storage_offset())
-    return view.reshape(-1, math.prod(taps) * state.shape[-1])
-
-
-def _fold(windows: Tensor, taps: tuple[int, ...], shape: Sequence[int]) -> Tensor:
-    """Add up windows [B * prod(L), K C] at the positions [B, *L, C] that they were copied from."""
-    batch, *sizes, channels = shape
-    if not taps:
-        return windows
-    padded = windows.new_zeros(batch, *(size + tap - 1 for size, tap in zip(sizes, taps, strict=True)), channels)
-    parts = windows.view(batch, *sizes, -1, channels).unbind(-2)
-    for offset, part in zip(_offsets(taps), parts, strict=True):
-        _shift(padded, offset, sizes).add_(part)
-    return _interior(padded, taps, sizes)
+def _unfold(x: Tensor, taps: int) -> Tensor:
+    """Concatenate the channels of the K positions around each position: [*, F, C] to [*, F, K C]."""
+    if taps == 1:
+        return x
+    margin, size = taps // 2, x.shape[-2]
+    padded = F.pad(x, (0, 0, margin, margin))
+    return torch.cat([padded[..., tap : tap + size, :] for tap in range(taps)], -1)

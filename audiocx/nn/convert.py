@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError
 from .activation import CGELU, Cardioid, ComplexDropout, CPReLU, CReLU, CSigmoid, CTanh, ModReLU, ModTanh, ZReLU
 from .affine import ComplexAffine
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d, ConvolutionBase
@@ -61,7 +60,7 @@ def from_complextorch(source: nn.Module | State, into: nn.Module | None = None) 
         A new network in the same mode, on the same device, of the real dtype of the source's parameters.
 
     Raises:
-        ConfigError: A layer has no counterpart, an entry of the state dict has no place or is missing, or ``into`` is
+        ValueError: A layer has no counterpart, an entry of the state dict has no place or is missing, or ``into`` is
             missing.
 
     Examples:
@@ -89,7 +88,7 @@ def from_torchcvnn(source: nn.Module | State, into: nn.Module | None = None) -> 
         A new network in the same mode, on the same device, of the real dtype of the source's parameters.
 
     Raises:
-        ConfigError: A layer has no counterpart, an entry of the state dict has no place or is missing, or ``into`` is
+        ValueError: A layer has no counterpart, an entry of the state dict has no place or is missing, or ``into`` is
             missing.
     """
     return _convert("torchcvnn", source, into)
@@ -99,7 +98,7 @@ def _convert(library: str, source: nn.Module | State, into: nn.Module | None) ->
     if isinstance(source, nn.Module):
         return _Layers(library).convert(source, "")
     if into is None:
-        raise ConfigError("A state dict does not tell the layers; give a network of audiocx of that structure, too.")
+        raise ValueError("A state dict does not tell the layers; give a network of audiocx of that structure, too.")
     return _Entries(library, source).loaded(into)
 
 
@@ -153,7 +152,7 @@ def _norm(library: str, norm: Norm, entries: State) -> tuple[State, State]:
     if torch.equal(weight[0, 1], weight[1, 0]):
         return state | {"gamma": _symmetric(weight)} | ({"beta": bias["bias"]} if bias else {}), {}
     if weight.ndim > 3:
-        raise ConfigError("their affine matrices over several axes are not symmetric, and have no counterpart")
+        raise ValueError("their affine matrices over several axes are not symmetric, and have no counterpart")
     # Without gamma, ours has a gain.
     return state, {"weight": weight.flatten(0, 1) / START[norm.variant], **bias}
 
@@ -193,7 +192,7 @@ def _filled(layer: nn.Module, library: str, entries: State, path: str) -> nn.Mod
         )
         return nn.Sequential(layer, affine)
     except (KeyError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"{path or 'The state dict'} does not fit {layer}: {error}") from error
+        raise ValueError(f"{path or 'The state dict'} does not fit {layer}: {error}") from error
 
 
 class _Entries:
@@ -206,7 +205,7 @@ class _Entries:
         """Return a copy of the network with these weights."""
         network = self._load(copy.deepcopy(network), "")
         if self.left:
-            raise ConfigError(f"The network has no place for {min(self.left)!r} of the state dict; compare the layers.")
+            raise ValueError(f"The network has no place for {min(self.left)!r} of the state dict; compare the layers.")
         return network
 
     def _load(self, layer: nn.Module, path: str) -> nn.Module:
@@ -221,7 +220,7 @@ class _Entries:
             if "." in name:
                 continue  # of a child
             if name not in entries or entries[name].shape != value.shape:
-                raise ConfigError(f"The state dict has no {start + name} of {[*value.shape]}; compare it with {layer}.")
+                raise ValueError(f"The state dict has no {start + name} of {[*value.shape]}; compare it with {layer}.")
             self.left.discard(start + name)
             with torch.no_grad():
                 value.copy_(entries[name])
@@ -401,7 +400,7 @@ class _Layers:
         where = f"{path or 'The network'}, {library}.nn.{name},"
         if library == self.library and name in _PER_CHANNEL:
             if self.channels is None:
-                raise ConfigError(f"{where} needs a convolution or linear layer before it, which tells its channels.")
+                raise ValueError(f"{where} needs a convolution or linear layer before it, which tells its channels.")
             return _PER_CHANNEL[name](self.channels)
         make = _COUNTERPARTS[library].get(name)
         try:
@@ -410,4 +409,4 @@ class _Layers:
             reason = "has no counterpart in audiocx.nn"
         except TypeError as error:  # of a setting that ours does not take
             reason = f"has settings that its counterpart does not take ({error})"
-        raise ConfigError(f"{where} {reason}; replace it before the network is converted.")
+        raise ValueError(f"{where} {reason}; replace it before the network is converted.")

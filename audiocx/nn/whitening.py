@@ -527,7 +527,6 @@ class _Normalization(torch.autograd.Function):
 
 def _backward_sums(upstream: Tensor, x: Tensor, mean: Tensor, shared: bool, centred: bool, in_place: bool) -> Tensor:
     """Return the gradients [A, 6, G, 1]: of the shift (2), and of the matrix rr, ri, ir, ii (4)."""
-
     axes = (0, 3) if shared else (3,)
     if not in_place:
         g, x = upstream.to(mean.dtype), _centred(x, mean, centred)

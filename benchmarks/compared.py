@@ -11,8 +11,11 @@ cplxmodule. "yes" means that the result was compared with what it has to be; an 
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.metadata
 import io
+import math
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,8 +36,9 @@ class Library:
     pack: Callable[[Tensor, Tensor, int], Any]
     unpack: Callable[[Any, int], tuple[Tensor, Tensor]]
 
-    def make(self, name: str, seed: int = 0) -> nn.Module:
-        torch.manual_seed(seed)
+    def make(self, name: str) -> nn.Module:
+        """Construct a layer; raise Missing if there is none."""
+        torch.manual_seed(0)
         if name not in self.layers:
             raise Missing
         return self.layers[name]()
@@ -53,15 +57,18 @@ class Parts(nn.Module):
         self.pack, self.unpack = library.pack, library.unpack
 
     def forward(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply the layer."""
         y = self.layer(self.pack(real, imag, self.dim))
         return self.unpack(y[0] if isinstance(y, tuple) else y, self.dim)
 
 
 def native(name: str, layers: Layers) -> Library:
+    """Return a library of native complex tensors."""
     return Library(name, layers, lambda real, imag, _: torch.complex(real, imag), lambda z, _: (z.real, z.imag))
 
 
 def audiocx_library() -> Library:
+    """Return this one."""
     import audiocx.nn as cx
 
     layers: Layers = {
@@ -73,7 +80,6 @@ def audiocx_library() -> Library:
         "maximum": lambda: cx.MagnitudeMaxPool1d(2),
         "dropout": lambda: cx.ComplexDropout(0.5),
         "encoder": lambda: cx.ComplexTransformerEncoderLayer(4, 2, 8, 0.0),
-        "LSTM": lambda: cx.ComplexLSTM(4, 5),
     }
     return Library(
         "audiocx", layers, lambda real, imag, dim: torch.cat([real, imag], dim), lambda x, dim: x.chunk(2, dim)
@@ -81,6 +87,7 @@ def audiocx_library() -> Library:
 
 
 def complextorch_library() -> Library:
+    """Return complextorch, whose convolutions wrap torch's own complex ones."""
     import complextorch.nn as cx
 
     layers: Layers = {
@@ -92,13 +99,13 @@ def complextorch_library() -> Library:
         "maximum": lambda: cx.MagMaxPool1d(2),
         "dropout": lambda: cx.Dropout(0.5),
         "encoder": lambda: cx.TransformerEncoderLayer(4, 2, 8, 0.0),
-        "LSTM": lambda: cx.LSTM(4, 5, batch_first=True),
     }
     return native("complextorch", layers)
 
 
 def torchcvnn_library() -> Library:
-    import torchcvnn.nn as cx
+    """Return torchcvnn, which leaves convolutions to torch."""
+    cx = importlib.import_module("torchcvnn.nn")
 
     layers: Layers = {
         "conv": lambda: nn.Conv1d(3, 4, 3, dtype=torch.complex64),  # the library takes torch's own
@@ -113,8 +120,9 @@ def torchcvnn_library() -> Library:
 
 
 def cplxmodule_library() -> Library:
-    import cplxmodule.nn as cx
-    from cplxmodule.cplx import Cplx
+    """Return cplxmodule, which has a tensor type of its own."""
+    cx = importlib.import_module("cplxmodule.nn")
+    pair = importlib.import_module("cplxmodule.cplx").Cplx
 
     layers: Layers = {
         "conv": lambda: cx.CplxConv1d(3, 4, 3),
@@ -123,20 +131,22 @@ def cplxmodule_library() -> Library:
         "maximum": lambda: cx.CplxMaxPool1d(2),
         "dropout": lambda: cx.CplxDropout(0.5),
     }
-    return Library("cplxmodule", layers, lambda real, imag, _: Cplx(real, imag), lambda z, _: (z.real, z.imag))
+    return Library("cplxmodule", layers, lambda real, imag, _: pair(real, imag), lambda z, _: (z.real, z.imag))
 
 
 def noise(*shape: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Return the real and the imaginary parts of complex noise."""
     torch.manual_seed(1)
     return scale * torch.randn(shape), scale * torch.randn(shape)
 
 
 def power(parts: tuple[Tensor, Tensor]) -> float:
+    """Return half the mean of |z|^2."""
     return (parts[0].double() ** 2 + parts[1].double() ** 2).mean().item()
 
 
 def network(library: Library) -> Parts:
-    """Convolution, batch normalisation, modReLU; running statistics as after some training."""
+    """Return a convolution, batch normalisation and modReLU, with running statistics of one batch."""
     net = Parts(library, nn.Sequential(*(library.make(name) for name in ("conv", "batch norm", "modReLU"))))
     with torch.no_grad():
         net(*noise(32, 3, 20))
@@ -144,6 +154,7 @@ def network(library: Library) -> Parts:
 
 
 def close(actual: Any, expected: Any, tolerance: float = 1e-4) -> str:
+    """Return "yes" if results agree, relative to the greatest value."""
     scale = max(part.detach().abs().max().item() for part in expected)
     error = max((a.double() - b.double()).abs().max().item() for a, b in zip(actual, expected, strict=True)) / scale
     return "yes" if error <= tolerance else f"differs by {error:.1g}"
@@ -153,25 +164,29 @@ def close(actual: Any, expected: Any, tolerance: float = 1e-4) -> str:
 
 
 def equal_parts(library: Library) -> str:
+    """Whiten a singular distribution."""
     x, _ = noise(64, 4, 50, scale=1e3)
     y = Parts(library, library.make("batch norm"))(x, x)
     return "finite" if all(part.isfinite().all() for part in y) else "NaN"
 
 
 def nearly_equal_parts(library: Library) -> str:
+    """Whiten a nearly singular distribution; compare the power with that of independent parts."""
     (x, other), norm = noise(64, 4, 50, scale=1e5), Parts(library, library.make("batch norm"))
     expected = power(norm(x, other))
     ratio = power(norm(x, x + 1e-4 * other)) / expected
-    return f"{ratio:.3g}"
+    return "NaN" if math.isnan(ratio) else f"{ratio:.3g}"
 
 
 def empty_batch(library: Library) -> str:
+    """Train on a batch without samples."""
     norm = Parts(library, library.make("batch norm"))
     norm(*noise(0, 4, 50))
     return "finite" if all(value.isfinite().all() for value in norm.buffers()) else "NaN"
 
 
 def half_modrelu(library: Library, size: float = 100.0) -> str:
+    """Apply modReLU of bias 0, which returns its input."""
     layer = Parts(library, library.make("modReLU").half())
     real, imag = torch.full((1, 4, 1), 3 * size).half(), torch.full((1, 4, 1), 4 * size).half()
     y = layer(real, imag)
@@ -179,6 +194,7 @@ def half_modrelu(library: Library, size: float = 100.0) -> str:
 
 
 def gradient_at_zero(library: Library) -> str:
+    """Differentiate modReLU of bias 0 at 0."""
     x = torch.zeros(1, 4, 1, requires_grad=True), torch.zeros(1, 4, 1, requires_grad=True)
     y = Parts(library, library.make("modReLU"))(*x)
     grads = torch.autograd.grad(y[0].sum() + y[1].sum(), x)
@@ -186,6 +202,7 @@ def gradient_at_zero(library: Library) -> str:
 
 
 def double(library: Library) -> str:
+    """Convert parameters to float64 or complex128; compare with the result in single precision."""
     net, x = network(library).eval(), noise(5, 3, 20)
     expected = net(*x)
     for value in (*net.parameters(), *net.buffers()):
@@ -196,6 +213,7 @@ def double(library: Library) -> str:
 
 
 def compiled(library: Library, backend: str = "eager") -> str:
+    """Compile a network in training to one graph."""
     torch.compiler.reset()
     net, x = network(library), noise(5, 3, 20)
     expected = net(*x)
@@ -203,6 +221,7 @@ def compiled(library: Library, backend: str = "eager") -> str:
 
 
 def exported(library: Library) -> str:
+    """Export a network, and run the program on a larger batch."""
     net, x = network(library).eval(), noise(5, 3, 20)
     batch = torch.export.Dim("batch", min=2, max=64)
     program = torch.export.export(net, x, dynamic_shapes=({0: batch}, {0: batch}), strict=False)
@@ -211,6 +230,7 @@ def exported(library: Library) -> str:
 
 
 def onnx(library: Library) -> str:
+    """Export a network and run it outside PyTorch."""
     import onnxruntime
 
     net, x = network(library).eval(), noise(5, 3, 20)
@@ -223,6 +243,7 @@ def onnx(library: Library) -> str:
 
 
 def unbatched(library: Library, name: str, channels: int) -> str:
+    """Apply a layer to one sample without a batch axis."""
     layer, x = library.make(name), noise(1, channels, 20)
     expected = Parts(library, layer)(*x)
     y = Parts(library, layer, 0)(*(part[0] for part in x))
@@ -230,6 +251,7 @@ def unbatched(library: Library, name: str, channels: int) -> str:
 
 
 def autocast(library: Library) -> str:
+    """Run a network in training under autocast."""
     net, x = network(library), noise(5, 3, 20)
     expected = net(*x)
     with torch.autocast("cpu", torch.bfloat16):
@@ -238,13 +260,14 @@ def autocast(library: Library) -> str:
 
 
 def per_sample(library: Library) -> str:
+    """Compare the first of the gradients of each sample with its own."""
     from torch.func import functional_call, grad, vmap
 
     net, x = network(library).eval(), noise(5, 3, 20)
     weights = {name: weight.detach() for name, weight in net.named_parameters()}
 
     def loss(weights: dict[str, Tensor], real: Tensor, imag: Tensor) -> Tensor:
-        return sum(part.square().sum() for part in functional_call(net, weights, (real[None], imag[None])))  # type: ignore[return-value]
+        return sum(part.square().sum() for part in functional_call(net, weights, (real[None], imag[None])))
 
     each = vmap(grad(loss), in_dims=(None, 0, 0))(weights, *x)
     first = grad(loss)(weights, x[0][0], x[1][0])
@@ -252,13 +275,15 @@ def per_sample(library: Library) -> str:
                  [torch.view_as_real(g.resolve_conj()) if g.is_complex() else g for g in first.values()])  # fmt: skip
 
 
-def samples_apart(library: Library) -> str:
-    layer, x = Parts(library, library.make("encoder").eval(), -1), noise(3, 6, 4)
+def samples_apart(library: Library, name: str) -> str:
+    """Compare a sample's result in a batch with that alone."""
+    layer, x = Parts(library, library.make(name).eval(), -1), noise(3, 6, 4)
     y = layer(*x)
     return close([part[1:2] for part in y], layer(*(part[1:2] for part in x)))
 
 
 def one_mask(library: Library) -> str:
+    """Look which numbers are zeroed together."""
     real, imag = Parts(library, library.make("dropout"))(torch.ones(50, 4, 20), torch.ones(50, 4, 20))
     if not torch.equal(real == 0, imag == 0):
         return "masks of both parts differ"
@@ -267,6 +292,7 @@ def one_mask(library: Library) -> str:
 
 
 def maximum(library: Library) -> str:
+    """Compare with the number of greatest magnitude in each window."""
     planes = "maximum 2d" in library.layers
     layer = Parts(library, library.make("maximum 2d" if planes else "maximum"))
     x = noise(2, 4, 6, 6) if planes else noise(2, 4, 12)
@@ -279,6 +305,7 @@ def maximum(library: Library) -> str:
 
 
 def saved(library: Library) -> str:
+    """Load the weights into another network."""
     net, file = network(library).eval(), io.BytesIO()
     torch.save(net.layer.state_dict(), file)
     file.seek(0)
@@ -305,19 +332,24 @@ CHECKS: dict[str, Callable[[Library], str]] = {
     NET + "`state_dict` saved and loaded": saved,
     "unbatched input: convolution": lambda library: unbatched(library, "conv", 3),
     "unbatched input: average pooling": lambda library: unbatched(library, "average", 4),
-    "encoder layer, batch first: samples do not depend on each other": samples_apart,
+    "layer norm: samples do not depend on each other": lambda library: samples_apart(library, "layer norm"),
+    "encoder layer, batch first: samples do not depend on each other": lambda library: samples_apart(
+        library, "encoder"
+    ),
     "dropout": one_mask,
     "max pooling": maximum,
 }
 
 
-def cell(check: Callable[[Library], str], library: Library) -> str:
+def cell(name: str, check: Callable[[Library], str], library: Library) -> str:
+    """Return the outcome of a check."""
     try:
         return check(library)
     except Missing:
         return "no such layer"
     except Exception as error:
-        return type(error).__name__
+        print(f"{library.name}: {name}: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+        return f"`{type(error).__name__}`"
 
 
 def main() -> None:
@@ -336,7 +368,7 @@ def main() -> None:
     print("| | " + " | ".join(library.name for library in libraries) + " |\n|---|" + "---|" * len(libraries))
     for name, check in CHECKS.items():
         if only in name:
-            print(f"| {name} | " + " | ".join(cell(check, library) for library in libraries) + " |", flush=True)
+            print(f"| {name} | " + " | ".join(cell(name, check, library) for library in libraries) + " |", flush=True)
 
 
 if __name__ == "__main__":

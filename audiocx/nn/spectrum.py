@@ -238,10 +238,12 @@ class ISTFT(_Frames):
         frames = torch.fft.irfft(x.mT, self.n_fft, norm=norm) if self.onesided else torch.fft.ifft(x.mT, norm=norm)
         y = self._overlap_add(frames * window)
         cover = self._overlap_add((window * window).expand(x.shape[-1], -1))
-        y = y / torch.where(cover > _LEAST_COVER * cover.amax(-1), cover, torch.inf)
+        cover = torch.where(cover > _LEAST_COVER * cover.amax(-1), cover, torch.inf)
         start = self.n_fft // 2 if self.center else 0
         end = y.shape[-1] - start if length is None else start + length
-        y = F.pad(y, (-start, end - y.shape[-1]))
+        y = y[..., start:end] / cover[start:end]
+        if length is not None and y.shape[-1] < length:
+            y = F.pad(y, (0, length - y.shape[-1]))
         return y.to(dtype) if dtype in _HALF and not y.is_complex() else y
 
     def _overlap_add(self, frames: Tensor) -> Tensor:

@@ -215,3 +215,13 @@ def test_softmax_of_large_half_precision(variant: Any) -> None:
     y = ComplexSoftmax(variant)(x.half())
     assert y.dtype == torch.float16
     assert_close(y.float(), ComplexSoftmax(variant)(x.half().float()), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("layer", [Cardioid(), ModTanh(), ComplexSoftmax()])
+def test_what_is_exported_to_onnx_gives_the_same(layer: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX has no hypot: another formula takes its place, whose squares do not overflow either."""
+    x = torch.randn(3, 2 * C) * torch.tensor([1e-15, 1.0, 1e30])[:, None]
+    x[0, 0], x[1, :] = 0.0, x[1, :] * torch.tensor([0.0, 1, 1, 0, 1, 0])
+    expected = layer(x)
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    assert_close(layer(x), expected)

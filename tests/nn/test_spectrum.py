@@ -203,3 +203,13 @@ def test_a_spectrum_is_shown_by_its_settings() -> None:
     assert repr(ISTFT(16)) == f"ISTFT({shown})"
     assert repr(STFT(16)) == f"STFT({shown}, pad_mode='reflect', real_channels=False)"
     assert to_complex(STFT(16, real_channels=True)(torch.zeros(1, 1, 20))).shape == (1, 1, 9, 6)
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_what_is_exported_to_onnx_gives_the_same(center: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Overlap-add has another form there."""
+    z = double(STFT, n_fft=16, hop_length=5, center=center)(signals(2, 3, 60))
+    inverse = double(ISTFT, n_fft=16, hop_length=5, center=center)
+    expected = inverse(z, 60)
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    assert_close(inverse(z, 60), expected)

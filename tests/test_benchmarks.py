@@ -102,14 +102,16 @@ def test_layers_are_compared_at_the_shapes_of_our_networks(layers: dict[str, Any
     assert {"conv 1x7 [256, 1, 1, 2048] to 16", "conv 1x3 [256, 128, 1, 32] to 128"} <= listed
     assert {"conv 1x13 [8, 32, 128, 88] to 32", "linear [256, 1504] to 2048", "norm [256, 128, 1, 32]"} <= listed
     kinds = [case.kind for case in layers["cases"](quick=True)]
-    assert sorted(kinds) == ["conv", "crelu", "linear", "modrelu", "norm", "zrelu"]
+    assert sorted(kinds[:6]) == ["conv", "crelu", "linear", "modrelu", "norm", "zrelu"]
+    assert {"lstm", "self-attention", "group norm", "conv 3x3x3"} <= set(kinds[6:]) == set(layers["OTHERS"])
 
 
 def test_each_layer_does_the_real_ones_arithmetic(layers: dict[str, Any]) -> None:
     for case in layers["cases"](quick=True):
         made = layers["contenders"](case)
-        shape = (case.shape[0], 2 * case.shape[1], *case.shape[2:])
-        out = {name: made[name](torch.randn(shape)).shape for name in ("audiocx", "real layer")}
+        shape = [*case.shape]
+        shape[layers["OTHERS"][case.kind].axis if case.kind in layers["OTHERS"] else 1] *= 2
+        out = {name: layers["_first"](made[name](torch.randn(shape))).shape for name in ("audiocx", "real layer")}
         assert out["audiocx"] == out["real layer"]
 
 

@@ -37,9 +37,10 @@ class _ChannelDropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         channel = x.ndim - self.axes - 1
-        real, imag = split(x, channel)
-        mask = F.dropout(torch.ones_like(real.flatten(-self.axes)[..., 0]), self.p)[(...,) + (None,) * self.axes]
-        return torch.cat([real * mask, imag * mask], channel)
+        real, _ = split(x, channel)
+        mask = F.dropout(torch.ones_like(real.flatten(-self.axes)[..., 0]), self.p)
+        mask = mask.unsqueeze(channel)[(...,) + (None,) * self.axes]
+        return (x.unflatten(channel, (2, -1)) * mask).flatten(channel, channel + 1)
 
     def extra_repr(self) -> str:
         """Return the settings shown by ``repr``."""

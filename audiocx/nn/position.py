@@ -113,4 +113,4 @@ class ComplexRotaryEncoding(_Phasors):
         """
         cos, sin = self.phasors(x, start)
         real, imag = split(x, -1)
-        return torch.cat([real * cos - imag * sin, real * sin + imag * cos], -1)
+        return torch.cat([torch.addcmul(real * cos, imag, sin, value=-1), torch.addcmul(real * sin, imag, cos)], -1)

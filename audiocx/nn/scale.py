@@ -37,7 +37,7 @@ class _Factors(nn.Module):
         shape[self.dim] = -1
         a, b = (part.to(x.dtype).view(shape) for part in self.factors())
         real, imag = split(x, self.dim)
-        return torch.cat([a * real - b * imag, b * real + a * imag], self.dim)
+        return torch.cat([torch.addcmul(a * real, b, imag, value=-1), torch.addcmul(b * real, a, imag)], self.dim)
 
     def extra_repr(self) -> str:
         """Return the size shown by ``repr``."""

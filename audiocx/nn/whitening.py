@@ -40,6 +40,8 @@ START = {"whitening": math.sqrt(0.5), "naive": 1.0}
 # Entries rr, ii, ri of a symmetric matrix, of any shape.
 Symmetric = tuple[Tensor, Tensor, Tensor]
 
+Pair = tuple[Tensor, Tensor]  # real and imaginary parts
+
 # Of a covariance matrix, relative to the product of its variances. Rounding to 2^-24 leaves three digits of it.
 _LEAST_DETERMINANT = 2**-10
 
@@ -159,16 +161,20 @@ def product(x: Tensor, matrix: Tensor) -> Tensor:
     Returns:
         Shape [N, 2, *].
     """
-    return _products([(x, matrix)], None, x.dtype)
+    return _products([(_parts(x), matrix)], None, x.dtype)
 
 
-def _products(terms: list[tuple[Tensor, Tensor]], shift: Tensor | None, dtype: torch.dtype) -> Tensor:
+def _parts(x: Tensor) -> Pair:
+    return x[:, 0], x[:, 1]
+
+
+def _products(terms: list[tuple[Pair, Tensor]], shift: Tensor | None, dtype: torch.dtype) -> Tensor:
     """Return the sum of products and the shift, in a dtype."""
     rows = []
     for row in (0, 1):
         total: Any = 0 if shift is None else shift[:, row]
-        for x, matrix in terms:
-            total = total + matrix[:, 2 * row] * x[:, 0] + matrix[:, 2 * row + 1] * x[:, 1]
+        for (real, imag), matrix in terms:
+            total = total + matrix[:, 2 * row] * real + matrix[:, 2 * row + 1] * imag
         # Before the parts meet in one tensor, for compilers to write each once.
         rows.append(total.to(dtype))
     return torch.stack(rows, 1)
@@ -225,7 +231,7 @@ def transform(x: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
         As ``x``.
     """
     if not _in_place(x, matrix, shift):
-        return _products([(x.to(matrix.dtype), matrix)], shift, x.dtype)
+        return _products([(_parts(x.to(matrix.dtype)), matrix)], shift, x.dtype)
     y = torch.empty_like(x)
     for part, block in _blocks(y, x):
         _write(part, block.to(matrix.dtype), matrix, shift)
@@ -328,7 +334,7 @@ class _Scaling(torch.autograd.Function):
         dtype = torch.promote_types(x.dtype, torch.float32)
         matrix = _symmetric(gamma.to(dtype))
         if not _in_place(upstream, x, gamma):
-            grad_x = _products([(upstream.to(dtype), matrix)], None, x.dtype)
+            grad_x = _products([(_parts(upstream.to(dtype)), matrix)], None, x.dtype)
             sums = _scaling_sums(upstream, x, gamma.shape[2:], dtype)
         else:
             grad_x, sums = torch.empty_like(x), matrix.new_zeros(())
@@ -390,6 +396,14 @@ def _centred(x: Tensor, mean: Tensor, centred: bool) -> Tensor:
     return x - mean if centred else x
 
 
+def _exact(x: Tensor, dtype: torch.dtype) -> bool:
+    """Return whether means need not be subtracted from values before products: nothing of float32 is lost in float64.
+
+    A compiler would store the centred values, in float64, for the backward pass.
+    """
+    return dtype == torch.float64 and x.dtype != dtype
+
+
 def _moments(x: Tensor, shared: bool, centred: bool) -> tuple[Tensor, Tensor]:
     """Return means [A, 2, G, 1] and covariances [A, 3, G, 1] of [N, 2, G, M]."""
     axes = (0, 3) if shared else (3,)
@@ -405,8 +419,7 @@ def _moments(x: Tensor, shared: bool, centred: bool) -> tuple[Tensor, Tensor]:
 def _recorded_moments(x: Tensor, dtype: torch.dtype, shared: bool, centred: bool) -> tuple[Tensor, Tensor]:
     """Return the same as :func:`_moments`, by reductions that a compiler fuses into one or two loops."""
     axes = (0, 2) if shared else (2,)
-    # In float64 nothing is lost of float32 values, squared without their means.
-    twice = centred and x.dtype == dtype
+    twice = centred and not _exact(x, dtype)
 
     def means(*parts: Tensor) -> Tensor:
         return torch.stack([part.mean(axes, keepdim=True) for part in parts], 1)
@@ -462,6 +475,22 @@ def _gathered(count: int, mean: Tensor, cov: Tensor, group: Any) -> tuple[Tensor
     return counts, means.reshape(-1, *mean.shape[1:]), covs.reshape(-1, *cov.shape[1:])
 
 
+def _recorded_centred(
+    parts: Pair, x: Tensor, mean: Tensor, centred: bool, matrix: Tensor, shift: Tensor | None
+) -> tuple[Pair, Tensor | None]:
+    """Return values and the shift for which the matrices times the values, plus the shift, is that of centred ones.
+
+    The parts of x come widened: where the backward pass widens x in another way than the forward pass, compilers store
+    x for it, not the wide values.
+    """
+    if not centred:
+        return parts, shift
+    if not _exact(x, mean.dtype):
+        return (parts[0] - mean[:, 0], parts[1] - mean[:, 1]), shift
+    offset = product(mean, matrix)
+    return parts, -offset if shift is None else shift - offset
+
+
 class _Normalization(torch.autograd.Function):
     generate_vmap_rule = True
 
@@ -480,7 +509,8 @@ class _Normalization(torch.autograd.Function):
         matrix = affine_map(cov, gamma.to(dtype), eps, naive)
         shift = None if beta is None else beta.to(dtype)
         if not _in_place(x, gamma, *([] if beta is None else [beta])):
-            return _products([(_centred(x, mean, centred), matrix)], shift, x.dtype), mean, cov
+            values, shift = _recorded_centred((x[:, 0].to(dtype), x[:, 1].to(dtype)), x, mean, centred, matrix, shift)
+            return _products([(values, matrix)], shift, x.dtype), mean, cov
         y = torch.empty_like(x)
         for part, block, means, matrices in _blocks(y, x, mean, matrix):
             _write(part, _centred(block, means, centred), matrices, shift)
@@ -529,10 +559,15 @@ def _backward_sums(upstream: Tensor, x: Tensor, mean: Tensor, shared: bool, cent
     """Return the gradients [A, 6, G, 1]: of the shift (2), and of the matrix rr, ri, ir, ii (4)."""
     axes = (0, 3) if shared else (3,)
     if not in_place:
-        g, x = upstream.to(mean.dtype), _centred(x, mean, centred)
-        (g_r, g_i), (c_r, c_i) = (g[:, :1], g[:, 1:]), (x[:, :1], x[:, 1:])
+        late = centred and _exact(x, mean.dtype)
+        g, c = upstream.to(mean.dtype), _centred(x, mean, centred and not late)
+        (g_r, g_i), (c_r, c_i) = (g[:, :1], g[:, 1:]), (c[:, :1], c[:, 1:])
         terms = (g_r, g_i, g_r * c_r, g_r * c_i, g_i * c_r, g_i * c_i)
-        return torch.cat([term.sum(axes, keepdim=True) for term in terms], 1)
+        total = torch.cat([term.sum(axes, keepdim=True) for term in terms], 1)
+        if not late:
+            return total
+        offset = torch.cat([total[:, :1] * mean, total[:, 1:2] * mean], 1)
+        return torch.cat([total[:, :2], total[:, 2:] - offset], 1)
 
     def sums(upstream: Tensor, x: Tensor, mean: Tensor) -> Tensor:
         g, x = upstream.to(mean.dtype), _centred(x, mean, centred)
@@ -560,8 +595,8 @@ def _backward_x(
     """Return the gradient with respect to x: through the centred values, and through their covariance."""
     centred = shift is not None
     if not in_place:
-        terms = [(upstream.to(mean.dtype), back), (_centred(x, mean, centred), through_cov)]
-        return _products(terms, shift, x.dtype)
+        values, shift = _recorded_centred(_parts(x.to(mean.dtype)), x, mean, centred, through_cov, shift)
+        return _products([(_parts(upstream.to(mean.dtype)), back), (values, through_cov)], shift, x.dtype)
     result = torch.empty_like(x)
     shifts = mean if shift is None else shift
     for y, g, values, m, to, over, s in _blocks(result, upstream, x, mean, back, through_cov, shifts):

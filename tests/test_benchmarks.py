@@ -140,6 +140,21 @@ def test_the_least_of_the_rounds_but_the_first_counts(layers: dict[str, Any], mo
     assert layers["timed"]({"audiocx": torch.nn.ReLU()}, case, torch.device("cpu"), 2) == {"audiocx": (2.0, 9.0)}
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's own compiler
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_layers_behave_as_the_page_beside_other_libraries_says() -> None:
+    compared = runpy.run_path(str(FOLDER / "compared.py"))
+    page = (FOLDER.parent / "docs" / "layers" / "compared.md").read_text(encoding="utf-8")
+    _, _, rows = page.partition("## Behaviour")
+    lines = [line.removeprefix("| ").split(" | ") for line in rows.splitlines() if line.startswith("| ")][1:]
+    cells = {name: first for name, first, *_ in lines}
+    assert set(cells) == set(compared["CHECKS"])
+    ours = compared["audiocx_library"]()
+    for name, check in compared["CHECKS"].items():
+        if "Inductor" not in name and "ONNX" not in name:  # which take long; tests of the features have them
+            assert check(ours) == cells[name], name
+
+
 def test_inference_is_measured_against_the_limit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -267,7 +267,7 @@ class RecurrentCell(nn.Module, ABC, Generic[State]):
         """
         batched = x[None] if x.ndim == 1 else x
         self.check_input(batched, "B")
-        given = self.unpack_state(state, x, None if x.ndim == 1 else len(x))
+        given = self.unpack_state(state, x, None if x.ndim == 1 else x.shape[0])
         channels, parts = _as_channels(batched, given)
         with full_precision(x):
             channels, parts = self.prepare(channels, parts)
@@ -308,7 +308,7 @@ class RecurrentLayer(nn.Module, Generic[State]):
             return packed, self.cell.pack_state(last)
         batched = x[None] if x.ndim == 2 else x
         self.cell.check_input(batched, "B, T")
-        y, last = self._run(batched, self.cell.unpack_state(state, x, None if x.ndim == 2 else len(x)))
+        y, last = self._run(batched, self.cell.unpack_state(state, x, None if x.ndim == 2 else x.shape[0]))
         if x.ndim == 2:
             y, last = y[0], tuple(part[0] for part in last)
         return y, self.cell.pack_state(last)

@@ -89,7 +89,7 @@ class _ConvLSTM(nn.Module):
         batched = x[None] if x.ndim == 2 + len(self.taps) else x
         self._check(batched)
         if batched is x:
-            y, (hidden, cell) = self._run(x, self._unpack(state, x, len(x)))
+            y, (hidden, cell) = self._run(x, self._unpack(state, x, x.shape[0]))
             return y, (hidden, cell)
         given = None if state is None else tuple(part[None] for part in state)
         y, (hidden, cell) = self._run(batched, self._unpack(given, batched, 1))

@@ -188,14 +188,20 @@ def test_inputs_that_do_not_fit_are_refused(kind: str) -> None:
     assert network(z.to(torch.complex64))[0].dtype == torch.complex64
 
 
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("unitary", "mod-sigmoid")]
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("unitary", "mod-sigmoid", "lstm")]
 
 
-@pytest.mark.parametrize("kind", [*SLOW, "complex conv"])
+@pytest.mark.parametrize("kind", [*SLOW, "gru", "complex conv"])
 def test_exports_with_gradients_enabled(kind: str) -> None:
-    network, x = layer(kind), frames(kind, 1, 2)
-    exported = torch.export.export(network, (x,)).module()
-    torch.testing.assert_close(exported(x), network(x))
+    """With a state, and for batches of any size."""
+    network, x = layer(kind), frames(kind, 2, 2)
+    with torch.no_grad():
+        state, batch = network(x)[1], torch.export.Dim("batch", max=64)
+    of_state = ({0: batch}, {0: batch}) if isinstance(state, tuple) else {0: batch}
+    program = torch.export.export(network, (x, state), dynamic_shapes=({0: batch}, of_state))
+    larger = frames(kind, 5, 2)
+    state = network(larger)[1]
+    torch.testing.assert_close(program.module()(larger, state), network(larger, state))
 
 
 @pytest.mark.slow

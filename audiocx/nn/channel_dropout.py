@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -38,7 +37,7 @@ class _ChannelDropout(nn.Module):
             return x
         channel = x.ndim - self.axes - 1
         real, _ = split(x, channel)
-        mask = F.dropout(torch.ones_like(real.flatten(-self.axes)[..., 0]), self.p)
+        mask = F.dropout(real.new_ones(real.shape[: channel + 1]), self.p)
         mask = mask.unsqueeze(channel)[(...,) + (None,) * self.axes]
         return (x.unflatten(channel, (2, -1)) * mask).flatten(channel, channel + 1)
 
@@ -63,6 +62,7 @@ class ComplexDropout1d(_ChannelDropout):
     Source: Tompson et al., "Efficient object localization using convolutional networks", 2015, section 3.2.
 
     Examples:
+        >>> import torch
         >>> _ = torch.manual_seed(0)
         >>> ComplexDropout1d(0.5)(torch.full((1, 4, 3), 3 + 4j)).abs()
         tensor([[[ 0.,  0.,  0.],

@@ -27,7 +27,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 REQUIREMENTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs notebooks test-light test-slow test-pythons test-torchaudio bench wheel clean
+.PHONY: help demo test lint docs notebooks test-light coverage test-slow test-pythons test-torchaudio bench wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,7 +38,7 @@ demo: $(VENV)/.installed  ## transcribe and predict the recordings in examples/ 
 
 test: $(VENV)/.installed-dev lint docs test-light  ## check style and types, build the documentation, run all tests
 	# A process for each core, up to four: the tests of one file most often stay together.
-	$(BIN)/python -m pytest --cov --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-light: $(LIGHT_VENV)/.installed  ## run the tests of the install without extras, in an environment of its own
 	$(LIGHT_VENV)/bin/pytest -q -m light tests/light
@@ -55,6 +55,9 @@ docs: $(VENV)/.installed-dev  ## build the documentation into site/; a broken li
 
 notebooks: $(VENV)/.installed-dev  ## run the notebooks in examples/notebooks and store their outputs
 	PYTHONWARNINGS=ignore $(BIN)/jupyter nbconvert --to notebook --execute --inplace examples/notebooks/*.ipynb
+
+coverage: $(VENV)/.installed-dev  ## say which lines the tests do not reach; a third slower than make test
+	$(BIN)/python -m pytest --cov --numprocesses auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(VENV)/.installed-dev  ## run the tests that take longer
 	$(BIN)/python -m pytest -m slow

@@ -22,7 +22,14 @@ if find_spec("torch") is None:
 import torch
 from torch import Tensor, nn
 
-from .nn import ComplexBatchNorm, ComplexGate, ComplexStateMatrix, ComplexStructuredStateMatrix
+from .nn import (
+    ComplexBatchNorm,
+    ComplexGate,
+    ComplexGroupNorm,
+    ComplexLayerNorm,
+    ComplexStateMatrix,
+    ComplexStructuredStateMatrix,
+)
 
 __all__ = [
     "StiefelAdam",
@@ -36,7 +43,14 @@ __all__ = [
 ]
 
 # Modules whose parameters have more than one axis, but no weight decay.
-_NOT_DECAYED = (ComplexBatchNorm, ComplexStateMatrix, ComplexStructuredStateMatrix, ComplexGate)
+_NOT_DECAYED = (
+    ComplexBatchNorm,
+    ComplexGroupNorm,
+    ComplexLayerNorm,
+    ComplexStateMatrix,
+    ComplexStructuredStateMatrix,
+    ComplexGate,
+)
 
 
 def unitary_parameters(network: nn.Module) -> list[nn.Parameter]:

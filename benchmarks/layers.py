@@ -2,10 +2,11 @@
 
 python benchmarks/layers.py [--threads N] [--device cuda] [--rounds 5] [--quick] [-o STEM]
 
-Convolutions, linear layers, whitening and activations at the shapes of our networks, read off them; forward alone and
-forward with backward, of a layer in training. Each library gets complex numbers as it takes them: ours real channels,
-the innermost axis in memory as in our networks, like the real layer; the others complex64. All take turns; a figure is
-the least of the rounds. Prints a Markdown table; with -o also writes it to STEM.md, and a picture to STEM.png.
+Convolutions, linear layers, whitening and activations at the shapes of our networks, read off them; the other layers at
+shapes of their own. Forward alone and forward with backward, of a layer in training. Each library gets complex numbers
+as it takes them: ours real channels, the innermost axis in memory as in our networks, like the real layer; the others
+complex64. All take turns; a figure is the least of the rounds. Prints a Markdown table; with -o also writes it to
+STEM.md, and a picture to STEM.png.
 benchmarks/README.md tells how to install the others; one that is missing is left out.
 """
 
@@ -47,6 +48,164 @@ OWN: dict[str, Callable[..., nn.Module]] = {
     "zrelu": ours.ZReLU,
     "modrelu": ours.ModReLU,
 }
+
+
+class SelfAttention(nn.Module):
+    """Attention of a sequence to itself, without the weights as a result."""
+
+    def __init__(self, attention: nn.Module, **options: Any) -> None:
+        super().__init__()
+        self.attention, self.options = attention, options
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend."""
+        return _first(self.attention(x, x, x, **self.options))
+
+
+@dataclass(frozen=True)
+class Other:
+    """A layer that our networks do not have.
+
+    Attributes:
+        shape: Of its input, complex channels at ``axis``.
+        quick_shape: The same with --quick.
+        own: Makes our layer, for C complex channels.
+        real: Makes the real layer of the same arithmetic, for C complex channels.
+        peers: Makes the layer of another library, from its module, for C complex channels.
+        axis: Of the channels.
+        native: Makes PyTorch's layer of complex dtype.
+    """
+
+    shape: tuple[int, ...]
+    quick_shape: tuple[int, ...]
+    own: Callable[[int], nn.Module]
+    real: Callable[[int], nn.Module]
+    peers: dict[str, Callable[[Any, int], nn.Module]]
+    axis: int = 1
+    native: Callable[[int], nn.Module] | None = None
+
+
+HEADS, WIDER = 4, 2  # of attention; of the layer inside a transformer's
+SEQUENCE, QUICK_SEQUENCE = (16, 250, 128), (2, 3, 8)
+RECURRENT, QUICK_RECURRENT = (32, 100, 64), (2, 3, 4)
+MAPS, QUICK_MAPS = (8, 32, 128, 88), (2, 8, 4, 6)
+TRANSPOSED: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
+OTHERS: dict[str, Other] = {
+    "transposed conv 4x4, stride 2,": Other(
+        (8, 32, 64, 44),
+        QUICK_MAPS,
+        lambda c: ours.ComplexConvTranspose2d(c, c // 2, scheme="rayleigh", **TRANSPOSED),
+        lambda c: nn.ConvTranspose2d(2 * c, c, **TRANSPOSED),
+        {
+            "complextorch": lambda t, c: t.ConvTranspose2d(c, c // 2, **TRANSPOSED),
+            "torchcvnn": lambda t, c: t.ConvTranspose2d(c, c // 2, dtype=torch.float32, **TRANSPOSED),
+            "complexPyTorch": lambda t, c: t.ComplexConvTranspose2d(c, c // 2, **TRANSPOSED),
+        },
+        native=lambda c: nn.ConvTranspose2d(c, c // 2, dtype=torch.complex64, **TRANSPOSED),
+    ),
+    "conv 3x3x3": Other(
+        (4, 16, 16, 32, 32),
+        (1, 2, 3, 4, 3),
+        lambda c: ours.ComplexConv3d(c, c, 3, padding=1, scheme="rayleigh"),
+        lambda c: nn.Conv3d(2 * c, 2 * c, 3, padding=1),
+        {"complextorch": lambda t, c: t.Conv3d(c, c, 3, padding=1)},
+        native=lambda c: nn.Conv3d(c, c, 3, padding=1, dtype=torch.complex64),
+    ),
+    "group norm": Other(
+        MAPS,
+        QUICK_MAPS,
+        lambda c: ours.ComplexGroupNorm(8, c),
+        lambda c: nn.GroupNorm(8, 2 * c),
+        {"complextorch": lambda t, c: t.GroupNorm(8, c)},
+    ),
+    "layer norm": Other(
+        SEQUENCE,
+        QUICK_SEQUENCE,
+        ours.ComplexLayerNorm,
+        lambda c: nn.LayerNorm(2 * c),
+        {"complextorch": lambda t, c: t.LayerNorm(c)},
+        -1,
+    ),
+    "rms norm": Other(
+        SEQUENCE,
+        QUICK_SEQUENCE,
+        ours.ComplexRMSNorm,
+        lambda c: nn.RMSNorm(2 * c),
+        {"complextorch": lambda t, c: t.RMSNorm(c)},
+        -1,
+    ),
+    "self-attention": Other(
+        SEQUENCE,
+        QUICK_SEQUENCE,
+        lambda c: ours.ComplexMultiheadAttention(c, HEADS, scheme="rayleigh"),
+        lambda c: SelfAttention(nn.MultiheadAttention(2 * c, HEADS, batch_first=True), need_weights=False),
+        {
+            "complextorch": lambda t, c: SelfAttention(t.MultiheadAttention(HEADS, c, c // HEADS, c // HEADS, 0.0)),
+            "torchcvnn": lambda t, c: SelfAttention(
+                t.MultiheadAttention(c, HEADS, batch_first=True), need_weights=False
+            ),
+        },
+        -1,
+    ),
+    "transformer encoder layer": Other(
+        SEQUENCE,
+        QUICK_SEQUENCE,
+        lambda c: ours.ComplexTransformerEncoderLayer(c, HEADS, WIDER * c, 0.0),
+        lambda c: nn.TransformerEncoderLayer(2 * c, HEADS, WIDER * 2 * c, 0.0, batch_first=True),
+        {
+            "complextorch": lambda t, c: t.TransformerEncoderLayer(c, HEADS, WIDER * c, 0.0),
+            "torchcvnn": lambda t, c: t.TransformerEncoderLayer(c, HEADS, WIDER * c, 0.0, batch_first=True),
+        },
+        -1,
+    ),
+    "lstm": Other(
+        RECURRENT,
+        QUICK_RECURRENT,
+        lambda c: ours.ComplexLSTM(c, c),
+        lambda c: nn.LSTM(2 * c, 2 * c, batch_first=True),
+        {"complextorch": lambda t, c: t.LSTM(c, c, batch_first=True)},
+        -1,
+    ),
+    "gru": Other(
+        RECURRENT,
+        QUICK_RECURRENT,
+        lambda c: ours.ComplexGRU(c, c),
+        lambda c: nn.GRU(2 * c, 2 * c, batch_first=True),
+        {"complextorch": lambda t, c: t.GRU(c, c, batch_first=True)},
+        -1,
+    ),
+    "average pool 2x2": Other(
+        MAPS,
+        QUICK_MAPS,
+        lambda c: ours.ComplexAvgPool2d(2),
+        lambda c: nn.AvgPool2d(2),
+        {
+            "complextorch": lambda t, c: t.AvgPool2d(2),
+            "torchcvnn": lambda t, c: t.AvgPool2d(2, 2, 0),
+        },
+    ),
+    "max pool 2x2": Other(
+        MAPS,
+        QUICK_MAPS,
+        lambda c: ours.MagnitudeMaxPool2d(2),
+        lambda c: nn.MaxPool2d(2),
+        {"complextorch": lambda t, c: t.MagMaxPool2d(2), "torchcvnn": lambda t, c: t.MaxPool2d(2)},
+    ),
+    "cardioid": Other(
+        MAPS,
+        QUICK_MAPS,
+        lambda c: ours.Cardioid(),
+        lambda c: nn.ReLU(),
+        {"complextorch": lambda t, c: t.CVCardiod(), "torchcvnn": lambda t, c: t.Cardioid()},
+    ),
+    "cgelu": Other(
+        MAPS,
+        QUICK_MAPS,
+        lambda c: ours.CGELU(),
+        lambda c: nn.GELU(),
+        {"complextorch": lambda t, c: t.CGELU(), "torchcvnn": lambda t, c: t.CGELU()},
+    ),
+}
 ACTIVATIONS = ("crelu", "zrelu", "modrelu")
 # What one or another library calls them, the name first that no real layer has.
 NAMES = {
@@ -69,7 +228,7 @@ class Case:
     """A layer as a network has it.
 
     Attributes:
-        kind: "conv", "linear", "norm", or an activation: "crelu", "zrelu", "modrelu".
+        kind: "conv", "linear", "norm", an activation: "crelu", "zrelu", "modrelu"; or one of OTHERS.
         shape: Of its input, complex channels at axis 1.
         maps: Complex channels that come out, of "conv" and "linear".
         how: Further arguments of the convolution.
@@ -87,7 +246,7 @@ class Case:
 
 
 def cases(quick: bool) -> list[Case]:
-    """Reads off our networks what their layers are given; --quick: one of each kind."""
+    """Reads off our networks what their layers are given, and adds the others; --quick: one of each kind."""
     batch, note_batch = QUICK_BATCHES if quick else BATCHES
     frames = QUICK_NOTE_FRAMES if quick else NOTE_FRAMES
     notes = NoteConfig(norm="none")  # its convolutions standardise their weights, what is compared does not
@@ -102,7 +261,8 @@ def cases(quick: bool) -> list[Case]:
     # The heaviest activations stand for all.
     largest = max(of_kind.pop("crelu"), key=lambda case: torch.Size(case.shape).numel())
     listed = [case for some in of_kind.values() for case in (some[:1] if quick else some)]
-    return [*listed, *(Case(kind, largest.shape) for kind in ACTIVATIONS)]
+    others = [Case(kind, other.quick_shape if quick else other.shape) for kind, other in OTHERS.items()]
+    return [*listed, *(Case(kind, largest.shape) for kind in ACTIVATIONS), *others]
 
 
 def _given(config: TranscriberConfig | NoteConfig, shape: tuple[int, ...]) -> list[Case]:
@@ -132,6 +292,8 @@ def _given(config: TranscriberConfig | NoteConfig, shape: tuple[int, ...]) -> li
 
 def contenders(case: Case) -> dict[str, nn.Module]:
     """Makes the layer of each library that is there and has one."""
+    if case.kind in OTHERS:
+        return _other_contenders(OTHERS[case.kind], case.shape[OTHERS[case.kind].axis])
     channels, how = case.shape[1], dict(case.how)
     sizes = (channels, case.maps) if case.maps else () if case.kind in ("crelu", "zrelu") else (channels,)
     real: dict[str, Callable[[], nn.Module]] = {
@@ -151,6 +313,13 @@ def contenders(case: Case) -> dict[str, nn.Module]:
     return layers
 
 
+def _other_contenders(other: Other, channels: int) -> dict[str, nn.Module]:
+    layers = {OURS: other.own(channels), LIMIT: other.real(channels)}
+    if other.native is not None:
+        layers[NATIVE] = other.native(channels)
+    return layers | {name: other.peers[name](there, channels) for name, there in peers().items() if name in other.peers}
+
+
 def peers() -> dict[str, ModuleType]:
     """Imports the other libraries that are there."""
     there = {}
@@ -167,7 +336,7 @@ def timed(
 ) -> dict[str, tuple[float, float]]:
     """Measures each layer forward, and forward with backward, in turns: the least, in milliseconds."""
     z = torch.randn(case.shape, dtype=torch.complex64, device=device)
-    x = to_channels(z)
+    x = to_channels(z, OTHERS[case.kind].axis if case.kind in OTHERS else 1)
     if x.ndim == 4:
         x = x.contiguous(memory_format=torch.channels_last)
     inputs = {name: (x if name in (OURS, LIMIT) else z).clone().requires_grad_() for name in layers}
@@ -193,10 +362,15 @@ def _took_ms(layer: nn.Module, x: Tensor, device: torch.device) -> tuple[float, 
             layer(x)
 
     def both() -> None:
-        y = layer(x)
+        y = _first(layer(x))
         torch.autograd.grad(y, weights, torch.ones_like(y))
 
     return _call_ms(forward, device), _call_ms(both, device)
+
+
+def _first(y: Any) -> Any:
+    """Return the outputs of a layer that also gives its last states, or the weights of its attention."""
+    return y[0] if isinstance(y, tuple) else y
 
 
 def _call_ms(call: Callable[[], Any], device: torch.device) -> float:

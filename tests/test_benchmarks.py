@@ -102,14 +102,16 @@ def test_layers_are_compared_at_the_shapes_of_our_networks(layers: dict[str, Any
     assert {"conv 1x7 [256, 1, 1, 2048] to 16", "conv 1x3 [256, 128, 1, 32] to 128"} <= listed
     assert {"conv 1x13 [8, 32, 128, 88] to 32", "linear [256, 1504] to 2048", "norm [256, 128, 1, 32]"} <= listed
     kinds = [case.kind for case in layers["cases"](quick=True)]
-    assert sorted(kinds) == ["conv", "crelu", "linear", "modrelu", "norm", "zrelu"]
+    assert sorted(kinds[:6]) == ["conv", "crelu", "linear", "modrelu", "norm", "zrelu"]
+    assert {"lstm", "self-attention", "group norm", "conv 3x3x3"} <= set(kinds[6:]) == set(layers["OTHERS"])
 
 
 def test_each_layer_does_the_real_ones_arithmetic(layers: dict[str, Any]) -> None:
     for case in layers["cases"](quick=True):
         made = layers["contenders"](case)
-        shape = (case.shape[0], 2 * case.shape[1], *case.shape[2:])
-        out = {name: made[name](torch.randn(shape)).shape for name in ("audiocx", "real layer")}
+        shape = [*case.shape]
+        shape[layers["OTHERS"][case.kind].axis if case.kind in layers["OTHERS"] else 1] *= 2
+        out = {name: layers["_first"](made[name](torch.randn(shape))).shape for name in ("audiocx", "real layer")}
         assert out["audiocx"] == out["real layer"]
 
 
@@ -136,6 +138,21 @@ def test_the_least_of_the_rounds_but_the_first_counts(layers: dict[str, Any], mo
     monkeypatch.setitem(layers["timed"].__globals__, "_took_ms", lambda *_: next(results))
     case = layers["Case"]("crelu", (2, 3, 1, 4))
     assert layers["timed"]({"audiocx": torch.nn.ReLU()}, case, torch.device("cpu"), 2) == {"audiocx": (2.0, 9.0)}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's own compiler
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_layers_behave_as_the_page_beside_other_libraries_says() -> None:
+    compared = runpy.run_path(str(FOLDER / "compared.py"))
+    page = (FOLDER.parent / "docs" / "layers" / "compared.md").read_text(encoding="utf-8")
+    _, _, rows = page.partition("## Behaviour")
+    lines = [line.removeprefix("| ").split(" | ") for line in rows.splitlines() if line.startswith("| ")][1:]
+    cells = {name: first for name, first, *_ in lines}
+    assert set(cells) == set(compared["CHECKS"])
+    ours = compared["audiocx_library"]()
+    for name, check in compared["CHECKS"].items():
+        if "Inductor" not in name and "ONNX" not in name:  # which take long; tests of the features have them
+            assert check(ours) == cells[name], name
 
 
 def test_inference_is_measured_against_the_limit(

@@ -21,14 +21,15 @@ __all__ = [
 ]
 
 Activation = Literal["crelu", "zrelu", "modrelu"]
-FrontEndName = Literal["raw", "analytic", "spectrum", "compressed", "magnitudes"]
-Norm = Literal["whitening", "naive", "none"]
+FrontEndName = Literal["raw", "analytic", "spectrum", "compressed", "magnitudes", "modes", "pitches"]
+Norm = Literal["whitening", "naive", "batch", "paired", "none"]
 Phase = Literal["increment", "centred", "none"]
 Scheme = Literal["unitary", "rayleigh"]  # as in audiocx.nn.init, which needs PyTorch
 Width = Literal["WS", "DN", "IB"]
 
 # Architectures of window networks whose input is the sequence of frames of a window.
-FRAMED = ("cgrnn", "residual")
+FRAMED = ("cgrnn", "residual", "transformer", "invariant")
+_COMPLEX_ONLY = ("cgrnn", "transformer")
 # Default units: those of the paper's ConvLSTMs; about 135 thousand parameters for LSTM and uRNN; as many parameters as
 # the ConvLSTMs for the cgRNN.
 _HIDDEN = {
@@ -142,11 +143,13 @@ class TranscriberConfig:
     """Configuration of a window network.
 
     Attributes:
-        architecture: "deep" (six convolutions), "shallow" (one), "cgrnn" (a gated recurrent layer over the frames of
-            the window, complex only) or "residual" (a residual network over the frames and their bins).
+        architecture: "deep" (six convolutions), "shallow" (one), or over the frames of the window "cgrnn" (a gated
+            recurrent layer, complex only), "transformer" (complex only), "residual" (a residual network over the frames
+            and their bins) or "invariant" (convolutions along pitches, with the same weights for each).
         complex: Whether the network is complex, or its real counterpart.
-        front_end: "raw", "analytic", "spectrum", "compressed" or "magnitudes", applied to each frame of the window;
-            see :class:`audiocx.models.frontend.FrontEnd`.
+        front_end: "raw", "analytic", "spectrum", "compressed", "magnitudes" or "modes", applied to each frame of the
+            window, see :class:`audiocx.models.frontend.FrontEnd`; or, for the architecture "invariant", "pitches", see
+            :class:`audiocx.models.frontend.PitchFrontEnd`.
         bins: Frequency bins kept; None for the paper's: half the spectrum for complex networks, all for real ones.
         outputs: Number of notes: 88 for the piano, 84 for MusicNet.
         lowest_note: MIDI number of output 0.
@@ -154,20 +157,25 @@ class TranscriberConfig:
         window_samples: Length of the window.
         first_kernel: Kernel size of the deep networks' first convolution (7 in the paper, 6 in its code).
         activation: Activation of complex networks: "crelu", "zrelu" or "modrelu". Real ones have ReLU.
-        norm: Normalisation of deep networks: "whitening", "naive" or "none". Real ones have batch norm or "none".
+        norm: Normalisation of deep and residual networks: "whitening" or "naive", for which real networks have batch
+            norm; or "none". Hybrids: "batch" has batch norm in complex networks, too, and "paired" a whitening norm in
+            real ones; see :func:`audiocx.models.layer_factory.norm`.
         scheme: Initialisation: "unitary" (real: orthogonal) or "rayleigh" (real: normal), under He's criterion.
-        frame_samples: Length of the frames that a window is cut into, for "cgrnn" and "residual".
+        frame_samples: Length of the frames that a window is cut into, for architectures over frames.
         frame_hop_samples: Hop of these frames; one of them lies at the window's centre.
-        hidden: Complex units of the recurrent network in each direction.
+        hidden: Complex units of the recurrent network in each direction, or complex features of the transformer.
         bidirectional: Add a recurrent layer that runs backwards; see :class:`audiocx.models.recurrent.FrameStates`.
         width: Width of residual networks: "WS" (wide and shallow), "DN" (deep and narrow) or "IB" (in between).
         blocks: Blocks in each stage of residual networks; None for the paper's, 14 to 23.
+        modes: Largest number of dynamic modes of a frame, for the front end "modes".
+        heads: Heads of the transformer's attention.
+        layers: Encoder layers of the transformer.
     """
 
     kind: ClassVar[str] = "transcriber"
     hop_samples: ClassVar[None] = None  # frames are independent: it runs at any hop
 
-    architecture: Literal["deep", "shallow", "cgrnn", "residual"] = "deep"
+    architecture: Literal["deep", "shallow", "cgrnn", "residual", "transformer", "invariant"] = "deep"
     complex: bool = True
     front_end: FrontEndName = "compressed"
     bins: int | None = None
@@ -185,11 +193,14 @@ class TranscriberConfig:
     bidirectional: bool = False
     width: Width = "WS"
     blocks: int | None = None
+    modes: int = 32
+    heads: int = 8
+    layers: int = 6
 
     def __post_init__(self) -> None:
         """Check the names and the ranges."""
         sizes = ("sample_rate", "window_samples", "first_kernel", "frame_samples", "frame_hop_samples", "hidden")
-        check_fields(self, **dict.fromkeys((*sizes, "blocks"), "[1, inf)"))
+        check_fields(self, **dict.fromkeys((*sizes, "blocks", "heads", "layers"), "[1, inf)"), modes="[2, inf)")
         if not 1 <= self.outputs <= 128 - self.lowest_note or self.lowest_note < 0:
             raise ValueError(f"notes {self.lowest_note} to {self.lowest_note + self.outputs - 1} leave MIDI's 0 to 127")
         if self.window_samples % 2 or self.frame_samples % 2:
@@ -203,8 +214,16 @@ class TranscriberConfig:
         if self.bins is not None and not 1 <= self.bins <= frame:
             name = "frame_samples" if self.architecture in FRAMED else "window_samples"
             raise ValueError(f"bins={self.bins} lies outside 1 to {name}={frame}")
-        if self.architecture == "cgrnn" and not self.complex:
-            raise ValueError("the cgrnn is complex; set complex = true")
+        if self.architecture in _COMPLEX_ONLY and not self.complex:
+            raise ValueError(f"the {self.architecture} is complex; set complex = true")
+        if self.architecture == "transformer" and self.hidden % self.heads:
+            raise ValueError(f"hidden={self.hidden} must be a multiple of heads={self.heads}")
+        if (self.architecture == "invariant") != (self.front_end == "pitches"):
+            raise ValueError(
+                "architecture = 'invariant' and front_end = 'pitches' belong together; set both or neither"
+            )
+        if self.norm == "paired" and self.complex:
+            raise ValueError("norm = 'paired' takes the maps of real networks in pairs; complex ones have 'whitening'")
 
     @property
     def framing(self) -> tuple[int, int]:

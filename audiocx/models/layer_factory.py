@@ -77,10 +77,31 @@ def activation(complex: bool, channels: int, name: Activation = "crelu") -> nn.M
 
 
 def norm(complex: bool, channels: int, name: Norm = "whitening") -> nn.Module:
-    """Make a batch norm, or an identity if the name is "none"; the real one is nn.BatchNorm2d."""
+    """Make a batch norm.
+
+    Args:
+        complex: Whether the layers around it are complex.
+        channels: Channels; complex channels if they are.
+        name: "whitening" or "naive" (:class:`audiocx.nn.ComplexBatchNorm`; between real layers nn.BatchNorm2d), "batch"
+            (nn.BatchNorm2d, which takes real and imaginary parts as channels of their own), "paired" (between real
+            layers only: a whitening norm that takes the second half of the channels as imaginary parts of the first)
+            or "none".
+
+    Returns:
+        The layer; an identity for "none".
+
+    Raises:
+        ValueError: "paired" and an odd number of channels.
+    """
     if name == "none":
         return nn.Identity()
-    return ComplexBatchNorm(channels, variant=name) if complex else nn.BatchNorm2d(channels, eps=1e-4)
+    if name == "paired":
+        if complex or channels % 2:
+            raise ValueError(f"A paired norm is for an even number of real channels, not {channels}.")
+        return ComplexBatchNorm(channels // 2)
+    if name == "batch" or not complex:
+        return nn.BatchNorm2d(channels * (2 if complex else 1), eps=1e-4)
+    return ComplexBatchNorm(channels, variant=name)
 
 
 class Layers(nn.Sequential):

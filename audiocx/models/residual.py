@@ -55,7 +55,7 @@ class ImaginaryInput(nn.Module):
 
     Args:
         channels: C.
-        norm_name: "none" for no normalisation.
+        norm_name: Name of the normalisation, which is real: "none" for none.
         scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
 
     Source: DCN, section 3.7 (its authors' code has 1x1 kernels; here they are 3x3, as in the blocks).
@@ -79,7 +79,7 @@ class ResidualBlock(nn.Module):
         complex: Whether the block is complex.
         channels: C; complex channels if it is complex.
         activation_name: "crelu", "zrelu" or "modrelu"; the real one has ReLU.
-        norm_name: "whitening", "naive" or "none"; the real one has batch norm or "none".
+        norm_name: Name of the normalisation; see :func:`audiocx.models.layer_factory.norm`.
         scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
     """
 
@@ -164,7 +164,7 @@ def residual_layers(
         filters: Feature maps of the first stage; the last has four times as many.
         blocks: Residual blocks a stage.
         activation_name: "crelu", "zrelu" or "modrelu"; the real one has ReLU.
-        norm_name: "whitening", "naive" or "none"; the real one has batch norm or "none".
+        norm_name: Name of the normalisation; see :func:`audiocx.models.layer_factory.norm`.
         scheme: Initialisation; see :func:`audiocx.models.layer_factory.conv`.
 
     Returns:

@@ -3,8 +3,9 @@
 The paper's four networks are shallow or deep, real or complex. With 84 outputs and the paper's front ends they have
 14,755,988 (shallow real), 14,930,152 (shallow complex), 9,995,348 (deep real) and 8,752,772 (deep complex) parameters.
 
-Other architectures are the gated recurrent network of :mod:`audiocx.models.recurrent` and the residual networks of
-:mod:`audiocx.models.residual`.
+Other architectures are the gated recurrent network of :mod:`audiocx.models.recurrent`, the transformer of
+:mod:`audiocx.models.transformer`, the residual networks of :mod:`audiocx.models.residual`, and translation-invariant
+networks after Thickstun et al. 2018.
 
 Source: DCN, section 4.2 and its table 3.
 """
@@ -23,10 +24,11 @@ from ..nn import ComplexAvgPool2d, ComplexLinear
 from ..nn.functional import split
 from ..nn.init import init_real_
 from .configs import Scheme, TranscriberConfig
-from .frontend import FrontEnd
+from .frontend import BINS_PER_SEMITONE, FrontEnd, PitchFrontEnd
 from .layer_factory import Layers, activation, conv, norm
 from .recurrent import FrameStates
 from .residual import REDUCTION, WIDTHS, ImaginaryInput, MeanOver, residual_layers
+from .transformer import FrameTransformer
 
 __all__ = ["MaxPool", "TranscriberNetwork"]
 
@@ -45,6 +47,9 @@ _DEEP_COMPLEX = (_Block(16, 2), _Block(32, 2), _Block(64), _Block(64), _Block(12
 _DEEP_REAL = (_Block(64, 3), _Block(64, 2), _Block(128), _Block(128), _Block(256, pooled=False), _Block(256))
 _DEEP_KERNEL = 3
 _SHALLOW_KERNEL, _SHALLOW_STRIDE, _SHALLOW_POOL = 512, 16, (4, 2)
+# The invariant networks' first convolution spans two octaves on either side, up to the fourth harmonic. As many weights
+# of either kind.
+_INVARIANT_KERNEL, _INVARIANT_MAPS = 2 * 24 * BINS_PER_SEMITONE + 1, {True: 48, False: 64}
 
 
 def _conv(config: TranscriberConfig, channels: int, maps: int, kernel: int, stride: int, padding: int = 0) -> nn.Module:
@@ -110,6 +115,41 @@ def _residual(config: TranscriberConfig, channels: int, length: int) -> list[nn.
     return [*layers, MeanOver(2), nn.Flatten(), _output(maps * bins, config.outputs)]
 
 
+def _transformer(config: TranscriberConfig, channels: int, length: int) -> list[nn.Module]:
+    encoder = FrameTransformer(length, config.hidden, config.heads, config.layers)
+    return [encoder, _output(2 * config.hidden, config.outputs)]
+
+
+def _invariant(config: TranscriberConfig, channels: int, length: int) -> list[nn.Module]:
+    frame, hop = config.framing
+    frames = (config.window_samples - frame) // hop + 1
+    maps, semitone = _INVARIANT_MAPS[config.complex], (1, BINS_PER_SEMITONE)
+    layers: list[nn.Module] = []
+    # Along the bins, over all frames, and from bins to notes.
+    for kernel, growth in (((1, _INVARIANT_KERNEL), 1), ((frames, 1), 2), (semitone, 2)):
+        padding = (0, kernel[1] // 2 if kernel[1] > BINS_PER_SEMITONE else 0)
+        stride = semitone if kernel == semitone else (1, 1)
+        maps *= growth
+        bias = config.norm == "none"
+        layers.append(conv(config.complex, channels, maps, kernel, stride, padding, bias=bias, scheme=config.scheme))
+        layers += [norm(config.complex, maps, config.norm), activation(config.complex, maps, config.activation)]
+        channels = maps
+    output = _output(maps * (2 if config.complex else 1), 1)
+    return [*layers, _SharedOutput(output)]
+
+
+class _SharedOutput(nn.Module):
+    """The same linear layer for every note: [B, C, 1, P] to logits [B, P]."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.linear(x.squeeze(2).mT)
+        return y.squeeze(2)
+
+
 class MaxPool(nn.Module):
     """Maxima over the last axis, as nn.MaxPool1d's, by comparing shifted copies.
 
@@ -168,6 +208,8 @@ _ARCHITECTURES: dict[str, Callable[[TranscriberConfig, int, int], list[nn.Module
     "shallow": _shallow,
     "cgrnn": _cgrnn,
     "residual": _residual,
+    "transformer": _transformer,
+    "invariant": _invariant,
 }
 
 
@@ -186,8 +228,12 @@ class TranscriberNetwork(nn.Module):
         super().__init__()
         self.config = config
         frame_samples, self.frame_hop_samples = config.framing
-        bins = config.bins or (frame_samples // 2 if config.complex else frame_samples)
-        self.front_end = FrontEnd(config.front_end, frame_samples, bins, config.complex)
+        if config.front_end == "pitches":
+            scale = (config.sample_rate, config.lowest_note, config.outputs)
+            self.front_end: FrontEnd | PitchFrontEnd = PitchFrontEnd(frame_samples, *scale, config.complex)
+        else:
+            bins = config.bins or (frame_samples // 2 if config.complex else frame_samples)
+            self.front_end = FrontEnd(config.front_end, frame_samples, bins, config.complex, config.modes)
         learns_imaginary = config.complex and self.front_end.channels == 1
         channels = self.front_end.channels // (2 if config.complex and not learns_imaginary else 1)
         layers = _ARCHITECTURES[config.architecture](config, channels, self.front_end.length)

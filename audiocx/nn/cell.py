@@ -7,9 +7,10 @@ accumulates the weights' gradients one segment of steps at a time.
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from .functional import complex_weight, describe, radial, to_channels, to_complex
-from .init import init_complex_
+from .init import init_complex_, parameter_options
 
 __all__ = [
     "ActivationDerivatives",
@@ -26,11 +27,15 @@ __all__ = [
     "Radius",
     "RecurrentCell",
     "RecurrentLayer",
+    "State",
+    "States",
     "SEGMENT_STEPS",
     "StateActivationName",
     "activate",
     "as_dtype",
+    "convert_kind",
     "differentiable_gradients",
+    "full_precision",
     "in_plain_operations",
     "inner_product",
     "run_packed",
@@ -41,6 +46,9 @@ __all__ = [
 SEGMENT_STEPS = 16
 
 Sequence = TypeVar("Sequence", Tensor, PackedSequence)
+# State of a layer: hidden state, or hidden and cell state.
+State = TypeVar("State", Tensor, tuple[Tensor, Tensor])
+States = tuple[Tensor, ...]
 StateActivationName = Literal["modrelu", "hirose"]
 # Maps magnitudes [*, H] and one learnable number per unit [H] to new magnitudes.
 Radius = Callable[[Tensor, Tensor], Tensor]
@@ -61,15 +69,23 @@ class ComplexStateMatrix(nn.Module):
         size: H, rows and columns.
         unitary: Initialise with a random unitary matrix and keep it unitary. Otherwise the matrix is initialised with
             Rayleigh magnitudes under Glorot's criterion and trained without constraint.
+        device: Device of the parameter.
+        dtype: Its dtype.
 
     Attributes:
         weight: Real part and imaginary part, float32 [2, H, H].
     """
 
-    def __init__(self, size: int, unitary: bool = True) -> None:
+    def __init__(
+        self,
+        size: int,
+        unitary: bool = True,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         self.unitary = unitary
-        self.weight = nn.Parameter(torch.empty(2, size, size))  # real part, imaginary part
+        self.weight = nn.Parameter(torch.empty(2, size, size, **parameter_options(device, dtype)))  # real, imaginary
         real, imag = self.weight.detach()
         # Glorot's variance for a square matrix, 1 / H, is that of a unitary matrix.
         init_complex_(real, imag, "unitary" if unitary else "rayleigh", "glorot")
@@ -111,6 +127,8 @@ class ComplexStateActivation(nn.Module):
     Args:
         name: "modrelu" or "hirose".
         size: H, complex units.
+        device: Device of the parameter.
+        dtype: Its dtype.
 
     Shape:
         - Input: real [*, 2H], real parts first.
@@ -122,12 +140,19 @@ class ComplexStateActivation(nn.Module):
     Source: Arjovsky et al. 2016, equation 8; Wolter and Yao 2018, on activations, after Hirose.
     """
 
-    def __init__(self, name: StateActivationName, size: int) -> None:
+    def __init__(
+        self,
+        name: StateActivationName,
+        size: int,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         if name not in _RADII:
             raise ValueError(f"The state activation must be 'modrelu' or 'hirose', not {name!r}.")
         self.name = name
-        self.weight = nn.Parameter(torch.full((size,), _RADII[name][1]))
+        options = parameter_options(device, dtype)
+        self.weight = nn.Parameter(torch.full((size,), _RADII[name][1], **options))
 
     @property
     def radius(self) -> Radius:
@@ -143,13 +168,18 @@ class ComplexStateActivation(nn.Module):
         return f"{self.name!r}, {len(self.weight)}"
 
 
-class RecurrentCell(nn.Module, ABC):
+class RecurrentCell(nn.Module, ABC, Generic[State]):
     """Base class of a single step of a recurrent layer.
 
     Args:
         in_features: I, complex features of the input.
         hidden_features: H, complex units of the state.
+
+    Attributes:
+        state_tensors: Tensors of a state: the hidden state, [B, 2H], which is the output, and others of its shape.
     """
+
+    state_tensors = 1
 
     def __init__(self, in_features: int, hidden_features: int) -> None:
         super().__init__()
@@ -164,44 +194,69 @@ class RecurrentCell(nn.Module, ABC):
         """Return the real matrices that row states are multiplied by in so many steps."""
 
     @abstractmethod
-    def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
-        """Return the next state [B, 2H]."""
+    def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], state: States) -> States:
+        """Return the next state, [B, 2H] each."""
 
     @abstractmethod
-    def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
-        """Return the states [T, B, 2H] of all steps."""
+    def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], state: States) -> States:
+        """Return the hidden states [T, B, 2H] of all steps, and the last one [B, 2H] of each further state tensor."""
 
-    def check_input(self, x: Tensor, state: Tensor | None, leading: str) -> None:
-        """Raise ValueError unless input [*, I] and state [B, H] fit; ``leading`` names the axes before the last."""
-        name, parts = type(self).__name__, 1 if x.is_complex() else 2
+    def check_input(self, x: Tensor, leading: str) -> None:
+        """Raise ValueError unless input [*, I] fits; ``leading`` names the axes before the last."""
+        parts = 1 if x.is_complex() else 2
         if x.ndim != 1 + len(leading.split(", ")) or x.shape[-1] != parts * self.in_features:
             raise ValueError(
-                f"{name} takes a complex tensor [{leading}, {self.in_features}], or real channels "
+                f"{type(self).__name__} takes a complex tensor [{leading}, {self.in_features}], or real channels "
                 f"[{leading}, {2 * self.in_features}], with or without B, not {describe(x)}."
             )
-        if state is None:
-            return
-        size = (1 if state.is_complex() else 2) * self.hidden_features
-        if [*state.shape] != [x.shape[0], size]:
-            raise ValueError(
-                f"{name} takes a complex state [{x.shape[0]}, {self.hidden_features}], or real channels "
-                f"[{x.shape[0]}, {2 * self.hidden_features}], not {describe(state)}."
-            )
 
-    def prepare(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the input and the state [B, 2H] as real channels of the parameters' dtype."""
+    def unpack_state(self, state: Tensor | States | None, like: Tensor, batch: int | None) -> States | None:
+        """Check a state given by the user.
+
+        Args:
+            state: One tensor or a tuple of them, [B, 2H] or complex [B, H].
+            like: Input, for its kind.
+            batch: B; None if the tensors have no such axis.
+
+        Returns:
+            The tensors of a state, [B, 2H], or complex [B, H] if the input is complex; None without state.
+
+        Raises:
+            ValueError: Another number of tensors or other shapes.
+        """
+        if state is None:
+            return None
+        parts: States = (state,) if isinstance(state, Tensor) else state
+        leading: list[int] = [] if batch is None else [batch]
+        native, channels = ([*leading, size] for size in (self.hidden_features, 2 * self.hidden_features))
+        fitting = [native if part.is_complex() else channels for part in parts]
+        if len(parts) != self.state_tensors or [list(part.shape) for part in parts] != fitting:
+            number = "a state" if self.state_tensors == 1 else f"a state of {self.state_tensors} tensors,"
+            raise ValueError(
+                f"{type(self).__name__} takes {number} complex {native}, or real channels {channels}, not "
+                f"{', '.join(map(describe, parts))}."
+            )
+        if batch is None:
+            parts = tuple(part[None] for part in parts)
+        return tuple(convert_kind(part, like, -1) for part in parts)
+
+    def pack_state(self, parts: States) -> State:
+        """Return a state in the form that the user gets."""
+        return cast(State, parts[0] if self.state_tensors == 1 else parts)
+
+    def prepare(self, x: Tensor, state: States | None) -> tuple[Tensor, States]:
+        """Return the input and the state, [B, 2H] each, as real channels of the parameters' dtype."""
         dtype = next(self.parameters()).dtype
         if state is None:
-            state = x.new_zeros(x.shape[0], 2 * self.hidden_features)
-        state = to_channels(state, -1) if state.is_complex() else state
-        return as_dtype(self, x, dtype), as_dtype(self, state, dtype)
+            state = (x.new_zeros(x.shape[0], 2 * self.hidden_features),) * self.state_tensors
+        return as_dtype(self, x, dtype), tuple(as_dtype(self, part, dtype) for part in state)
 
-    def forward(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, state: State | None = None) -> State:
         """Take one step.
 
         Args:
             x: Input of the step, real [B, 2I] or complex [B, I], with or without B.
-            state: State of the previous step, [B, 2H] or [B, H], real or complex; zeros when None.
+            state: State of the previous step, [B, 2H] or [B, H], real or complex, or a tuple of them; zeros when None.
 
         Returns:
             The next state, [B, 2H] or [B, H], same kind as the input.
@@ -210,76 +265,104 @@ class RecurrentCell(nn.Module, ABC):
             ValueError: Input or state of another shape.
             TypeError: Input or state of a wider dtype than the parameters.
         """
-        if x.ndim == 1:
-            result: Tensor = self.forward(x[None], None if state is None else state[None])[0]
-            return result
-        self.check_input(x, state, "B")
-        if x.is_complex():
-            return to_complex(self.forward(to_channels(x, -1), state), -1)
-        with torch.autocast(x.device.type, enabled=False):
-            x, hidden = self.prepare(x, state)
-            return self.step(self.input_projections(x), self.state_matrices(1), hidden)
+        batched = x[None] if x.ndim == 1 else x
+        self.check_input(batched, "B")
+        given = self.unpack_state(state, x, None if x.ndim == 1 else x.shape[0])
+        channels, parts = _as_channels(batched, given)
+        with full_precision(x):
+            channels, parts = self.prepare(channels, parts)
+            parts = self.step(self.input_projections(channels), self.state_matrices(1), parts)
+        parts = tuple(convert_kind(part, x, -1) for part in parts)
+        return self.pack_state(tuple(part[0] for part in parts) if x.ndim == 1 else parts)
 
 
-class RecurrentLayer(nn.Module):
+class RecurrentLayer(nn.Module, Generic[State]):
     """Base class of a recurrent layer over time.
 
     Args:
         cell: The step.
     """
 
-    def __init__(self, cell: RecurrentCell) -> None:
+    def __init__(self, cell: RecurrentCell[State]) -> None:
         super().__init__()
-        self.cell = cell
+        self.cell: RecurrentCell[State] = cell
 
-    def forward(self, x: Sequence, state: Tensor | None = None) -> tuple[Sequence, Tensor]:
+    def forward(self, x: Sequence, state: State | None = None) -> tuple[Sequence, State]:
         """Run the recurrence over time.
 
         Args:
             x: Inputs, real [B, T, 2I] or complex [B, T, I], with or without B; or a packed sequence of such frames.
-            state: Final state of an earlier call, to continue from it, [B, 2H] or [B, H]; zeros when None.
+            state: Final state of an earlier call, to continue from it, [B, 2H] or [B, H], or a tuple of them; zeros
+                when None.
 
         Returns:
-            The states of all steps, [B, T, 2H] or [B, T, H], or packed as the input; and the last of them. Both are of
-            the same kind as the input.
+            The hidden states of all steps, [B, T, 2H] or [B, T, H], or packed as the input; and the last state. Both
+            are of the same kind as the input.
 
         Raises:
             ValueError: Input or state of another shape, or no time steps.
             TypeError: Input or state of a wider dtype than the parameters.
         """
         if isinstance(x, PackedSequence):
-            packed, (last,) = run_packed(self._run_part, x, None if state is None else (state,))
-            return packed, last
+            packed, last = run_packed(self._run, x, self.cell.unpack_state(state, x.data, int(x.batch_sizes[0])))
+            return packed, self.cell.pack_state(last)
+        batched = x[None] if x.ndim == 2 else x
+        self.cell.check_input(batched, "B, T")
+        y, last = self._run(batched, self.cell.unpack_state(state, x, None if x.ndim == 2 else x.shape[0]))
         if x.ndim == 2:
-            y, last = self.forward(x[None], None if state is None else state[None])
-            return y[0], last[0]
-        self.cell.check_input(x, state, "B, T")
+            y, last = y[0], tuple(part[0] for part in last)
+        return y, self.cell.pack_state(last)
+
+    def _run(self, x: Tensor, state: States | None) -> tuple[Tensor, States]:
+        """Run over inputs [B, T, *] of either kind from a state of the same kind."""
+        self.cell.check_input(x, "B, T")
         if x.shape[1] == 0:
             raise ValueError(f"{type(self).__name__} takes at least one time step, not {describe(x)}.")
-        if x.is_complex():
-            y = to_complex(self.forward(to_channels(x, -1), state)[0], -1)
-            return y, y[:, -1]
-        with torch.autocast(x.device.type, enabled=False):
-            x, hidden = self.cell.prepare(x, state)
+        channels, state = _as_channels(x, state)
+        with full_precision(x):
+            channels, state = self.cell.prepare(channels, state)
             # Time first, so that each step is contiguous.
-            projections = self.cell.input_projections(x.transpose(0, 1))
+            projections = self.cell.input_projections(channels.transpose(0, 1))
             matrices = self.cell.state_matrices(x.shape[1])
             # A cell without matrices multiplies in operations of its own.
             run = self._step_through if in_plain_operations(x) or not matrices else self.cell.run
-            y = run(projections, matrices, hidden).transpose(0, 1)
-        return y, y[:, -1]
+            states, *others = run(projections, matrices, state)
+        y = convert_kind(states.transpose(0, 1), x, -1)
+        return y, (y[:, -1], *(convert_kind(part, x, -1) for part in others))
 
-    def _run_part(self, x: Tensor, states: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        y, last = self.forward(x, None if states is None else states[0])
-        return y, (last,)
-
-    def _step_through(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+    def _step_through(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], state: States) -> States:
         """Step by step in plain operations, which a compiler can trace and differentiate."""
         states = []
         for now in zip(*projections, strict=True):
-            hidden = self.cell.step(now, matrices, hidden)
-            states.append(hidden)
-        return torch.stack(states)
+            state = self.cell.step(now, matrices, state)
+            states.append(state[0])
+        return torch.stack(states), *state[1:]
+
+
+def convert_kind(part: Tensor, like: Tensor, dim: int) -> Tensor:
+    """Convert real channels to a native complex tensor, or the reverse, if another tensor is of that kind.
+
+    Args:
+        part: Real [..., 2C, ...] or complex [..., C, ...], with channels at ``dim``.
+        like: The other tensor.
+        dim: Channel axis.
+    """
+    if part.is_complex() == like.is_complex():
+        return part
+    return to_channels(part, dim) if part.is_complex() else to_complex(part, dim)
+
+
+def _as_channels(x: Tensor, state: States | None) -> tuple[Tensor, States | None]:
+    """Convert input and state, both of one kind, to real channels."""
+    if not x.is_complex():
+        return x, state
+    return to_channels(x, -1), None if state is None else tuple(to_channels(part, -1) for part in state)
+
+
+def full_precision(x: Tensor) -> contextlib.AbstractContextManager[Any]:
+    """Return a context without autocast on a tensor's device; rounding errors would accumulate over time."""
+    # Meta tensors have no autocast.
+    return contextlib.nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 def in_plain_operations(x: Tensor) -> bool:

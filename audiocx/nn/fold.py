@@ -11,59 +11,78 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from .conv import ComplexConv1d, ComplexConv2d
+from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d, ConvolutionBase
+from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .functional import complex_weight
 from .norm import ComplexBatchNorm
 from .standardized import StandardizedConv2d
 
 __all__ = ["fold", "fold_sequence"]
 
-_BATCH_NORMS = ((nn.Conv1d, nn.BatchNorm1d), (nn.Conv2d, nn.BatchNorm2d))
+_BATCH_NORMS = ((nn.Conv1d, nn.BatchNorm1d), (nn.Conv2d, nn.BatchNorm2d), (nn.Conv3d, nn.BatchNorm3d))
+_CONVOLUTIONS: tuple[type[ConvolutionBase], ...] = (
+    ComplexConv1d,
+    ComplexConv2d,
+    ComplexConv3d,
+    ComplexConvTranspose1d,
+    ComplexConvTranspose2d,
+    ComplexConvTranspose3d,
+)
 
 
 @torch.no_grad()
-def fold(conv: ComplexConv1d | ComplexConv2d, norm: ComplexBatchNorm | None = None) -> nn.Conv1d | nn.Conv2d:
+def fold(conv: ConvolutionBase, norm: ComplexBatchNorm | None = None) -> nn.Module:
     """Merge a complex convolution and the normalisation after it into one real convolution.
 
     Args:
-        conv: Complex convolution of I to O complex channels, over one or two axes, without groups, in evaluation mode.
+        conv: Complex convolution of I to O complex channels, transposed or not, over one to three axes, without
+            groups, in evaluation mode.
         norm: Its normalisation, in evaluation mode; the running statistics are used. None for none.
 
     Returns:
-        Real convolution of 2I to 2O channels over as many axes, equal to both up to rounding.
+        Real convolution of 2I to 2O channels, transposed or not, over as many axes, equal to both up to rounding.
 
     Raises:
         ValueError: The convolution has groups, or pads an even kernel of stride above 1 to "same"; the normalisation
-            has other channels; or one of them is in training mode.
+            has other channels, or no running statistics; or one of them is in training mode.
     """
     if reason := _obstacle(conv):
         raise ValueError(f"{reason} cannot be folded; keep it as it is.")
     _check_evaluation(conv, norm)
-    weight = complex_weight(*conv.weights())
+    real, imag = conv.weights()
+    weight = complex_weight(real, -imag).transpose(0, 1) if conv.transposed else complex_weight(real, imag)
     bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias
     if norm is not None:
+        if not _has_statistics(norm):
+            raise ValueError("A normalisation without running statistics cannot be folded; keep it as it is.")
         if 2 * norm.channels != len(weight):
             raise ValueError(f"The convolution has {len(weight) // 2} complex channels, its norm {norm.channels}.")
         (rr, ri, ir, ii), shift = norm.affine()
         weight = _mix(weight, rr, ri, ir, ii)
         bias = _mix(bias[:, None], rr, ri, ir, ii).flatten() + shift
-    out_channels, in_channels, *kernel = weight.shape
-    kind: Any = nn.Conv1d if conv.axes == 1 else nn.Conv2d
-    real = kind(in_channels, out_channels, tuple(kernel), dtype=weight.dtype, device="meta")
-    real.stride, real.dilation = conv.stride, conv.dilation
-    real.padding = "same" if any(conv.end_padding) else conv.padding
-    real.weight, real.bias = nn.Parameter(weight), nn.Parameter(bias)
-    result: nn.Conv1d | nn.Conv2d = real.eval()
-    return result
+    settings: dict[str, Any] = {name: getattr(conv, name) for name in conv.real_settings}
+    if any(getattr(conv, "end_padding", ())):
+        settings["padding"] = "same"
+    kind: Any = next(complex_kind.real_type for complex_kind in _CONVOLUTIONS if isinstance(conv, complex_kind))
+    folded: nn.Module = kind(
+        2 * conv.in_channels, 2 * conv.out_channels, conv.kernel_size, dtype=weight.dtype, device="meta", **settings
+    )
+    folded.weight = nn.Parameter((weight.transpose(0, 1) if conv.transposed else weight).contiguous())
+    folded.bias = nn.Parameter(bias)
+    return folded.eval()
 
 
-def _obstacle(conv: ComplexConv1d | ComplexConv2d) -> str | None:
+def _obstacle(conv: ConvolutionBase) -> str | None:
     """Return what keeps a convolution from being a layer of torch.nn."""
     if conv.groups != 1:
         return "A grouped complex convolution"
-    if any(conv.end_padding) and any(step > 1 for step in conv.stride):
+    if any(getattr(conv, "end_padding", ())) and any(step > 1 for step in conv.stride):
         return "A strided convolution that pads an even kernel to 'same'"
     return None
+
+
+def _has_statistics(norm: ComplexBatchNorm) -> bool:
+    return getattr(norm, "running_mean", None) is not None
 
 
 def _check_evaluation(*layers: nn.Module | None) -> None:
@@ -76,8 +95,10 @@ def _check_evaluation(*layers: nn.Module | None) -> None:
 def _plain(conv: StandardizedConv2d) -> nn.Conv2d:
     """Return the equal convolution with its weights standardised once."""
     out_channels, in_channels, height, width = conv.weight.shape
-    plain = nn.Conv2d(in_channels * conv.groups, out_channels, (height, width), groups=conv.groups, device="meta")
-    plain.stride, plain.padding, plain.dilation = conv.stride, conv.padding, conv.dilation
+    settings: dict[str, Any] = {
+        name: getattr(conv, name) for name in ("stride", "padding", "dilation", "groups", "padding_mode")
+    }
+    plain = nn.Conv2d(in_channels * conv.groups, out_channels, (height, width), device="meta", **settings)
     plain.weight, plain.bias = nn.Parameter(conv.standard_weight()), conv.bias
     return plain.train(conv.training)
 
@@ -111,7 +132,7 @@ def fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
             _check_evaluation(layer)
             layer = _plain(layer)
         before = folded[-1] if folded else None
-        if isinstance(layer, ComplexBatchNorm) and _foldable(before):
+        if isinstance(layer, ComplexBatchNorm) and _foldable(before) and _has_statistics(layer):
             folded[-1] = fold(before, layer)
         elif isinstance(before, nn.Module) and any(type(before) is c and isinstance(layer, n) for c, n in _BATCH_NORMS):
             _check_evaluation(before, layer)
@@ -121,5 +142,5 @@ def fold_sequence(layers: list[nn.Module]) -> list[nn.Module]:
     return [fold(layer) if _foldable(layer) else layer for layer in folded]
 
 
-def _foldable(layer: nn.Module | None) -> TypeGuard[ComplexConv1d | ComplexConv2d]:
-    return isinstance(layer, (ComplexConv1d, ComplexConv2d)) and _obstacle(layer) is None
+def _foldable(layer: nn.Module | None) -> TypeGuard[ConvolutionBase]:
+    return isinstance(layer, _CONVOLUTIONS) and _obstacle(layer) is None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,23 +19,35 @@ from torch import Tensor
 
 __all__ = [
     "accepts_complex",
+    "adaptive_magnitude_max_pool",
+    "cardioid",
+    "cgelu",
     "check_channels",
     "complex_conv",
+    "complex_conv_transpose",
     "complex_dropout",
     "complex_linear",
+    "complex_softmax",
     "complex_weight",
+    "cprelu",
     "crelu",
+    "csigmoid",
+    "ctanh",
     "describe",
+    "from_interleaved",
     "magnitude",
     "magnitude_max_pool",
     "modrelu",
+    "modtanh",
     "radial",
     "split",
     "to_channels",
     "to_complex",
+    "to_interleaved",
     "zrelu",
 ]
 
+SoftmaxVariant = Literal["phase", "magnitude", "real", "split"]
 
 _SMALL_MATRIX = 2**16  # entries
 _FEW_CHANNELS = 16
@@ -78,6 +90,49 @@ def to_complex(x: Tensor, dim: int = 1) -> Tensor:
     """
     real, imag = split(x, dim)
     return torch.complex(real.contiguous(), imag.contiguous())
+
+
+def to_interleaved(x: Tensor, dim: int = 1) -> Tensor:
+    """Bring real channels, real parts first, into the order re, im, re, im that some programs and files use.
+
+    Args:
+        x: Shape [..., 2C, ...] with 2C at ``dim``.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...].
+
+    Raises:
+        ValueError: The channel axis is of odd length.
+
+    Examples:
+        >>> to_interleaved(torch.tensor([[1.0, 3.0, 2.0, 4.0]]))
+        tensor([[1., 2., 3., 4.]])
+    """
+    dim %= x.ndim
+    return torch.stack(split(x, dim), dim + 1).flatten(dim, dim + 1)
+
+
+def from_interleaved(x: Tensor, dim: int = 1) -> Tensor:
+    """Bring channels re, im, re, im into the order real parts first; the inverse of :func:`to_interleaved`.
+
+    Args:
+        x: Shape [..., 2C, ...] with 2C at ``dim``.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...].
+
+    Raises:
+        ValueError: The channel axis is of odd length.
+
+    Examples:
+        >>> from_interleaved(torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
+        tensor([[1., 3., 2., 4.]])
+    """
+    dim %= x.ndim
+    split(x, dim)  # refuses an odd length
+    return x.unflatten(dim, (-1, 2)).transpose(dim, dim + 1).flatten(dim, dim + 1)
 
 
 def split(x: Tensor, dim: int = 1) -> tuple[Tensor, Tensor]:
@@ -143,20 +198,20 @@ def accepts_complex(
         dim: Channel axis of the layer's input, or a function of layer and input that returns it.
 
     Returns:
-        A decorator for ``forward(self, x)``.
+        A decorator for ``forward(self, x)``, which may have further arguments.
     """
 
     def decorate(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         @functools.wraps(forward)
-        def either(self: Any, x: Tensor) -> Tensor:
+        def either(self: Any, x: Tensor, *arguments: Any, **options: Any) -> Tensor:
             if hasattr(self, "check_input"):
                 self.check_input(x)
             if x.is_complex():
                 axis = dim if isinstance(dim, int) else dim(self, x)
-                y = forward(self, to_channels(x, axis))
+                y = forward(self, to_channels(x, axis), *arguments, **options)
                 # Under autocast y may be of half precision, which has hardly any complex arithmetic.
-                return to_complex(y.to(x.dtype.to_real()) if y.dtype in _HALF else y, axis)
-            return forward(self, x)
+                return to_complex(y.to(x.real.dtype) if y.dtype in _HALF else y, axis)
+            return forward(self, x, *arguments, **options)
 
         return either
 
@@ -217,11 +272,11 @@ def complex_conv(
     dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Apply a complex convolution (cross-correlation) over one or two axes.
+    """Apply a complex convolution (cross-correlation) over one, two or three axes.
 
     Args:
-        x: Shape [B, 2I, L] or [B, 2I, H, W], real parts first; or without batch, [2I, L] or [2I, H, W].
-        real: Real part of the kernel, shape [O, I / groups, K] or [O, I / groups, Kh, Kw].
+        x: Shape [B, 2I, L], [B, 2I, H, W] or [B, 2I, D, H, W], real parts first; or without B.
+        real: Real part of the kernel, shape [O, I / groups, *K], a size for each axis.
         imag: Imaginary part, same shape.
         bias: Shape [2O].
         stride: Step of the kernel, one number or one per axis.
@@ -230,27 +285,75 @@ def complex_conv(
         groups: Groups of complex channels.
 
     Returns:
-        Shape [B, 2O, L'] or [B, 2O, H', W']; without batch if the input is.
+        Shape [B, 2O, *], sizes as those of the real convolution; without batch if the input is.
 
     Source: DCN, section 3.2.
     """
     if x.ndim == real.ndim - 1:
         return complex_conv(x[None], real, imag, bias, stride, padding, dilation, groups)[0]
-    conv = F.conv2d if x.ndim == 4 else F.conv1d
+    conv: Callable[..., Tensor] = (F.conv1d, F.conv2d, F.conv3d)[x.ndim - 3]
     if groups == 1:
         weight = complex_weight(real, imag)
         *others, step = (stride,) * (x.ndim - 2) if isinstance(stride, int) else stride
         edge, gap = (size if isinstance(size, int) else size[-1] for size in (padding, dilation))
-        whole = step > 1 and weight.shape[-1] % step == 0 and edge == 0 and gap == 1
+        whole = x.ndim < 5 and step > 1 and weight.shape[-1] % step == 0 and edge == 0 and gap == 1
         if whole and weight.shape[1] < _FEW_CHANNELS:
             x, weight, stride = _steps_as_channels(x, step), _steps_as_channels(weight, step), (*others, 1)
         return conv(x, weight, bias, stride, padding, dilation)
-    # A grouped convolution needs the real and imaginary channels of each group next to each other.
     kernel = torch.cat([complex_weight(a, b) for a, b in zip(real.chunk(groups), imag.chunk(groups), strict=True)])
-    together = x.unflatten(1, (2, groups, -1)).transpose(1, 2).flatten(1, 3)
-    y = conv(together, kernel, None, stride, padding, dilation, groups)
+    y = conv(_by_group(x, groups), kernel, None, stride, padding, dilation, groups)
+    return _by_part(y, groups, bias)
+
+
+def complex_conv_transpose(
+    x: Tensor,
+    real: Tensor,
+    imag: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    output_padding: int | tuple[int, ...] = 0,
+    groups: int = 1,
+    dilation: int | tuple[int, ...] = 1,
+) -> Tensor:
+    """Apply a complex transposed convolution over one, two or three axes; the kernel is not conjugated.
+
+    Args:
+        x: Shape [B, 2I, L], [B, 2I, H, W] or [B, 2I, D, H, W], real parts first; or without B.
+        real: Real part of the kernel, shape [I, O / groups, *K], a size for each axis.
+        imag: Imaginary part, same shape.
+        bias: Shape [2O].
+        stride: Step of the kernel in the output, one number or one per axis.
+        padding: Positions taken off both sides, one number or one per axis.
+        output_padding: Positions added at the end, one number or one per axis.
+        groups: Groups of complex channels.
+        dilation: Spacing of the kernel's elements, one number or one per axis.
+
+    Returns:
+        Shape [B, 2O, *], sizes as those of the real transposed convolution; without batch if the input is.
+    """
+    if x.ndim == real.ndim - 1:
+        return complex_conv_transpose(
+            x[None], real, imag, bias, stride, padding, output_padding, groups, dilation
+        )[0]  # fmt: skip
+    conv: Callable[..., Tensor] = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[x.ndim - 3]
+    # Inputs are the rows here, so that the matrix of the product is transposed.
+    if groups == 1:
+        return conv(x, complex_weight(real, -imag), bias, stride, padding, output_padding, 1, dilation)
+    kernel = torch.cat([complex_weight(a, -b) for a, b in zip(real.chunk(groups), imag.chunk(groups), strict=True)])
+    y = conv(_by_group(x, groups), kernel, None, stride, padding, output_padding, groups, dilation)
+    return _by_part(y, groups, bias)
+
+
+def _by_group(x: Tensor, groups: int) -> Tensor:
+    """Bring real and imaginary channels of each group next to each other, as a grouped convolution needs them."""
+    return x.unflatten(1, (2, groups, -1)).transpose(1, 2).flatten(1, 3)
+
+
+def _by_part(y: Tensor, groups: int, bias: Tensor | None) -> Tensor:
+    """Bring all real parts to the front again, and add the bias."""
     y = y.unflatten(1, (groups, 2, -1)).transpose(1, 2).flatten(1, 3)
-    return y if bias is None else y + bias.view(1, -1, *[1] * (x.ndim - 2))
+    return y if bias is None else y + bias.view(1, -1, *[1] * (y.ndim - 2))
 
 
 def _steps_as_channels(x: Tensor, step: int) -> Tensor:
@@ -260,7 +363,8 @@ def _steps_as_channels(x: Tensor, step: int) -> Tensor:
     of 512 over a single complex channel with stride 16 trains 3.4 times as fast.
     """
     folded = x[..., : x.shape[-1] // step * step].unflatten(-1, (-1, step)).movedim(-1, 2).flatten(1, 2)
-    return folded.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else folded
+    # In memory channels last; vmap has no memory formats.
+    return folded.movedim(1, -1).contiguous().movedim(-1, 1) if x.ndim == 4 else folded
 
 
 def magnitude(x: Tensor, dim: int = 1) -> Tensor:
@@ -282,7 +386,16 @@ def _magnitude(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     real, imag = split(x, dim)
     nonzero = torch.logical_or(real, imag)
     # The gradient of hypot at 0 would be NaN.
-    return torch.hypot(torch.where(nonzero, real, math.inf), imag), nonzero
+    return _hypot(torch.where(nonzero, real, math.inf), imag), nonzero
+
+
+def _hypot(a: Tensor, b: Tensor) -> Tensor:
+    if not torch.onnx.is_in_onnx_export():
+        return torch.hypot(a, b)
+    # ONNX has none.
+    a, b = a.abs(), b.abs()
+    longer = torch.maximum(a, b)
+    return longer * torch.sqrt(1 + (torch.minimum(a, b) / longer.clamp_min(torch.finfo(a.dtype).tiny)) ** 2)
 
 
 def crelu(x: Tensor) -> Tensor:
@@ -366,25 +479,185 @@ def modrelu(x: Tensor, bias: Tensor, dim: int = 1) -> Tensor:
     return _times(x, F.relu(factor), dim)
 
 
+def cprelu(x: Tensor, weight: Tensor, dim: int = 1) -> Tensor:
+    """Apply a leaky ReLU of learnable slopes to the real and to the imaginary part.
+
+    Args:
+        x: Shape [..., 2C, ...], real parts first at ``dim``.
+        weight: Slopes below 0, shape [2C], those of the real parts first.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...].
+
+    Source: He et al., "Delving deep into rectifiers", 2015, equation 1, on each part.
+    """
+    weight = weight.to(x.dtype)  # under autocast x may be of half precision
+    if dim == 1:
+        return F.prelu(x, weight)
+    last = x.movedim(dim, -1)
+    return F.prelu(last.reshape(-1, len(weight)), weight).view(last.shape).movedim(-1, dim)
+
+
+def ctanh(x: Tensor) -> Tensor:
+    """Apply tanh to the real and to the imaginary part.
+
+    Args:
+        x: Shape [*]; real parts may lie anywhere.
+
+    Returns:
+        Shape [*].
+
+    Source: Hirose & Yoshida, "Generalization characteristics of complex-valued feedforward neural networks", 2012.
+    """
+    return torch.tanh(x)
+
+
+def csigmoid(x: Tensor) -> Tensor:
+    """Apply the logistic function to the real and to the imaginary part.
+
+    Args:
+        x: Shape [*]; real parts may lie anywhere.
+
+    Returns:
+        Shape [*].
+    """
+    return torch.sigmoid(x)
+
+
+def cgelu(x: Tensor, approximate: str = "none") -> Tensor:
+    """Apply GELU to the real and to the imaginary part.
+
+    Args:
+        x: Shape [*]; real parts may lie anywhere.
+        approximate: "none" or "tanh", as in torch.
+
+    Returns:
+        Shape [*].
+
+    Source: Hendrycks & Gimpel, "Gaussian error linear units", 2016, on each part.
+    """
+    return F.gelu(x, approximate=approximate)
+
+
+def cardioid(x: Tensor, dim: int = 1) -> Tensor:
+    """Return (1 + cos(arg z)) z / 2: z for positive numbers, 0 for negative ones; phases are kept.
+
+    Args:
+        x: Shape [..., 2C, ...], real parts first at ``dim``.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...]; the derivative at z = 0, which depends on the direction, is taken as 1/2, its mean.
+
+    Source: Virtue, Yu & Lustig, "Better than real: complex-valued neural nets for MRI fingerprinting", 2017.
+    """
+    if x.dtype in _HALF:
+        return cardioid(x.float(), dim).to(x.dtype)
+    length, _ = _magnitude(x, dim)
+    return _times(x, 0.5 + 0.5 * (split(x, dim)[0] / length.clamp_min(_least(x))), dim)
+
+
+def modtanh(x: Tensor, dim: int = 1) -> Tensor:
+    """Return tanh(|z|) z / |z|: magnitudes saturate at 1, phases are kept.
+
+    Args:
+        x: Shape [..., 2C, ...], real parts first at ``dim``.
+        dim: Channel axis.
+
+    Returns:
+        Shape [..., 2C, ...]; near z = 0 it is z, with derivative 1.
+
+    Source: Hirose, "Continuous complex-valued back-propagation learning", 1992.
+    """
+    if x.dtype in _HALF:
+        return modtanh(x.float(), dim).to(x.dtype)
+    length = magnitude(x, dim).clamp_min(_least(x))
+    return _times(x, torch.tanh(length) / length, dim)
+
+
+def complex_softmax(x: Tensor, dim: int = 1, variant: SoftmaxVariant = "phase", over: int | None = None) -> Tensor:
+    """Apply a softmax to complex numbers.
+
+    Args:
+        x: Shape [..., 2C, ...], real parts first at ``dim``.
+        dim: Channel axis.
+        variant: "phase": softmax(|z|) z / |z|; "magnitude": softmax(|z|); "real": softmax(Re z); "split":
+            softmax(Re z) + i softmax(Im z).
+        over: Axis along which magnitudes, or parts, add up to 1; the channel axis when None.
+
+    Returns:
+        Shape [..., 2C, ...] of "phase" and "split"; real weights [..., C, ...] of "magnitude" and "real". A number
+        0, whose phase is undefined, stays 0 with "phase".
+
+    Raises:
+        ValueError: Unknown variant.
+
+    Source: Eilers & Jiang, "Building blocks for a complex-valued transformer architecture", 2023.
+    """
+    axis = (dim if over is None else over) % x.ndim
+    if variant == "real":
+        return split(x, dim)[0].softmax(axis)
+    if variant == "split":
+        return torch.cat([part.softmax(axis) for part in split(x, dim)], dim)
+    wide = x.float() if x.dtype in _HALF else x
+    if variant == "magnitude":
+        return magnitude(wide, dim).softmax(axis).to(x.dtype)
+    if variant == "phase":
+        return radial(wide, lambda length: length.softmax(axis), dim).to(x.dtype)
+    raise ValueError(f"The variant must be 'phase', 'magnitude', 'real' or 'split', not {variant!r}.")
+
+
 def magnitude_max_pool(
-    x: Tensor, kernel: int | tuple[int, ...], stride: int | tuple[int, ...] | None = None, padding: int = 0
+    x: Tensor,
+    kernel: int | tuple[int, ...],
+    stride: int | tuple[int, ...] | None = None,
+    padding: int | tuple[int, ...] = 0,
+    dilation: int | tuple[int, ...] = 1,
+    ceil_mode: bool = False,
 ) -> Tensor:
     """Select the complex number of greatest magnitude in each window.
 
     Args:
-        x: Shape [B, 2C, L] or [B, 2C, H, W], real parts first.
+        x: Shape [B, 2C, L], [B, 2C, H, W] or [B, 2C, D, H, W], real parts first.
         kernel: Size of the window, one number or one per axis.
         stride: Step of the window; ``kernel`` when None.
         padding: Positions added on both sides, never selected.
+        dilation: Spacing of the window's elements, one number or one per axis.
+        ceil_mode: Keep a last window that reaches beyond the end.
 
     Returns:
-        Shape [B, 2C, L'] or [B, 2C, H', W'].
+        Shape [B, 2C, *], sizes as those of the real max pooling.
     """
-    pool = F.max_pool1d if x.ndim == 3 else F.max_pool2d
-    _, index = pool(magnitude(x.float() if x.dtype in _HALF else x), kernel, stride, padding, return_indices=True)
-    flat = x.flatten(2)
+    pool: Callable[..., Any] = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
+    return _selected(x, pool(_measured(x), kernel, stride, padding, dilation, ceil_mode, return_indices=True)[1])
+
+
+def adaptive_magnitude_max_pool(x: Tensor, output_size: int | tuple[int | None, ...]) -> Tensor:
+    """Select the complex number of greatest magnitude in each of a given number of windows.
+
+    Args:
+        x: Shape [B, 2C, L], [B, 2C, H, W] or [B, 2C, D, H, W], real parts first.
+        output_size: Windows, one number or one per axis; None keeps an axis as it is.
+
+    Returns:
+        Shape [B, 2C, *output_size].
+    """
+    pools = (F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d)
+    pool: Callable[..., Any] = pools[x.ndim - 3]
+    return _selected(x, pool(_measured(x), output_size, return_indices=True)[1])
+
+
+def _measured(x: Tensor) -> Tensor:
+    """Return the magnitudes to select by; without gradient, which passes through the selected numbers alone."""
+    real, imag = split(x.detach().float() if x.dtype in _HALF else x.detach())
+    return _hypot(real, imag)
+
+
+def _selected(x: Tensor, index: Tensor) -> Tensor:
+    """Return the complex numbers [B, 2C, *] at positions [B, C, *] of the flattened axes."""
     both = torch.cat([index, index], 1)
-    return flat.gather(2, both.flatten(2)).view_as(both)
+    return x.flatten(2).gather(2, both.flatten(2)).view_as(both)
 
 
 def complex_dropout(x: Tensor, p: float = 0.5, training: bool = True, dim: int = 1) -> Tensor:

@@ -24,13 +24,14 @@ from .cell import (
     RecurrentCell,
     RecurrentLayer,
     StateActivationName,
+    States,
     activate,
     differentiable_gradients,
     inner_product,
     segments,
 )
 from .functional import complex_weight, magnitude, radial
-from .init import init_complex_
+from .init import init_complex_, parameter_options
 from .linear import ComplexLinear
 
 __all__ = ["ComplexGate", "GateName", "ComplexGatedRNNCell", "ComplexGatedRNN"]
@@ -78,6 +79,8 @@ class ComplexGate(nn.Module):
 
     Args:
         name: "mod-sigmoid", "prod", "hirose" or "single".
+        device: Device of the parameters.
+        dtype: Their dtype.
 
     Shape:
         - Input: real [*, 2GH], real parts first, reset before update; G is 2, or 1 for "single".
@@ -90,13 +93,18 @@ class ComplexGate(nn.Module):
     are those of their code; "single" is proposed there as future work.
     """
 
-    def __init__(self, name: GateName) -> None:
+    def __init__(
+        self,
+        name: GateName,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         if name not in _GATES:
             raise ValueError(f"The gate must be {', '.join(map(repr, _GATES))}, not {name!r}.")
-        self.name, starts = name, _GATES[name][1]
+        self.name, starts, options = name, _GATES[name][1], parameter_options(device, dtype)
         self.values = 1 if name == "single" else 2
-        self.weight = nn.Parameter(torch.tensor(starts).view(-1, 1, 1).repeat(1, 2, 1)) if starts else None
+        self.weight = nn.Parameter(torch.tensor(starts, **options).view(-1, 1, 1).repeat(1, 2, 1)) if starts else None
 
     @property
     def function(self) -> GateFunction:
@@ -131,7 +139,7 @@ class ComplexGate(nn.Module):
         return repr(self.name)
 
 
-class ComplexGatedRNNCell(RecurrentCell):
+class ComplexGatedRNNCell(RecurrentCell[Tensor]):
     """Single step of the complex gated recurrent layer.
 
     r = f_g(W_r h + V_r x + b_r), z = f_g(W_z h + V_z x + b_z), c = f_a(W (r h) + V x + b), h' = z c + (1 - z) h. The
@@ -147,6 +155,8 @@ class ComplexGatedRNNCell(RecurrentCell):
             are nearly open, and the untrained layer is nearly a unitary one; it still forgets some 2 % per step,
             too much over hundreds of steps. At 6 it remembers over 500 steps and still trains (recipes/synthetic).
         unitary_gates: Keep W_r and W_z unitary too; the gates can then hardly saturate.
+        device: Device of the parameters.
+        dtype: Their dtype.
 
     Shape:
         - Input: real [B, 2I], real parts first, or complex [B, I]; state [B, 2H] or [B, H].
@@ -169,18 +179,22 @@ class ComplexGatedRNNCell(RecurrentCell):
         unitary: bool = True,
         gate_bias: float = 4.0,
         unitary_gates: bool = False,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(in_features, hidden_features)
-        self.gate = ComplexGate(gate)
-        self.activation = ComplexStateActivation(activation, hidden_features)
-        self.input = ComplexLinear(in_features, hidden_features, True, "rayleigh", "glorot")
-        self.state = ComplexStateMatrix(hidden_features, unitary)
+        self.gate = ComplexGate(gate, device, dtype)
+        self.activation = ComplexStateActivation(activation, hidden_features, device, dtype)
+        self.input = ComplexLinear(in_features, hidden_features, True, "rayleigh", "glorot", device, dtype)
+        self.state = ComplexStateMatrix(hidden_features, unitary, device, dtype)
         values = self.gate.values
-        self.gate_input = ComplexLinear(in_features, values * hidden_features)
+        self.gate_input = ComplexLinear(in_features, values * hidden_features, device=device, dtype=dtype)
         weights = (self.gate_input.weight_real.detach(), self.gate_input.weight_imag.detach())
         for real, imag in zip(*(weight.chunk(values) for weight in weights), strict=True):
             init_complex_(real, imag, "rayleigh", "glorot")
-        self.gate_state = nn.ModuleList(ComplexStateMatrix(hidden_features, unitary_gates) for _ in range(values))
+        self.gate_state = nn.ModuleList(
+            ComplexStateMatrix(hidden_features, unitary_gates, device, dtype) for _ in range(values)
+        )
         nn.init.constant_(self.gate_input.get_parameter("bias"), gate_bias)
 
     def input_projections(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -194,21 +208,20 @@ class ComplexGatedRNNCell(RecurrentCell):
         real, imag = torch.cat([cast(Tensor, part.weight) for part in self.gate_state], 1)
         return self.gate.mix(complex_weight(real, imag).T).contiguous(), self.state.transposed()
 
-    def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+    def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], state: States) -> States:
         """Return the next state."""
         functions = (self.gate.function, self.activation.radius)
-        inputs: Any = (*projections, *matrices, hidden)
-        return _plain_step(functions, self.gate.function_weight, self.activation.weight, *inputs)
+        inputs: Any = (*projections, *matrices, *state)
+        return (_plain_step(functions, self.gate.function_weight, self.activation.weight, *inputs),)
 
-    def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+    def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], state: States) -> States:
         """Return the states of all steps."""
         functions = (self.gate.function, self.activation.radius)
-        return _Steps.apply(
-            functions, self.gate.function_weight, self.activation.weight, *projections, *matrices, hidden
-        )
+        inputs = (self.gate.function_weight, self.activation.weight, *projections, *matrices, *state)
+        return (_Steps.apply(functions, *inputs),)
 
 
-class ComplexGatedRNN(RecurrentLayer):
+class ComplexGatedRNN(RecurrentLayer[Tensor]):
     """Complex gated recurrent layer; :class:`ComplexGatedRNNCell` has the equations.
 
     For real outputs put a ``torch.nn.Linear`` of 2H inputs after it, over real and imaginary parts of the states.
@@ -221,6 +234,8 @@ class ComplexGatedRNN(RecurrentLayer):
         unitary: Keep W unitary.
         gate_bias: Initial value of the gates' biases; see :class:`ComplexGatedRNNCell`.
         unitary_gates: Keep W_r and W_z unitary too.
+        device: Device of the parameters.
+        dtype: Their dtype.
 
     Shape:
         - Input: real [B, T, 2I], real parts first, or complex [B, T, I]; initial state [B, 2H] or [B, H], optional.
@@ -247,9 +262,13 @@ class ComplexGatedRNN(RecurrentLayer):
         unitary: bool = True,
         gate_bias: float = 4.0,
         unitary_gates: bool = False,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(
-            ComplexGatedRNNCell(in_features, hidden_features, gate, activation, unitary, gate_bias, unitary_gates)
+            ComplexGatedRNNCell(
+                in_features, hidden_features, gate, activation, unitary, gate_bias, unitary_gates, device, dtype
+            )
         )
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .functional import accepts_complex, check_channels, complex_linear
-from .init import Criterion, Scheme, init_complex_
+from .init import Criterion, Scheme, check_real, copy_real, init_complex_, parameter_options
 
 __all__ = ["ComplexLinear"]
 
@@ -20,18 +20,20 @@ class ComplexLinear(nn.Module):
         bias: Add a learnable complex bias, initially 0.
         scheme: Initialisation of W, "unitary" or "rayleigh"; see :mod:`audiocx.nn.init`.
         criterion: Variance of W, "he" or "glorot".
+        device: Device of the parameters.
+        dtype: Dtype of the parameters, real; the start weights have its full precision.
 
     Shape:
         - Input: real [*, 2I], real parts first, or complex [*, I].
         - Output: [*, 2O] or [*, O], same kind as the input.
 
     Attributes:
-        weight_real: Real part of W, float32 [O, I].
-        weight_imag: Imaginary part of W, float32 [O, I].
-        bias: Real parts of b, then imaginary parts, float32 [2O]; None without bias.
+        weight_real: Real part of W, [O, I].
+        weight_imag: Imaginary part of W, [O, I].
+        bias: Real parts of b, then imaginary parts, [2O]; None without bias.
 
     Raises:
-        ValueError: Unknown scheme or criterion, or an input of other features.
+        ValueError: Unknown scheme or criterion, a dtype that is not real, or an input of other features.
 
     Source: DCN, section 3.2.
 
@@ -50,12 +52,42 @@ class ComplexLinear(nn.Module):
         bias: bool = True,
         scheme: Scheme = "unitary",
         criterion: Criterion = "he",
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.weight_real = nn.Parameter(torch.empty(out_features, in_features))
-        self.weight_imag = nn.Parameter(torch.empty(out_features, in_features))
-        self.bias = nn.Parameter(torch.zeros(2 * out_features)) if bias else None
+        options = parameter_options(device, dtype)
+        self.weight_real = nn.Parameter(torch.empty(out_features, in_features, **options))
+        self.weight_imag = nn.Parameter(torch.empty(out_features, in_features, **options))
+        self.bias = nn.Parameter(torch.zeros(2 * out_features, **options)) if bias else None
         init_complex_(self.weight_real, self.weight_imag, scheme, criterion)
+
+    @classmethod
+    def from_real(cls, real: nn.Linear) -> ComplexLinear:
+        """Make a complex layer from a real one: A z + b, with real A and b.
+
+        The real layer's output for the real parts is that of the new one, and the imaginary parts are multiplied by A
+        alone. The imaginary parts of W and b are zero, and parameters like the others.
+
+        Args:
+            real: Layer of I to O features; I and O are complex ones then. Its weights are copied.
+
+        Returns:
+            Layer of the same dtype, device and mode.
+
+        Raises:
+            TypeError: Another layer, or one whose weights are not real.
+
+        Examples:
+            >>> layer = ComplexLinear.from_real(torch.nn.Linear(4, 3))
+            >>> layer
+            ComplexLinear(in_features=4, out_features=3, bias=True)
+        """
+        check_real(cls, real, nn.Linear)
+        layer = cls(
+            real.in_features, real.out_features, real.bias is not None, device="meta", dtype=real.weight.dtype
+        )  # fmt: skip
+        return copy_real(layer, real)
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless the input fits, real or complex."""

@@ -28,41 +28,6 @@ _EPSILON = 1e-8
 _GAIN = math.sqrt(2)
 
 
-class StandardizedComplexConv2d(ComplexConv2d):
-    """Complex convolution over two axes with standardised weights: W' = g (W - mean W) / ||W - mean W||.
-
-    Args:
-        arguments: Those of :class:`ComplexConv2d`.
-        options: Those of :class:`ComplexConv2d`.
-
-    Shape:
-        As :class:`ComplexConv2d`.
-
-    Attributes:
-        gain: g, the norm of each filter, float32 [O], initially sqrt 2.
-
-    Examples:
-        >>> real, imag = StandardizedComplexConv2d(2, 3, 5).weights()
-        >>> (real**2 + imag**2).sum((1, 2, 3)).detach()
-        tensor([2.0000, 2.0000, 2.0000])
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.gain = nn.Parameter(torch.full((len(self.weight_real),), _GAIN))
-
-    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> StandardizedComplexConv2d:
-        before = self.gain.dtype
-        super()._apply(fn, recurse)
-        refine_(self.gain, before, _GAIN)
-        return self
-
-    def weights(self) -> tuple[Tensor, Tensor]:
-        """Return the real and the imaginary part of the standardised filters, [O, I / groups, *K] each."""
-        real, imag = _standardized(self.gain, self.weight_real, self.weight_imag)
-        return real, imag
-
-
 class StandardizedConv2d(nn.Conv2d):
     """Real convolution over two axes with standardised weights, initialised orthogonally.
 
@@ -76,12 +41,12 @@ class StandardizedConv2d(nn.Conv2d):
         As ``torch.nn.Conv2d``.
 
     Attributes:
-        gain: Norm of each filter, float32 [O], initially sqrt 2.
+        gain: Norm of each filter, [O], initially sqrt 2.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.gain = nn.Parameter(torch.full((len(self.weight),), _GAIN))
+        self.gain = nn.Parameter(_gain(self.weight))
         init_real_(self.weight)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
@@ -99,6 +64,54 @@ class StandardizedConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
         return self._conv_forward(input, self.standard_weight(), self.bias)
+
+
+class StandardizedComplexConv2d(ComplexConv2d):
+    """Complex convolution over two axes with standardised weights: W' = g (W - mean W) / ||W - mean W||.
+
+    Args:
+        arguments: Those of :class:`ComplexConv2d`.
+        options: Those of :class:`ComplexConv2d`.
+
+    Shape:
+        As :class:`ComplexConv2d`.
+
+    Attributes:
+        gain: g, the norm of each filter, [O], initially sqrt 2.
+
+    Examples:
+        >>> real, imag = StandardizedComplexConv2d(2, 3, 5).weights()
+        >>> (real**2 + imag**2).sum((1, 2, 3)).detach()
+        tensor([2.0000, 2.0000, 2.0000])
+    """
+
+    real_type = StandardizedConv2d
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.gain = nn.Parameter(_gain(self.weight_real))
+
+    @classmethod
+    def from_real(cls, real: StandardizedConv2d) -> StandardizedComplexConv2d:
+        """Make a complex layer from a :class:`StandardizedConv2d`; see :meth:`ComplexConv2d.from_real`."""
+        layer = super().from_real(real)
+        layer.gain = nn.Parameter(real.gain.detach().clone(), real.gain.requires_grad)
+        return layer
+
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> StandardizedComplexConv2d:
+        before = self.gain.dtype
+        super()._apply(fn, recurse)
+        refine_(self.gain, before, _GAIN)
+        return self
+
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Return the real and the imaginary part of the standardised filters, [O, I / groups, *K] each."""
+        real, imag = _standardized(self.gain, self.weight_real, self.weight_imag)
+        return real, imag
+
+
+def _gain(weight: Tensor) -> nn.Parameter:
+    return nn.Parameter(torch.full((len(weight),), _GAIN, dtype=weight.dtype, device=weight.device))
 
 
 def _standardized(gain: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +25,14 @@ from .cell import (
     RecurrentCell,
     RecurrentLayer,
     StateActivationName,
+    States,
     activate,
     differentiable_gradients,
+    full_precision,
     segments,
 )
 from .functional import accepts_complex, check_channels, radial, to_channels, to_complex
+from .init import parameter_options
 from .linear import ComplexLinear
 
 __all__ = ["ComplexStructuredStateMatrix", "ComplexUnitaryRNN", "ComplexUnitaryRNNCell", "Structure"]
@@ -49,6 +52,8 @@ class ComplexStructuredStateMatrix(nn.Module):
 
     Args:
         size: H, rows and columns.
+        device: Device of the parameters.
+        dtype: Their dtype.
 
     Shape:
         - Input: real [*, 2H], real parts first, or complex [*, H].
@@ -68,12 +73,18 @@ class ComplexStructuredStateMatrix(nn.Module):
         True
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(
+        self,
+        size: int,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
-        self.phases = nn.Parameter(torch.empty(3, size).uniform_(-math.pi, math.pi))
-        self.reflections = nn.Parameter(torch.empty(2, 2, size).uniform_(-1, 1))
+        options = parameter_options(device, dtype)
+        self.phases = nn.Parameter(torch.empty(3, size, **options).uniform_(-math.pi, math.pi))
+        self.reflections = nn.Parameter(torch.empty(2, 2, size, **options).uniform_(-1, 1))
         self.permutation: Tensor
-        self.register_buffer("permutation", torch.randperm(size))
+        self.register_buffer("permutation", torch.randperm(size, device=device))
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless the input fits, real or complex."""
@@ -82,13 +93,15 @@ class ComplexStructuredStateMatrix(nn.Module):
     @accepts_complex(dim=-1)
     def forward(self, x: Tensor) -> Tensor:
         """Multiply by the matrix."""
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             # There is hardly any complex arithmetic of half precision.
             dtype = torch.promote_types(torch.promote_types(x.dtype, self.phases.dtype), torch.float32)
-            phases, reflections = self.phases.to(dtype), self.reflections.to(dtype)
-            first, middle, last = torch.complex(phases.cos(), phases.sin())
+            reflections = self.reflections.to(dtype)
+            first, middle, last = (torch.complex(w.cos(), w.sin()) for w in self.phases.to(dtype))
             z = _reflect(torch.fft.fft(to_complex(x.to(dtype), -1) * first), *reflections[0])
-            z = torch.fft.ifft(z.index_select(-1, self.permutation) * middle)
+            # Part by part: ONNX cannot index complex tensors.
+            z = torch.complex(*(part.index_select(-1, self.permutation) for part in (z.real, z.imag)))
+            z = torch.fft.ifft(z * middle)
             return to_channels(_reflect(z, *reflections[1]) * last, -1).to(x.dtype)
 
     def transposed(self) -> Tensor:
@@ -103,12 +116,12 @@ class ComplexStructuredStateMatrix(nn.Module):
 
 def _reflect(z: Tensor, real: Tensor, imag: Tensor) -> Tensor:
     """Return (I - 2 v v^H / |v|^2) z of complex row vectors [*, H]."""
-    v = torch.complex(real, imag)
+    v, conjugate = torch.complex(real, imag), torch.complex(real.unsqueeze(1), -imag.unsqueeze(1))
     power = (real.square() + imag.square()).sum().clamp_min(torch.finfo(real.dtype).tiny)
-    return z - (2 / power) * (z * v.conj()).sum(-1, keepdim=True) * v
+    return z - (2 / power) * (z @ conjugate) * v
 
 
-class ComplexUnitaryRNNCell(RecurrentCell):
+class ComplexUnitaryRNNCell(RecurrentCell[Tensor]):
     """Single step of the unitary recurrent layer: h' = f(W h + V x), W unitary.
 
     Args:
@@ -117,6 +130,8 @@ class ComplexUnitaryRNNCell(RecurrentCell):
         activation: f, "modrelu" or "hirose"; see :class:`audiocx.nn.ComplexStateActivation`.
         structure: "full", W is any unitary matrix, :class:`ComplexStateMatrix` (2H^2 numbers, H^2 degrees of freedom);
             or "arjovsky", a product of simple ones, :class:`ComplexStructuredStateMatrix` (7H numbers).
+        device: Device of the parameters.
+        dtype: Their dtype.
 
     Shape:
         - Input: real [B, 2I], real parts first, or complex [B, I]; state [B, 2H] or [B, H].
@@ -135,14 +150,18 @@ class ComplexUnitaryRNNCell(RecurrentCell):
         hidden_features: int,
         activation: StateActivationName = "modrelu",
         structure: Structure = "full",
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(in_features, hidden_features)
         if structure not in get_args(Structure):
             raise ValueError(f"The structure must be 'full' or 'arjovsky', not {structure!r}.")
-        self.input = ComplexLinear(in_features, hidden_features, False, "rayleigh", "glorot")
+        self.input = ComplexLinear(in_features, hidden_features, False, "rayleigh", "glorot", device, dtype)
         matrix: Any = ComplexStateMatrix if structure == "full" else ComplexStructuredStateMatrix
-        self.state: ComplexStateMatrix | ComplexStructuredStateMatrix = matrix(hidden_features)
-        self.activation = ComplexStateActivation(activation, hidden_features)
+        self.state: ComplexStateMatrix | ComplexStructuredStateMatrix = matrix(
+            hidden_features, device=device, dtype=dtype
+        )
+        self.activation = ComplexStateActivation(activation, hidden_features, device, dtype)
 
     def input_projections(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return V x."""
@@ -155,20 +174,18 @@ class ComplexUnitaryRNNCell(RecurrentCell):
             return ()
         return (self.state.transposed(),)
 
-    def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+    def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], state: States) -> States:
         """Return the next state."""
-        if matrices:
-            pre = torch.addmm(projections[0], hidden, matrices[0])
-        else:
-            pre = projections[0] + cast(ComplexStructuredStateMatrix, self.state)(hidden)
-        return self.activation(pre)
+        hidden, projection = state[0], projections[0]
+        pre = torch.addmm(projection, hidden, matrices[0]) if matrices else projection + self.state(hidden)
+        return (self.activation(pre),)
 
-    def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+    def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], state: States) -> States:
         """Return the states of all steps."""
-        return _Steps.apply(self.activation.radius, self.activation.weight, *projections, *matrices, hidden)
+        return (_Steps.apply(self.activation.radius, self.activation.weight, *projections, *matrices, *state),)
 
 
-class ComplexUnitaryRNN(RecurrentLayer):
+class ComplexUnitaryRNN(RecurrentLayer[Tensor]):
     """Unitary recurrent layer: h_t = f(W h_(t-1) + V x_t), W unitary.
 
     For real outputs put a ``torch.nn.Linear`` of 2H inputs after it, over real and imaginary parts of the states.
@@ -179,6 +196,8 @@ class ComplexUnitaryRNN(RecurrentLayer):
         activation: f, "modrelu" or "hirose"; see :class:`audiocx.nn.ComplexStateActivation`.
         structure: "full", W is any unitary matrix, :class:`ComplexStateMatrix` (2H^2 numbers, H^2 degrees of freedom);
             or "arjovsky", a product of simple ones, :class:`ComplexStructuredStateMatrix` (7H numbers).
+        device: Device of the parameters.
+        dtype: Their dtype.
 
     Shape:
         - Input: real [B, T, 2I], real parts first, or complex [B, T, I]; initial state [B, 2H] or [B, H], optional.
@@ -202,8 +221,10 @@ class ComplexUnitaryRNN(RecurrentLayer):
         hidden_features: int,
         activation: StateActivationName = "modrelu",
         structure: Structure = "full",
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(ComplexUnitaryRNNCell(in_features, hidden_features, activation, structure))
+        super().__init__(ComplexUnitaryRNNCell(in_features, hidden_features, activation, structure, device, dtype))
 
 
 def _plain_steps(radius: Radius, weight: Tensor, projection: Tensor, matrix: Tensor, hidden: Tensor) -> Tensor:

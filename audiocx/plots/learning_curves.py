@@ -30,7 +30,7 @@ def read_curves(run: str | Path, score: str = "mse") -> tuple[Curve, Curve]:
 
     Args:
         run: Folder of the run.
-        score: Name of the error in the log: "mse" of predictors, "loss" of networks for synthetic problems.
+        score: Name in the log: "mse" of predictors, "loss" of transcribers and networks for synthetic problems, "ap".
 
     Returns:
         The validation curve; and the training curve, for each validation the mean over the batches logged since the
@@ -41,8 +41,10 @@ def read_curves(run: str | Path, score: str = "mse") -> tuple[Curve, Curve]:
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(Path(run) / "log"))
-    events.Reload()
+    log = Path(run) / "log"
+    events = EventAccumulator(str(log))
+    if log.is_dir():
+        events.Reload()
     validation_tag, training_tag = f"val/{score}", f"train/{score}"
     scalars = events.Tags()["scalars"]
     if validation_tag not in scalars:

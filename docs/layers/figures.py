@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from audiocx.nn import (
+    Cardioid,
     ComplexAvgPool1d,
     ComplexBatchNorm,
     ComplexConv1d,
@@ -23,6 +24,7 @@ from audiocx.nn import (
     CReLU,
     MagnitudeMaxPool1d,
     ModReLU,
+    ModTanh,
     ZReLU,
 )
 from audiocx.nn.init import rayleigh_, unitary_
@@ -121,7 +123,8 @@ def activation() -> None:
     modrelu = ModReLU(1)
     torch.nn.init.constant_(modrelu.bias, -0.8)
     maps = {"z": z, "CReLU": CReLU()(z), "ZReLU": ZReLU()(z), "ModReLU, b = −0.8": modrelu(z).detach()}
-    figure, rows = plt.subplots(2, 4, figsize=(11, 5.2), sharex=True, sharey=True, layout="constrained")
+    maps |= {"Cardioid": Cardioid()(z), "ModTanh": ModTanh()(z)}
+    figure, rows = plt.subplots(2, 6, figsize=(14, 4.8), sharex=True, sharey=True, layout="constrained")
     for column, (name, values) in enumerate(maps.items()):
         grid = values.reshape(300, 300).numpy()
         extent = (-2, 2, -2, 2)

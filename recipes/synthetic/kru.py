@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from audiocx.nn import ComplexLinear
-from audiocx.nn.cell import RecurrentCell, RecurrentLayer
+from audiocx.nn.cell import RecurrentCell, RecurrentLayer, States
 from audiocx.nn.functional import complex_weight, magnitude
 from audiocx.nn.init import unitary_
 
 _LEAST = 1e-18  # magnitude that is divided by, whose square float32 still holds
 
 
-class KroneckerCell(RecurrentCell):
+class KroneckerCell(RecurrentCell[Tensor]):
     """Single step of the layer: h' = modReLU(W h + V x), W = W_1 x ... x W_F (Kronecker product), complex.
 
     W_f are 2 by 2 and start as random unitary matrices. modReLU(z) = ReLU(|z| + b) z / |z|, as in the uRNN, so that the
@@ -63,25 +63,26 @@ class KroneckerCell(RecurrentCell):
         parts = torch.stack([first.real, -first.imag, first.imag, first.real], -1).unflatten(-1, (2, 2))
         return parts.transpose(1, 2).flatten(2).flatten(0, 1), complex_weight(second.real, second.imag).T
 
-    def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+    def step(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], state: States) -> States:
         """Return the next state."""
-        return self.run((projections[0].unsqueeze(0),), matrices, hidden)[0]
+        (states,) = self.run((projections[0].unsqueeze(0),), matrices, state)
+        return (states[0],)
 
-    def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], hidden: Tensor) -> Tensor:
+    def run(self, projections: tuple[Tensor, ...], matrices: tuple[Tensor, ...], state: States) -> States:
         """Return the states of all steps."""
         first, second = matrices
         # As a matrix H of R rows, the state is multiplied by A H B^T; in memory it is [B, R, 2, C].
         shape = 2, len(first) // 2, len(second) // 2
         sequence = projections[0].unflatten(-1, shape).transpose(2, 3).contiguous()
-        state = hidden.unflatten(-1, shape).transpose(1, 2).contiguous()
+        hidden = state[0].unflatten(-1, shape).transpose(1, 2).contiguous()
         bias, states = self.bias.view(shape[1], 1, shape[2]), []
         for now in sequence:
-            turned = (state.flatten(2) @ second).view_as(state).flatten(1, 2)
-            z = (first @ turned).view_as(state) + now
+            turned = (hidden.flatten(2) @ second).view_as(hidden).flatten(1, 2)
+            z = (first @ turned).view_as(hidden) + now
             length = magnitude(z, 2)
-            state = z * (torch.relu(length + bias) / length.clamp_min(_LEAST))
-            states.append(state)
-        return torch.stack(states).transpose(2, 3).flatten(2)
+            hidden = z * (torch.relu(length + bias) / length.clamp_min(_LEAST))
+            states.append(hidden)
+        return (torch.stack(states).transpose(2, 3).flatten(2),)
 
     def departures(self) -> Tensor:
         """Return the squared distance ||W_f^H W_f - I||^2 of each factor from unitarity, [F]."""
@@ -89,7 +90,7 @@ class KroneckerCell(RecurrentCell):
         return (factors.mH @ factors - torch.eye(2, device=factors.device)).abs().square().sum((1, 2))
 
 
-class KRU(RecurrentLayer):
+class KRU(RecurrentLayer[Tensor]):
     """Recurrent layer with a Kronecker-factored matrix; :class:`KroneckerCell` has the equations.
 
     Args:

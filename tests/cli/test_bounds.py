@@ -159,8 +159,8 @@ def test_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*base, "--fresh", "--corpus", "maps"]) == 0, capsys.readouterr().err
 
 
-def test_export(exported_notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export(tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnxscript")
-    network = shutil.copytree(exported_notes, tmp_path / "network")
+    network = shutil.copytree(tiny_checkpoint, tmp_path / "network")
     base = ["export", str(network), "-o", str(tmp_path / "a.onnx"), "--overwrite"]
     assert walk(base, capsys) == ["--overwrite", "--in-place"]

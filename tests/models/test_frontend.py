@@ -143,5 +143,5 @@ def test_the_front_end_has_no_state() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="one of 'raw', .*'magnitudes', not 'mel'"):
+    with pytest.raises(ValueError, match="one of 'raw', .*'modes', not 'mel'"):
         FrontEnd("mel", N, N // 2, complex=True)  # type: ignore[arg-type]

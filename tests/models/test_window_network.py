@@ -205,6 +205,29 @@ def test_real_networks_have_batch_norm_or_none(norm: str) -> None:
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()) == (0 if norm == "none" else 5)
 
 
+@pytest.mark.parametrize(("complex", "norm"), [(True, "batch"), (False, "paired"), (False, "batch")])
+def test_hybrids_of_convolutions_and_norms(complex: bool, norm: str) -> None:
+    network = build(TranscriberConfig(complex=complex, norm=norm, window_samples=1024, outputs=3))  # type: ignore[arg-type]
+    kind, other = (ComplexBatchNorm, nn.BatchNorm2d) if norm == "paired" else (nn.BatchNorm2d, ComplexBatchNorm)
+    outputs: list[torch.Tensor] = []
+    for layer in network.modules():
+        assert not isinstance(layer, other)
+        if isinstance(layer, kind):
+            layer.register_forward_hook(lambda _, __, output: outputs.append(output.detach()))
+    logits = network(0.1 * torch.randn(16, 1024))
+    logits.sum().backward()
+    assert len(outputs) == 5 and all(weight.grad is not None for weight in network.parameters())
+    for y in outputs[:3]:  # the later ones have too few values to tell
+        # Each real map has the same variance: of batch norm 1, of whitening 1/2, without correlation in pairs.
+        maps = y.transpose(0, 1).flatten(1)
+        assert_close(maps.var(1), torch.full((len(maps),), 1.0 if kind is nn.BatchNorm2d else 0.5), rtol=0.05, atol=0)
+        correlations = (maps[: len(maps) // 2] * maps[len(maps) // 2 :]).mean(1).abs()
+        assert (correlations.max() < 1e-3) == (kind is ComplexBatchNorm)
+    light = folded(network.eval())
+    windows = 0.1 * torch.randn(2, 1024)
+    assert_close(light(windows), network(windows), rtol=1e-3, atol=1e-3)
+
+
 def test_the_scheme_initialises_the_weights() -> None:
     for complex in (True, False):
         for scheme in ("unitary", "rayleigh"):
@@ -234,6 +257,7 @@ def test_the_scheme_initialises_the_weights() -> None:
         ({"front_end": "mel"}, "front_end is one of"),
         ({"activation": "tanh"}, "activation is one of"),
         ({"norm": "layer"}, "norm is one of"),
+        ({"norm": "paired"}, "norm = 'paired' takes the maps of real networks"),
         ({"scheme": "fourier"}, "scheme is one of"),
     ],
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from audiocx.nn import ComplexConv1d, ComplexConvLSTM, ConvLSTM
-from audiocx.nn.functional import to_channels
+from audiocx.nn import ComplexConvLSTM, ComplexConvLSTM2d, ConvLSTM, ConvLSTM2d
+from audiocx.nn.cell import SEGMENT_STEPS
+from audiocx.nn.functional import to_channels, to_complex
 
 States = tuple[Tensor, Tensor]
 
@@ -17,30 +20,31 @@ def random(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-def layer(complex: bool = True, kernel: int = 3, channels: int = 2, hidden: int = 3) -> ConvLSTM:
+def layer(complex: bool = True, kernel: Any = 3, channels: int = 2, hidden: int = 3, axes: int = 1) -> Any:
     torch.manual_seed(0)
-    network = ConvLSTM(channels, hidden, kernel, complex).double()
+    network = (ConvLSTM if axes == 1 else ConvLSTM2d)(channels, hidden, kernel, complex, dtype=torch.float64)
     nn.init.normal_(network.input.bias)
     return network
 
 
-def by_hand(network: ConvLSTM, x: Tensor, state: States | None = None) -> tuple[Tensor, States]:
-    """Step by step with the convolutions of torch.nn (or ComplexConv1d), part by part."""
-    parts = 2 if network.complex else 1
-    hidden, cell = state or (torch.zeros(x.shape[0], network.state_channels, x.shape[-1], dtype=x.dtype),) * 2
-    padding = network.kernel_size // 2
+def by_hand(network: Any, x: Tensor, state: States | None = None) -> tuple[Tensor, States]:
+    """Step by step with the convolutions of PyTorch, native complex ones in the complex layer."""
+    parts, convolve = 2 if network.complex else 1, F.conv1d if x.ndim == 4 else F.conv2d
+    hidden, cell = state or (torch.zeros(x.shape[0], network.state_channels, *x.shape[3:], dtype=x.dtype),) * 2
     outputs = []
     for frame in x.unbind(1):
         both = []
         for conv, value in ((network.input, frame), (network.recurrent, hidden)):
-            if network.complex:
-                assert isinstance(conv, ComplexConv1d)
-                conv.padding = (padding,)
-                both.append(conv(value))
-            else:
-                both.append(F.conv1d(value, conv.weight, conv.bias, padding=padding))
-        # [B, part, gate, H, F]: the same gate of both parts.
-        z = sum(both).unflatten(1, (parts, 4, -1))
+            y = (
+                to_channels(
+                    convolve(to_complex(value), torch.complex(conv.weight_real, conv.weight_imag), padding="same")
+                )
+                if network.complex
+                else convolve(value, conv.weight, padding="same")
+            )
+            both.append(y if conv.bias is None else y + conv.bias.view(1, -1, *[1] * (x.ndim - 3)))
+        # [B, part, gate, H, *L]: the same gate of both parts.
+        z = (both[0] + both[1]).unflatten(1, (parts, 4, -1))
         i, f, o, g = (z[:, :, gate].flatten(1, 2) for gate in range(4))
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         hidden = o.sigmoid() * cell.tanh()
@@ -49,27 +53,26 @@ def by_hand(network: ConvLSTM, x: Tensor, state: States | None = None) -> tuple[
 
 
 @pytest.mark.parametrize("complex", [True, False])
-@pytest.mark.parametrize("kernel", [1, 3, 5])
-def test_the_equations(complex: bool, kernel: int) -> None:
-    network = layer(complex, kernel)
-    x = random(2, 4, 4 if complex else 2, 7)
+@pytest.mark.parametrize("kernel", [1, 3, 5, (3, 3), (1, 5), (5, 3)])
+def test_the_equations(complex: bool, kernel: Any) -> None:
+    network = layer(complex, kernel, axes=1 if isinstance(kernel, int) else 2)
+    x = random(2, 4, 4 if complex else 2, 7, *([] if isinstance(kernel, int) else [6]))
     expected, states = by_hand(network, x)
     actual, actual_states = network(x)
     torch.testing.assert_close(actual, expected)
     torch.testing.assert_close(actual_states, states)
 
 
+@pytest.mark.parametrize("axes", [1, 2])
 @pytest.mark.parametrize("complex", [True, False])
-def test_gradients_are_those_of_the_equations(complex: bool) -> None:
-    network = layer(complex)
-    x = random(2, 4, 4 if complex else 2, 5).requires_grad_()
-    state = tuple(random(2, network.state_channels, 5).requires_grad_() for _ in range(2))
+def test_gradients_are_those_of_the_equations(complex: bool, axes: int) -> None:
+    network, sizes = layer(complex, 3 if axes == 1 else (3, 5), axes=axes), [5, 6][:axes]
+    # More steps than a segment of the backward pass, and no multiple of it.
+    times = SEGMENT_STEPS + 3
+    x = random(2, times, 4 if complex else 2, *sizes).requires_grad_()
+    state = tuple(random(2, network.state_channels, *sizes).requires_grad_() for _ in range(2))
     leaves = [x, *state, *network.parameters()]
-    weights = (
-        random(2, 4, network.state_channels, 5),
-        random(2, network.state_channels, 5),
-        random(2, network.state_channels, 5),
-    )
+    weights = [random(2, *leading, network.state_channels, *sizes) for leading in ([times], [], [])]
 
     def gradients(run: object) -> tuple[Tensor, ...]:
         y, (hidden, cell) = run(x, state)  # type: ignore[operator]
@@ -90,13 +93,18 @@ def test_a_sequence_in_segments_equals_the_whole() -> None:
     torch.testing.assert_close(state, last)
 
 
-def test_complex_tensors_in_and_out() -> None:
-    network = layer()
-    z = torch.complex(random(2, 4, 2, 7), random(2, 4, 2, 7) * 2)
-    actual, _ = network(z)
-    expected, _ = network(to_channels(z, 2))
-    assert actual.dtype == torch.complex128
-    torch.testing.assert_close(to_channels(actual, 2), expected)
+@pytest.mark.parametrize("axes", [1, 2])
+def test_complex_tensors_in_and_out(axes: int) -> None:
+    """States too are of the kind of the input, and may be given in either."""
+    network, sizes = layer(axes=axes), [7, 6][:axes]
+    z = torch.complex(random(2, 4, 2, *sizes), random(2, 4, 2, *sizes) * 2)
+    (actual, states), (expected, real) = network(z), network(to_channels(z, 2))
+    torch.testing.assert_close([to_channels(actual, 2), *map(to_channels, states)], [expected, *real])
+    for given in (z, to_channels(z, 2)):
+        torch.testing.assert_close(network(given, states), network(given, real))
+    single, single_states = network(z[0], tuple(part[0] for part in states))
+    torch.testing.assert_close(single, network(z, states)[0][0])
+    assert single_states[0].shape == (3, *sizes)
 
 
 def test_causality_and_receptive_field() -> None:
@@ -139,11 +147,31 @@ def test_complex_conv_lstm_is_the_complex_case() -> None:
     torch.testing.assert_close(short.state_dict(), general.state_dict(), rtol=0, atol=0)
     x = torch.randn(1, 3, 4, 5)
     torch.testing.assert_close(short(x), general(x), rtol=0, atol=0)
+    assert ComplexConvLSTM2d(2, 3).complex
 
 
-def test_an_even_kernel_is_refused() -> None:
-    with pytest.raises(ValueError, match="odd"):
-        ConvLSTM(1, 2, 4)
+def test_gradients_of_the_layer_over_two_axes() -> None:
+    network, x = layer(kernel=(1, 3), channels=1, hidden=1, axes=2), random(1, 3, 2, 2, 3).requires_grad_()
+    names, values = zip(*network.named_parameters(), strict=True)
+
+    def run(x: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
+        y, states = torch.func.functional_call(network, dict(zip(names, values, strict=True)), (x,))
+        return y, *states
+
+    assert torch.autograd.gradcheck(run, (x, *values), fast_mode=True)
+    assert torch.autograd.gradgradcheck(run, (x, *values), fast_mode=True)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    for make, kernel in ((ConvLSTM, 4), (ConvLSTM2d, (3, 4)), (ConvLSTM2d, (3, 3, 3)), (ConvLSTM, (3, 3))):
+        with pytest.raises(ValueError, match="odd"):
+            make(1, 2, kernel)  # type: ignore[arg-type]
+    network = ComplexConvLSTM2d(1, 2)
+    with pytest.raises(ValueError, match=r"complex tensor \[B, T, 1, H, W\], or real channels \[B, T, 2, H, W\], with"):
+        network(torch.zeros(2, 3, 2, 5))
+    states = (torch.zeros(2, 4, 5, 6), torch.zeros(2, 4, 5, 5))
+    with pytest.raises(ValueError, match=r"complex \[2, 2, 5, 6\], or real channels \[2, 4, 5, 6\], not real .*5, 5\]"):
+        network(torch.zeros(2, 3, 2, 5, 6), states)
 
 
 def test_autocast_keeps_the_dtype_of_the_parameters() -> None:

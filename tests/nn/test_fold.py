@@ -6,7 +6,20 @@ import pytest
 import torch
 from torch import nn
 
-from audiocx.nn import ComplexBatchNorm, ComplexConv1d, ComplexConv2d, CReLU, StandardizedConv2d, fold, fold_sequence
+from audiocx.nn import (
+    ComplexBatchNorm,
+    ComplexConv1d,
+    ComplexConv2d,
+    ComplexConv3d,
+    ComplexConvTranspose1d,
+    ComplexConvTranspose2d,
+    ComplexConvTranspose3d,
+    CReLU,
+    StandardizedComplexConv2d,
+    StandardizedConv2d,
+    fold,
+    fold_sequence,
+)
 
 
 @pytest.mark.parametrize("variant", ["whitening", "naive"])
@@ -88,3 +101,63 @@ def test_norms_of_other_channels_are_refused() -> None:
 def test_other_layers_behind_a_convolution_stay() -> None:
     chain: list[nn.Module] = [nn.Conv2d(1, 2, 1).eval(), nn.BatchNorm1d(2).eval(), CReLU()]
     assert fold_sequence(chain) == chain
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize(
+    ("conv", "shape", "plain"),
+    [
+        (ComplexConv1d(2, 3, 4, padding="same", padding_mode="reflect"), (2, 4, 9), nn.Conv1d),
+        (ComplexConv2d(2, 3, 3, 2, 1, padding_mode="circular"), (2, 4, 6, 5), nn.Conv2d),
+        (StandardizedComplexConv2d(2, 3, 3, padding=1, padding_mode="replicate"), (2, 4, 6, 5), nn.Conv2d),
+        (ComplexConv3d(2, 3, (1, 2, 3), (1, 2, 1), (0, 1, 1)), (2, 4, 3, 4, 5), nn.Conv3d),
+        (ComplexConvTranspose1d(2, 3, 4, 2, 1, 1, bias=False), (2, 4, 5), nn.ConvTranspose1d),
+        (ComplexConvTranspose2d(2, 3, (3, 2), dilation=(2, 1)), (2, 4, 4, 5), nn.ConvTranspose2d),
+        (ComplexConvTranspose3d(2, 3, 2, 2), (2, 4, 2, 3, 2), nn.ConvTranspose3d),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
+)
+def test_every_convolution_folds(conv: nn.Module, shape: tuple[int, ...], plain: type) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(conv, ComplexBatchNorm(3)).double()
+    x = torch.randn(shape, dtype=torch.float64) * 3 + 1
+    for _ in range(20):
+        net(x)
+    for parameter in (*net[1].parameters(), *([] if conv.bias is None else [conv.bias])):
+        nn.init.normal_(parameter)
+    folded = fold_sequence(list(net.eval()))
+    assert [type(layer) for layer in folded] == [plain]
+    torch.testing.assert_close(folded[0](x), net(x), rtol=1e-10, atol=1e-12)
+    (alone,) = fold_sequence([conv])
+    torch.testing.assert_close(alone(x), conv(x), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [ComplexConv3d, ComplexConvTranspose1d])
+def test_grouped_convolutions_of_every_kind_are_left_alone(kind: type) -> None:
+    grouped = kind(4, 4, 1, groups=2).eval()
+    assert fold_sequence([grouped]) == [grouped]
+    with pytest.raises(ValueError, match="grouped"):
+        fold(grouped)
+
+
+def test_standardised_real_convolutions_keep_their_padding_mode() -> None:
+    layer = StandardizedConv2d(2, 3, 3, padding=1, padding_mode="circular").eval()
+    x = torch.randn(2, 2, 4, 5)
+    torch.testing.assert_close(fold_sequence([layer])[0](x), layer(x))
+
+
+def test_norms_without_running_statistics_stay() -> None:
+    conv, norm = ComplexConv1d(1, 2, 1).eval(), ComplexBatchNorm(2).eval()
+    norm.running_mean = None
+    light = fold_sequence([conv, norm])
+    assert [type(layer) for layer in light] == [nn.Conv1d, ComplexBatchNorm]
+    with pytest.raises(ValueError, match="without running statistics cannot be folded"):
+        fold(conv, norm)
+
+
+def test_real_chains_over_three_axes_fold() -> None:
+    chain = nn.Sequential(nn.Conv3d(2, 3, 2), nn.BatchNorm3d(3)).eval()
+    nn.init.normal_(chain[1].running_mean)
+    x = torch.randn(2, 2, 3, 4, 5)
+    (folded,) = fold_sequence(list(chain))
+    torch.testing.assert_close(folded(x), chain(x), rtol=1e-4, atol=1e-5)

@@ -128,8 +128,10 @@ def test_layers_print_their_sizes() -> None:
     assert repr(ComplexConv1d(4, 6, 3, stride=2, padding="same", groups=2)) == shown
     assert repr(ComplexLinear(4, 3, bias=False)) == "ComplexLinear(in_features=4, out_features=3, bias=False)"
     assert repr(ModReLU(4)) == "ModReLU(4)" and repr(ComplexStateActivation("hirose", 4)).endswith("('hirose', 4)")
-    assert repr(ComplexBatchNorm(4, momentum=None)).endswith("momentum=None, variant='whitening')")
-    assert repr(ComplexBatchNorm(4)) == "ComplexBatchNorm(4, eps=0.0001, momentum=0.1, variant='whitening')"
+    assert repr(ComplexBatchNorm(4, momentum=None)).endswith(
+        "momentum=None, variant='whitening', affine=True, track_running_stats=True)"
+    )
+    assert repr(ComplexBatchNorm(4)).startswith("ComplexBatchNorm(4, eps=0.0001, momentum=0.1, ")
 
 
 # Convolutions

@@ -190,6 +190,39 @@ def test_without_momentum_the_running_statistics_are_the_average() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_without_affine_gamma_and_beta_keep_their_first_values(variant: str) -> None:
+    x, options = features(), {"variant": variant, "dtype": torch.float64}
+    plain, learnt = ComplexBatchNorm(3, affine=False, **options), ComplexBatchNorm(3, **options)  # type: ignore[arg-type]
+    assert not list(plain.parameters()) and plain.gamma is None and plain.beta is None
+    for training in (True, False):
+        assert_close(plain.train(training)(x), learnt.train(training)(x))
+    assert_close(plain.affine(), learnt.affine())
+    assert_close(plain.state_dict(), {name: value for name, value in learnt.state_dict().items() if "running" in name})
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_without_running_statistics_evaluation_uses_those_of_the_batch(momentum: float | None) -> None:
+    norm, x = ComplexBatchNorm(3, momentum=momentum, track_running_stats=False, dtype=torch.float64), features()
+    expected = norm(x)
+    assert [*norm.state_dict()] == ["gamma", "beta"]
+    assert_close(norm.eval()(x), expected)
+    assert norm(x[:0]).shape == (0, 6, 5)
+    with pytest.raises(ValueError, match="use track_running_stats=True"):
+        norm.affine()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_device_and_dtype_are_those_asked_for(dtype: torch.dtype) -> None:
+    norm = ComplexBatchNorm(3, momentum=None, device="meta", dtype=dtype)
+    assert norm(torch.zeros(2, 6, device="meta", dtype=dtype)).shape == (2, 6)
+    for name, value in norm.state_dict().items():
+        assert value.is_meta and value.dtype == (torch.int64 if name == "num_batches_tracked" else dtype)
+    made = ComplexBatchNorm(3, dtype=torch.float64)
+    assert made.gamma is not None
+    assert made.gamma[0, 0].item() == made.running_cov[0, 0].item() == math.sqrt(0.5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_evaluation_is_the_explicit_formula_and_tracks_nothing(variant: str) -> None:
     norm, x = ComplexBatchNorm(3, variant=variant).double(), features()  # type: ignore[arg-type]
     norm(x)

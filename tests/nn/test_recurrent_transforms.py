@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,19 +14,25 @@ from torch.func import functional_call
 from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence, unpack_sequence
 
-from audiocx.nn import ComplexConvLSTM, ComplexGatedRNN, ComplexUnitaryRNN, ConvLSTM
+from audiocx.nn import ComplexConvLSTM, ComplexGatedRNN, ComplexGRU, ComplexLSTM, ComplexUnitaryRNN, ConvLSTM
 from audiocx.nn.functional import to_channels
 
-KINDS = ["unitary", "mod-sigmoid", "hirose", "single", "complex conv", "real conv"]
+MAKERS: dict[str, Callable[..., Any]] = {
+    "unitary": ComplexUnitaryRNN,
+    "arjovsky": partial(ComplexUnitaryRNN, structure="arjovsky"),
+    **{gate: partial(ComplexGatedRNN, gate=gate) for gate in ("mod-sigmoid", "hirose", "single")},
+    "lstm": ComplexLSTM,
+    "gru": ComplexGRU,
+    "complex conv": ConvLSTM,
+    "real conv": partial(ConvLSTM, complex=False),
+}
+KINDS = [*MAKERS]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def layer(kind: str) -> Any:
     torch.manual_seed(0)
-    if "conv" in kind:
-        network: Any = ConvLSTM(2, 3, complex=kind == "complex conv")
-    else:
-        network = ComplexUnitaryRNN(2, 3) if kind == "unitary" else ComplexGatedRNN(2, 3, kind)  # type: ignore[arg-type]
+    network = MAKERS[kind](2, 3)
     for parameter in network.double().parameters():
         nn.init.normal_(parameter, std=0.5)
     return network
@@ -60,7 +68,7 @@ def test_functional_call_with_tensors_that_are_no_parameters(kind: str) -> None:
     network, x = layer(kind), frames(kind, 2, 3)
     values = {name: 2 * value.detach() for name, value in network.named_parameters()}
     other = copy.deepcopy(network)
-    other.load_state_dict(values)
+    other.load_state_dict(values, strict=False)  # all but buffers
     torch.testing.assert_close(functional_call(network, values, (x,))[0], other(x)[0])
 
 
@@ -134,12 +142,30 @@ def test_packed_complex_sequences() -> None:
 def test_complex_and_real_states_give_the_same(kind: str) -> None:
     if kind == "real conv":
         pytest.skip("a real layer")
-    network, conv = layer(kind), "conv" in kind
+    network, conv, pair = layer(kind), "conv" in kind, "conv" in kind or kind == "lstm"
     shape = (2, 3, 5) if conv else (2, 3)
     state = torch.randn(2, *shape, dtype=torch.complex128)
     x, real = frames(kind, 2, 3), [to_channels(part, 1) for part in state]
-    given, same = ((state[0], state[1]), (real[0], real[1])) if conv else (state[0], real[0])
+    given, same = ((state[0], state[1]), (real[0], real[1])) if pair else (state[0], real[0])
     torch.testing.assert_close(network(x, given), network(x, same))
+
+
+@every_kind
+def test_device_and_dtype(kind: str) -> None:
+    make = MAKERS[kind]
+    torch.manual_seed(0)
+    network = make(2, 3, dtype=torch.float64)
+    assert {part.dtype for part in network.parameters()} == {torch.float64}
+    # Start values in full precision, not rounded ones converted.
+    assert any(part.ne(part.float()).any() for part in network.parameters())
+    assert network(frames(kind, 1, 2))[0].dtype == torch.float64
+    abstract = make(2, 3, device="meta", dtype=torch.bfloat16)
+    tensors = [*abstract.parameters(), *abstract.buffers()]
+    assert all(part.is_meta for part in tensors) and {part.dtype for part in abstract.parameters()} == {torch.bfloat16}
+    x = frames(kind, 1, 2).to("meta", torch.bfloat16)
+    assert abstract(x)[0].shape == network(frames(kind, 1, 2))[0].shape
+    with pytest.raises(ValueError, match="real"):
+        make(2, 3, dtype=torch.complex64)
 
 
 @pytest.mark.parametrize("kind", ["unitary", "single", "complex conv"])
@@ -162,14 +188,20 @@ def test_inputs_that_do_not_fit_are_refused(kind: str) -> None:
     assert network(z.to(torch.complex64))[0].dtype == torch.complex64
 
 
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("unitary", "mod-sigmoid")]
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("unitary", "mod-sigmoid", "lstm")]
 
 
-@pytest.mark.parametrize("kind", [*SLOW, "complex conv"])
+@pytest.mark.parametrize("kind", [*SLOW, "gru", "complex conv"])
 def test_exports_with_gradients_enabled(kind: str) -> None:
-    network, x = layer(kind), frames(kind, 1, 2)
-    exported = torch.export.export(network, (x,)).module()
-    torch.testing.assert_close(exported(x), network(x))
+    """With a state, and for batches of any size."""
+    network, x = layer(kind), frames(kind, 2, 2)
+    with torch.no_grad():
+        state, batch = network(x)[1], torch.export.Dim("batch", max=64)
+    of_state = ({0: batch}, {0: batch}) if isinstance(state, tuple) else {0: batch}
+    program = torch.export.export(network, (x, state), dynamic_shapes=({0: batch}, of_state))
+    larger = frames(kind, 5, 2)
+    state = network(larger)[1]
+    torch.testing.assert_close(program.module()(larger, state), network(larger, state))
 
 
 @pytest.mark.slow

@@ -211,7 +211,9 @@ def test_the_table_has_results_and_published_figures(
     }
     assert (tmp_path / "table" / "table.md").read_text(encoding="utf-8") == printed.rstrip("\n") + "\n"
     rows = {line.split(" | ")[0].strip("| "): line for line in printed.splitlines() if line.startswith("| ")}
-    assert set(rows) == {"run", "tiny", "thickstun", "checkpoint"}
+    assert {name for name in rows if not name.startswith("*")} == {"run", "tiny", "thickstun", "checkpoint"}
+    assert rows["*Yang et al. 2020*"].endswith("| transformer complex |  |  |  |  |  |  |  | 74.2 |")
+    assert {line.count("|") for line in rows.values()} == {11}
     ours = {folder.name: scores_of(folder) for folder in (first, second, third)}
     for name, scores in ours.items():
         assert rows[name].endswith(f"| {100 * scores['average_precision']:.1f} |  |")  # of 256 samples: not the paper's
@@ -233,7 +235,10 @@ def test_the_table_has_results_and_published_figures(
     [
         ({}, "deep complex | spectrum | whitening | crelu | 11025 | 1 | 2 | 50.0 | 72.9 |"),
         ({"complex": False}, "deep real | spectrum | batch | relu | 11025 | 1 | 2 | 50.0 | 69.6 |"),
-        ({"architecture": "shallow"}, "shallow complex | spectrum | none | crelu | 11025 | 1 | 2 | 50.0 | 66.0 |"),
+        (
+            {"architecture": "shallow", "front_end": "raw"},
+            "shallow complex | raw | none | crelu | 11025 | 1 | 2 | 50.0 | 66.0 |",
+        ),
         ({"sample_rate": 11000}, "deep complex | spectrum | whitening | crelu | 11000 | 1 | 2 | 50.0 | 72.9 |"),
         ({"norm": "naive"}, "deep complex | spectrum | naive | crelu | 11025 | 1 | 2 | 50.0 |  |"),
         ({"activation": "zrelu"}, "deep complex | spectrum | whitening | zrelu | 11025 | 1 | 2 | 50.0 |  |"),
@@ -292,3 +297,11 @@ def test_errors_are_one_sentence(run: Path, corpus: Path, tmp_path: Path) -> Non
     (tmp_path / "results").write_text("a file in the way")
     assert "cannot be written" in evaluate(corpus)
     assert "holds no scores" in refusal("musicnet/table", corpus, "-o", tmp_path / "table")
+
+
+def test_learning_curves_name_the_epoch_whose_weights_count(run: Path, tmp_path: Path) -> None:
+    printed = run_script("musicnet/learning_curves", run, "-o", tmp_path / "curves.png")
+    found = re.match(r"tiny: best validation AP (\S+) % after epoch 1 of 1 \(4 steps\); last (\S+) %\n", printed)
+    assert found and found[1] == found[2] and 0 < float(found[1]) < 100
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert "holds no training log" in refusal("musicnet/learning_curves", tmp_path)

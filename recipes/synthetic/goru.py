@@ -19,8 +19,8 @@ class GORU(nn.Module):
     product of log2(H) matrices of H / 2 plane rotations each, with the pairs of a fast Fourier transform: orthogonal
     whatever its angles, so that any optimiser may train them.
 
-    Start values are those of the authors' code: angles uniform, all other weights within .01 of 0, b_r = 2, b_z = 0,
-    b = .01. There the angles' default style is this one too.
+    The FFT-like style and the start values are those of the authors' code: angles uniform, all other weights within .01
+    of 0, b_r = 2, b = .01. Its b_z starts at small random numbers, here at 0, and its modReLU adds .001 to |c|.
 
     Args:
         inputs: I.

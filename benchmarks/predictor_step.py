@@ -36,7 +36,7 @@ class FollowedByAutograd(nn.Module):
         super().__init__()
         self.layer = layer
         for conv in (layer.input, layer.recurrent):
-            conv.padding = (layer.kernel_size // 2,)
+            conv.padding = (layer.taps[0] // 2,)
 
     def forward(self, x: Tensor, _: object) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Runs over time, as :class:`audiocx.nn.ConvLSTM` does."""

@@ -188,10 +188,10 @@ def test_inputs_that_do_not_fit_are_refused(kind: str) -> None:
     assert network(z.to(torch.complex64))[0].dtype == torch.complex64
 
 
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("unitary", "mod-sigmoid", "lstm")]
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("unitary", "mod-sigmoid", "lstm", "gru")]
 
 
-@pytest.mark.parametrize("kind", [*SLOW, "gru", "complex conv"])
+@pytest.mark.parametrize("kind", [*SLOW, "complex conv"])
 def test_exports_with_gradients_enabled(kind: str) -> None:
     """With a state, and for batches of any size."""
     network, x = layer(kind), frames(kind, 2, 2)

@@ -391,9 +391,17 @@ def is_accurate(cov: Tensor, eps: float, naive: bool) -> bool:
         return False
 
 
-def _centred(x: Tensor, mean: Tensor, centred: bool) -> Tensor:
+def _centred(x: Tensor, mean: Tensor, centred: bool, out: Tensor | None = None) -> Tensor:
     x = x.to(mean.dtype)
-    return x - mean if centred else x
+    if not centred:
+        return x
+    return x - mean if out is None else torch.sub(x, mean, out=out[: len(x)])
+
+
+def _scratch(x: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    """Return memory for two results of a block; fresh memory for each would cost more than the arithmetic."""
+    rows = next(_blocks(x))[0]
+    return [torch.empty_like(rows, dtype=dtype) for _ in range(2)]
 
 
 def _exact(x: Tensor, dtype: torch.dtype) -> bool:
@@ -404,15 +412,13 @@ def _exact(x: Tensor, dtype: torch.dtype) -> bool:
     return dtype == torch.float64 and x.dtype != dtype
 
 
-def _moments(x: Tensor, shared: bool, centred: bool) -> tuple[Tensor, Tensor]:
+def _moments(x: Tensor, shared: bool, centred: bool, scratch: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Return means [A, 2, G, 1] and covariances [A, 3, G, 1] of [N, 2, G, M]."""
     axes = (0, 3) if shared else (3,)
-    if centred:
-        mean = x.mean(axes, keepdim=True)
-        x = x - mean
-    else:
-        mean = x.new_zeros((1 if shared else x.shape[0], *x.shape[1:3], 1))
-    power, cross = (x * x).mean(axes, keepdim=True), (x[:, :1] * x[:, 1:]).mean(axes, keepdim=True)
+    mean = x.mean(axes, keepdim=True) if centred else x.new_zeros((1 if shared else len(x), *x.shape[1:3], 1))
+    x, room = _centred(x, mean, centred, scratch[0]), scratch[1][: len(x)]
+    cross = torch.mul(x[:, :1], x[:, 1:], out=room[:, :1]).mean(axes, keepdim=True)
+    power = torch.mul(x, x, out=room).mean(axes, keepdim=True)
     return mean, torch.cat([power, cross], 1)
 
 
@@ -442,7 +448,8 @@ def _statistics(x: Tensor, dtype: torch.dtype, shared: bool, centred: bool, grou
     if x.numel() == 0:
         means, covs = (x.new_zeros((1, size, x.shape[2], 1), dtype=dtype) for size in (2, 3))
     else:
-        parts = [_moments(block.to(dtype), shared, centred) for block in blocks]
+        scratch = _scratch(x, dtype)
+        parts = [_moments(block.to(dtype), shared, centred, scratch) for block in blocks]
         means, covs = (torch.cat(some) for some in zip(*parts, strict=True))
     if shared and len(means) > 1:
         means, covs = _pooled(covs.new_tensor([len(block) for block in blocks]), means, covs)
@@ -512,8 +519,9 @@ class _Normalization(torch.autograd.Function):
             values, shift = _recorded_centred((x[:, 0].to(dtype), x[:, 1].to(dtype)), x, mean, centred, matrix, shift)
             return _products([(values, matrix)], shift, x.dtype), mean, cov
         y = torch.empty_like(x)
+        scratch = _scratch(x, dtype)
         for part, block, means, matrices in _blocks(y, x, mean, matrix):
-            _write(part, _centred(block, means, centred), matrices, shift)
+            _write(part, _centred(block, means, centred, scratch[0]), matrices, shift)
         return y, mean, cov
 
     @staticmethod
@@ -534,15 +542,15 @@ class _Normalization(torch.autograd.Function):
         matrix = affine_map(cov, wide, ctx.eps, ctx.naive)
         in_place = _in_place(x, gamma, *(one for one in gradients if one is not None))
         sums = _backward_sums(upstream, x, mean, ctx.shared, ctx.centred, in_place)
-        _, grad_gamma = _affine_map_backward(cov, wide, ctx.eps, ctx.naive, sums[:, 2:])
+        grad_cov, grad_gamma = _affine_map_backward(cov, wide, ctx.eps, ctx.naive, sums[:, 2:])
         grad_beta = sums[:, :2]
         count = x.shape[3] * (x.shape[0] if ctx.shared else 1)
         if ctx.group is not None:
             sums, count = _summed(sums, count, ctx.group)
-        grad_cov, _ = _affine_map_backward(cov, wide, ctx.eps, ctx.naive, sums[:, 2:])
+            grad_cov, _ = _affine_map_backward(cov, wide, ctx.eps, ctx.naive, sums[:, 2:])
         if upstream_cov is not None:
             grad_cov = grad_cov + upstream_cov
-        back = matrix[:, [0, 2, 1, 3]]
+        back = matrix.unflatten(1, (2, 2)).transpose(1, 2).flatten(1, 2)
         # Through the centred values, and through their covariance.
         grad_mean = -product(sums[:, :2], back)
         if upstream_mean is not None:
@@ -569,10 +577,14 @@ def _backward_sums(upstream: Tensor, x: Tensor, mean: Tensor, shared: bool, cent
         offset = torch.cat([total[:, :1] * mean, total[:, 1:2] * mean], 1)
         return torch.cat([total[:, :2], total[:, 2:] - offset], 1)
 
+    scratch = _scratch(x, mean.dtype)
+
     def sums(upstream: Tensor, x: Tensor, mean: Tensor) -> Tensor:
-        g, x = upstream.to(mean.dtype), _centred(x, mean, centred)
-        parts = (g, g[:, :1] * x, g[:, 1:] * x)
-        return torch.cat([part.sum(axes, keepdim=True) for part in parts], 1)
+        g, c, room = upstream.to(mean.dtype), _centred(x, mean, centred, scratch[0]), scratch[1][: len(x)]
+        found = [g.sum(axes, keepdim=True)]
+        for part in (g[:, :1], g[:, 1:]):
+            found.append(torch.mul(part, c, out=room).sum(axes, keepdim=True))
+        return torch.cat(found, 1)
 
     parts = [sums(*block) for block in _blocks(upstream, x, mean)]
     return torch.cat(parts) if not shared else torch.stack(parts).sum(0)
@@ -595,14 +607,15 @@ def _backward_x(
     """Return the gradient with respect to x: through the centred values, and through their covariance."""
     centred = shift is not None
     if not in_place:
-        values, shift = _recorded_centred(_parts(x.to(mean.dtype)), x, mean, centred, through_cov, shift)
-        return _products([(_parts(upstream.to(mean.dtype)), back), (values, through_cov)], shift, x.dtype)
+        parts, shift = _recorded_centred(_parts(x.to(mean.dtype)), x, mean, centred, through_cov, shift)
+        return _products([(_parts(upstream.to(mean.dtype)), back), (parts, through_cov)], shift, x.dtype)
     result = torch.empty_like(x)
     shifts = mean if shift is None else shift
+    scratch = _scratch(x, mean.dtype)
     for y, g, values, m, to, over, s in _blocks(result, upstream, x, mean, back, through_cov, shifts):
-        wide = y if y.dtype == m.dtype else torch.empty_like(values, dtype=m.dtype)
+        wide = y if y.dtype == m.dtype else scratch[1][: len(y)]
         _add_product_(wide, g.to(m.dtype), to, fresh=True)
-        _add_product_(wide, _centred(values, m, centred), over)
+        _add_product_(wide, _centred(values, m, centred, scratch[0]), over)
         if centred:
             wide += s
         if wide is not y:

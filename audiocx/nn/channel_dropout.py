@@ -38,7 +38,8 @@ class _ChannelDropout(nn.Module):
             return x
         channel = x.ndim - self.axes - 1
         real, imag = split(x, channel)
-        mask = F.dropout(torch.ones_like(real.flatten(-self.axes)[..., 0]), self.p)[(...,) + (None,) * self.axes]
+        # Of one position, or of none where an axis has none.
+        mask = F.dropout(torch.ones_like(real[(..., *[slice(1)] * self.axes)]), self.p)
         return torch.cat([real * mask, imag * mask], channel)
 
     def extra_repr(self) -> str:

@@ -250,7 +250,7 @@ def complex_linear(x: Tensor, real: Tensor, imag: Tensor, bias: Tensor | None = 
     Returns:
         Shape [*, 2O].
     """
-    rows, (out_features, in_features) = x.numel() // x.shape[-1], real.shape
+    rows, (out_features, in_features) = math.prod(x.shape[:-1]), real.shape
     # Either build the real matrix of twice the size and multiply once, or multiply by both parts and combine the
     # results. The smaller of matrix and results should be copied; for a small matrix only the calls count.
     size = out_features * in_features

@@ -149,8 +149,8 @@ def init_complex_(real: Tensor, imag: Tensor, scheme: Scheme = "unitary", criter
     schemes = {"unitary": unitary_, "rayleigh": rayleigh_}
     if scheme not in schemes:
         raise ValueError(f"The scheme must be 'unitary' or 'rayleigh', not {scheme!r}.")
-    # A meta tensor has no values, and importing its decompositions takes two seconds.
-    if not real.is_meta:
+    # A meta tensor has no values, and importing its decompositions takes two seconds. One without entries has no fan.
+    if not real.is_meta and real.numel():
         schemes[scheme](real, imag, criterion)
 
 

@@ -184,7 +184,8 @@ def phase_loss(
         dim: Channel axis of real channels.
 
     Returns:
-        Real scalar, or [B, C, *] without reduction; 0, without gradient, where either number is 0 and has no phase.
+        Real scalar, or [B, C, *] without reduction; 0, without gradient, where either number has no phase: where it is
+        0 or, in float32, below 2e-18.
 
     Raises:
         ValueError: Shapes that differ, or an unknown variant or reduction.
@@ -202,17 +203,24 @@ def phase_loss(
     return _distance(distances[variant], input, target, reduction, dim)
 
 
+def _phases(x: Tensor, y: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return unit numbers of the phases of both, and where both have one."""
+    units = [radial(z, torch.ones_like, dim) for z in (x, y)]
+    powers = [real.square() + imag.square() for real, imag in (split(unit, dim) for unit in units)]
+    # Numbers too small to be divided by their magnitude are shorter.
+    return units[0], units[1], torch.minimum(*powers) > 0.999
+
+
 def _cosine_distance(x: Tensor, y: Tensor, dim: int) -> Tensor:
-    (a, b), (c, d) = (split(radial(z, torch.ones_like, dim), dim) for z in (x, y))
-    defined = torch.logical_or(a, b) & torch.logical_or(c, d)
+    x, y, defined = _phases(x, y, dim)
     # 1 - cos is half the square of the chord, which is exact for small differences.
-    return torch.where(defined, ((a - c) ** 2 + (b - d) ** 2) / 2, 0.0)
+    return torch.where(defined, _squared_error(x, y, dim) / 2, 0.0)
 
 
 def _wrapped_distance(x: Tensor, y: Tensor, dim: int) -> Tensor:
-    (a, b), (c, d) = (split(radial(z, torch.ones_like, dim), dim) for z in (x, y))
-    defined = torch.logical_or(a, b) & torch.logical_or(c, d)
-    return torch.atan2(b * c - a * d, torch.where(defined, a * c + b * d, 1.0)).abs()
+    x, y, defined = _phases(x, y, dim)
+    (a, b), (c, d) = split(x, dim), split(y, dim)
+    return torch.where(defined, torch.atan2(b * c - a * d, torch.where(defined, a * c + b * d, 1.0)).abs(), 0.0)
 
 
 def si_sdr(input: Tensor, target: Tensor, zero_mean: bool = False, eps: float = 1e-8) -> Tensor:

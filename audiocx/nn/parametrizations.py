@@ -40,7 +40,7 @@ def complex_weight_norm(layer: Layer, dim: int | None = 0) -> Layer:
         ``weight_imag`` are V.
 
     Raises:
-        ValueError: The layer has no complex weight, or one that is parametrised already.
+        ValueError: The layer has no complex weight, or one that is parametrised already; or no such axis.
 
     Source: Salimans and Kingma, "Weight normalization", NIPS 2016.
 
@@ -172,6 +172,8 @@ class _Scaled(nn.Module):
 class _Magnitude(_Norm):
     def __init__(self, real: Tensor, imag: Tensor, dim: int | None) -> None:
         super().__init__()
+        if dim is not None and not -real.ndim <= dim < real.ndim:
+            raise ValueError(f"dim must be None or an axis of the weight, -{real.ndim} to {real.ndim - 1}, not {dim}.")
         self.axes = tuple(axis for axis in range(real.ndim) if dim is None or axis != dim % real.ndim)
         self.magnitude = nn.Parameter(self._length(real, imag))
 

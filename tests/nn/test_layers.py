@@ -220,6 +220,14 @@ def test_sizes_of_the_wrong_number_of_axes_are_refused(name: str) -> None:
         ComplexConv1d(4, 4, **{"kernel_size": 3, name: (1, 1)})
 
 
+@pytest.mark.parametrize("sizes", [(0, 3), (3, 0)])
+def test_a_linear_layer_may_be_empty_as_in_torch(sizes: tuple[int, int]) -> None:
+    layer = ComplexLinear(*sizes)
+    y = layer(torch.ones(2, sizes[0], dtype=torch.complex64))
+    assert_close(y, torch.zeros(2, sizes[1], dtype=torch.complex64))
+    y.abs().sum().backward()
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="must be a number, 'same' or 'valid', not 'full'"):
         ComplexConv1d(4, 4, 3, padding="full")

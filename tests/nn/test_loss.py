@@ -95,6 +95,9 @@ def test_numbers_without_phase_do_not_count() -> None:
     x, y = torch.tensor([[0j, 1j]]), torch.tensor([[1 + 0j, 0j]])
     for variant in ("cosine", "wrapped"):
         assert not PhaseLoss(variant, "none")(x, y).any()
+        # Nor do those too small for it.
+        assert not PhaseLoss(variant, "none")(1e-18j * torch.ones(1, 2), y).any()
+        assert PhaseLoss(variant, "none")(4e-18j * torch.ones(1, 2), y)[0, 0] > 0.99
 
 
 def test_magnitudes_below_the_floor_count_as_the_floor() -> None:

@@ -144,6 +144,8 @@ def test_what_cannot_be_normed_is_refused() -> None:
         complex_spectral_norm(normed)
     with pytest.raises(ValueError, match="at least 1, not 0"):
         complex_spectral_norm(ComplexLinear(3, 3), n_power_iterations=0)
+    with pytest.raises(ValueError, match="an axis of the weight, -2 to 1, not 2"):
+        complex_weight_norm(ComplexLinear(3, 3), dim=2)
     with pytest.raises(ValueError, match="neither complex_weight_norm nor complex_spectral_norm"):
         remove_complex_norm(ComplexLinear(3, 3))
     parametrize.remove_parametrizations(normed, "weight_real")

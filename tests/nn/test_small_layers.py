@@ -134,6 +134,11 @@ def test_channels_are_dropped_as_a_whole(kind: Any, size: tuple[int, ...], batch
     assert not kind(1)(z).any() and torch.equal(kind(0)(z), z)
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 0, 5), (2, 3, 5, 0), (0, 3, 5, 5)])
+def test_dropout_of_channels_takes_empty_maps(shape: tuple[int, ...]) -> None:
+    assert ComplexDropout2d()(torch.ones(shape, dtype=torch.complex64)).shape == shape
+
+
 def test_dropout_of_channels_refuses_what_it_cannot_take() -> None:
     with pytest.raises(
         ValueError, match=r"complex tensor \[B, C, L\] or real channels \[B, 2C, L\], with or without B"

@@ -129,7 +129,6 @@ def to_onnx(model: OnnxModel, metadata: dict[str, Any] | None = None) -> bytes:
             dynamic_shapes=(tuple(model.dynamic),),
             dynamo=True,
             verbose=False,
-            custom_translation_table={torch.ops.prims.hypot.default: _hypot()},
         )
     assert program is not None
     every = {"audiocx": __version__, **(metadata or {}), **model.metadata}
@@ -223,16 +222,6 @@ def step_model(network: PredictorNetwork) -> OnnxModel:
     dynamic = [{0: batch}, *core, *[{0: batch}] * (len(states) - len(core))]
     outputs = ["ahead", *(f"next_{index}" for index in range(len(states)))]
     return OnnxModel(step, inputs, outputs, dynamic, {"sample_rate": SPEECH_RATE, "hop_samples": HOP_SAMPLES})
-
-
-def _hypot() -> Callable[..., Any]:
-    """Return what becomes of hypot in ONNX, which has none: the root of the squares, so for numbers up to 1e19."""
-    from onnxscript import opset18 as op
-
-    def hypot(x: Any, y: Any) -> Any:
-        return op.Sqrt(op.Add(op.Mul(x, x), op.Mul(y, y)))
-
-    return hypot
 
 
 @contextmanager

@@ -380,6 +380,11 @@ COLUMNS = [*list(FAST)[:4], "Inductor", "export", "ONNX", *list(FAST)[5:]]
 # What does not work, and why. A gap that has been closed fails the test, too.
 _FUSED = "PyTorch's fused attention on processors has no second derivative; choose its plain one by sdpa_kernel(MATH)"
 GAPS: dict[tuple[str, str], str] = {
+    ("ComplexAdaptiveAvgPool3d", "ONNX"): "PyTorch's exporter has no adaptive average over three axes",
+    **{
+        (f"MagnitudeAdaptiveMaxPool{axes}d", "ONNX"): "PyTorch's exporter has no adaptive maximum" for axes in (1, 2, 3)
+    },
+    ("STFT", "ONNX"): "ONNX has no complex numbers; the exported layer returns pairs of real ones",
     ("ComplexMultiheadAttention", "double backward"): _FUSED,
     ("ComplexMultiheadAttention rotary=True", "double backward"): _FUSED,
     ("ComplexTransformerDecoderLayer", "double backward"): _FUSED,
@@ -387,12 +392,54 @@ GAPS: dict[tuple[str, str], str] = {
 }
 
 
+# Cells of slow tests that have not been executed since the layer was written; remove them when they have been.
+UNTRIED: dict[str, tuple[str, ...]] = {
+    "Inductor": (
+        "ComplexStackedRNN",
+        "ComplexStateActivation",
+        "ComplexStateMatrix",
+        "ComplexStructuredStateMatrix",
+        "ComplexSyncBatchNorm",
+        "ComplexTransformerDecoderLayer",
+        "ComplexTransformerEncoderLayer",
+        "ComplexUnitaryRNN",
+        "ComplexUnitaryRNN structure='arjovsky'",
+        "ComplexUnitaryRNNCell",
+        "ComplexUpsample",
+        "ConvLSTM",
+        "ConvLSTM2d",
+        "Magnitude",
+        "ISTFT",
+        "LogMagnitudeLoss",
+        "MagnitudeAdaptiveMaxPool1d",
+        "MagnitudeAdaptiveMaxPool2d",
+        "MagnitudeAdaptiveMaxPool3d",
+        "MagnitudeMaxPool",
+        "MagnitudeMaxPool1d",
+        "MagnitudeMaxPool2d",
+        "MagnitudeMaxPool3d",
+        "ModReLU",
+        "ModTanh",
+        "RadialActivation",
+        "SplitActivation",
+        "MultiResolutionSTFTLoss",
+        "PhaseLoss",
+        "SISDRLoss",
+        "STFT",
+        "StandardizedComplexConv2d",
+        "StandardizedConv2d",
+        "ZReLU",
+    ),
+}
+
+
 def applies(name: str, feature: str) -> bool:
     """Return whether the question arises: layers on real channels alone, and without parameters, have less to offer."""
     if feature == "complex input":
         return ROWS[name].axis is not None
-    values = ROWS[name].layer().state_dict().values()
-    return feature != "device=, dtype=" or any(value.is_floating_point() for value in values)
+    if feature == "device=, dtype=":
+        return any(value.is_floating_point() for value in ROWS[name].layer().state_dict().values())
+    return True
 
 
 def problems(name: str, features: dict[str, Callable[[Row], None]]) -> Iterator[str]:
@@ -436,7 +483,7 @@ INTRODUCTION = """# What the layers work with
 
 Every cell is executed by the test suite on the CPU, in float32 unless the column says otherwise, and compared with the
 plain result: outputs, and gradients of inputs and parameters. ✓: works; –: does not apply, as to a layer of real
-channels alone, or one without parameters; a number: does not work, for the reason below.
+channels alone, or one without parameters; a number: does not work, for the reason below; ?: not tried yet.
 
 | column | what is done |
 |---|---|
@@ -466,7 +513,7 @@ def page() -> str:
         cells = [f"`{layer}({setting})`" if setting else f"`{layer}`"]
         for feature in COLUMNS:
             gap = GAPS.get((name, feature))
-            mark = "✓" if applies(name, feature) else "–"
+            mark = "?" if name in UNTRIED.get(feature, ()) else "✓" if applies(name, feature) else "–"
             cells.append(f"[{reasons.index(gap) + 1}](#gaps)" if gap else mark)
         lines.append("| " + " | ".join(cells) + " |")
     gaps = [f"{number}. {reason}." for number, reason in enumerate(reasons, 1)]

@@ -39,7 +39,10 @@ class _ChannelDropout(nn.Module):
         channel = x.ndim - self.axes - 1
         real, imag = split(x, channel)
         # Of one position, or of none where an axis has none.
-        mask = F.dropout(torch.ones_like(real[(..., *[slice(1)] * self.axes)]), self.p)
+        mask = real
+        for axis in range(-self.axes, 0):
+            mask = mask.narrow(axis, 0, min(1, mask.shape[axis]))
+        mask = F.dropout(torch.ones_like(mask), self.p)
         return torch.cat([real * mask, imag * mask], channel)
 
     def extra_repr(self) -> str:

@@ -51,7 +51,7 @@ class ComplexMultiheadAttention(nn.Module):
         q_proj: Projection of the queries, :class:`ComplexLinear`; k_proj, v_proj and out_proj likewise.
 
     Raises:
-        ValueError: Heads that do not divide E, a probability out of range, or inputs that do not fit.
+        ValueError: Heads that do not divide E, a probability out of range, or inputs or masks that do not fit.
 
     Source: Eilers & Jiang, "Building blocks for a complex-valued transformer architecture", 2023; Yang et al.,
     "Complex transformer: a framework for modeling complex-valued sequence", 2020.
@@ -240,6 +240,8 @@ def _additive(mask: Tensor, like: Tensor) -> Tensor:
     """Return a mask as a term of the scores: -inf where a boolean one is True."""
     if mask.dtype == torch.bool:
         return torch.zeros_like(mask, dtype=like.dtype).masked_fill(mask, -math.inf)
+    if not mask.is_floating_point():
+        raise ValueError(f"A mask is boolean or real, not {mask.dtype}; call .bool() if what is not 0 is left out.")
     return mask.to(like.dtype)
 
 

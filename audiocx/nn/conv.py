@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal, TypeVar, get_args
 
 import torch
@@ -80,7 +81,8 @@ class ConvolutionBase(nn.Module):
         return copy_real(cls(real.in_channels, real.out_channels, real.kernel_size, **settings), real)
 
     def _per_axis(self, size: Size) -> tuple[int, ...]:
-        sizes = (size,) * self.axes if isinstance(size, int) else tuple(size)
+        # Not isinstance(size, int), which integers of NumPy are not.
+        sizes = tuple(size) if isinstance(size, Iterable) else (size,) * self.axes
         if len(sizes) != self.axes:
             raise ValueError(f"{type(self).__name__} takes one number or {self.axes}, not {sizes}.")
         return sizes

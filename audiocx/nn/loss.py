@@ -6,7 +6,6 @@ losses are computed in float32 at least, and have finite gradients everywhere, a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
@@ -256,7 +255,9 @@ def si_sdr(input: Tensor, target: Tensor, zero_mean: bool = False, eps: float = 
 def _unit(x: Tensor, zero_mean: bool) -> Tensor:
     """Return signals of norm 1, or 0 for silent ones."""
     x = x - x.mean(-1, keepdim=True) if zero_mean else x
-    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(math.sqrt(torch.finfo(x.dtype).tiny))
+    # First of a peak of 1: squares of small numbers would vanish, those of large ones overflow.
+    x = x / x.detach().abs().amax(-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1)
 
 
 def si_sdr_loss(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Literal, get_args
 
 import torch
@@ -77,7 +77,7 @@ class _WindowPool(_Pool):
         """Return the number of axes to pool over; the input of an old pool, with a single size, has B."""
         if len(self.axes) == 1:
             return self.axes[0]
-        sizes = [len(size) for size in (self.kernel_size, self.stride, self.padding) if not isinstance(size, int)]
+        sizes = [len(size) for size in (self.kernel_size, self.stride, self.padding) if isinstance(size, Sized)]
         return max(sizes) if sizes else 2 if x.ndim == 4 else 1
 
     def extra_repr(self) -> str:

@@ -44,6 +44,7 @@ class ComplexStackedRNN(nn.Module, Generic[State]):
 
     Raises:
         ValueError: No layers, ``dropout`` outside [0, 1], or what the layers refuse.
+        TypeError: Layers of another kind, as convolutional ones.
 
     Examples:
         >>> from audiocx.nn import ComplexLSTM
@@ -77,6 +78,10 @@ class ComplexStackedRNN(nn.Module, Generic[State]):
             for size in inputs
             for _ in range(self.directions)
         )
+        if not all(isinstance(part, RecurrentLayer) for part in self.layers):
+            raise TypeError(
+                f"ComplexStackedRNN stacks recurrent layers of vectors, not {type(self.layers[0]).__name__}."
+            )
 
     def forward(self, x: Sequence, state: State | None = None) -> tuple[Sequence, State]:
         """Run the layers over time; see the class for shapes.

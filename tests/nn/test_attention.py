@@ -213,6 +213,8 @@ def test_inputs_that_do_not_fit_are_refused_by_their_shapes() -> None:
         layer(z, key_padding_mask=torch.zeros(T, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"attention mask is \[T, S\] = \[5, 5\] or .*\[6, 5, 5\], not \[2, 5, 5\]"):
         layer(z, attn_mask=torch.zeros(B, T, T))
+    with pytest.raises(ValueError, match=r"boolean or real, not torch.uint8; call .bool\(\)"):
+        layer(z, attn_mask=torch.zeros(T, T, dtype=torch.uint8))
 
 
 # The encoder layer

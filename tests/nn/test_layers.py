@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from audiocx.nn import (
     ComplexBatchNorm,
     ComplexConv1d,
     ComplexConv2d,
+    ComplexConvTranspose2d,
     ComplexDropout,
     ComplexLinear,
     ComplexStateActivation,
@@ -226,6 +228,14 @@ def test_a_linear_layer_may_be_empty_as_in_torch(sizes: tuple[int, int]) -> None
     y = layer(torch.ones(2, sizes[0], dtype=torch.complex64))
     assert_close(y, torch.zeros(2, sizes[1], dtype=torch.complex64))
     y.abs().sum().backward()
+
+
+def test_sizes_may_be_integers_of_numpy() -> None:
+    size = np.int64(2)
+    for kind in (ComplexConv2d, ComplexConvTranspose2d):
+        assert kind(1, 1, size, size).kernel_size == (2, 2)
+    for pool in (ComplexAvgPool, MagnitudeMaxPool):
+        assert pool(size)(torch.zeros(1, 2, 4, 4)).shape == (1, 2, 2, 2)
 
 
 def test_unknown_names_are_refused() -> None:

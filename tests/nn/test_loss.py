@@ -139,6 +139,7 @@ def test_si_sdr_is_the_ratio_of_the_projection_to_the_rest() -> None:
     assert_close(si_sdr(x, y, eps=0), expected)
     assert_close(si_sdr(x, y), expected, rtol=1e-4, atol=1e-4)
     assert_close(si_sdr(3 * x, 1e-9 * y), si_sdr(x, y))  # the scale does not matter
+    assert_close(si_sdr(1e30 * x.float(), 1e-30 * y.float()), si_sdr(x, y).float(), rtol=1e-4, atol=1e-4)
     assert_close(si_sdr(x + 7, y - 2, zero_mean=True), si_sdr(x - x.mean(-1, keepdim=True), y, zero_mean=True))
 
 

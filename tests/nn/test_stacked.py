@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
-from audiocx.nn import ComplexGatedRNN, ComplexGRU, ComplexLSTM, ComplexStackedRNN, ComplexUnitaryRNN
+from audiocx.nn import ComplexConvLSTM, ComplexGatedRNN, ComplexGRU, ComplexLSTM, ComplexStackedRNN, ComplexUnitaryRNN
 from audiocx.nn.functional import to_channels, to_complex
 
 KINDS: dict[str, Any] = {
@@ -127,6 +127,8 @@ def test_options_and_refusals() -> None:
     assert network.layers[0].cell.gate.name == "prod" and "bidirectional=False" in repr(network)  # type: ignore[union-attr]
     with pytest.raises(ValueError, match=r"at least one layer and a dropout in \[0, 1\], not 0 and 0.0"):
         ComplexStackedRNN(ComplexGRU, 2, 3, num_layers=0)
+    with pytest.raises(TypeError, match="recurrent layers of vectors, not ComplexConvLSTM"):
+        ComplexStackedRNN(ComplexConvLSTM, 2, 3)  # type: ignore[type-var]
     with pytest.raises(ValueError, match=r"2 layers and 2 directions takes states \[4, B, \*\], not \[2, 2, 3\]"):
         stack("gru")(random(2, 4, 2), random(2, 2, 3))
     with pytest.raises(

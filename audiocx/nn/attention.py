@@ -240,6 +240,8 @@ def _additive(mask: Tensor, like: Tensor) -> Tensor:
     """Return a mask as a term of the scores: -inf where a boolean one is True."""
     if mask.dtype == torch.bool:
         return torch.zeros_like(mask, dtype=like.dtype).masked_fill(mask, -math.inf)
+    if mask.is_complex():  # torch.nn.TransformerEncoder makes additive masks of the input's dtype
+        mask = mask.real
     if not mask.is_floating_point():
         raise ValueError(f"A mask is boolean or real, not {mask.dtype}; call .bool() if what is not 0 is left out.")
     return mask.to(like.dtype)

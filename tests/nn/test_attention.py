@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from typing import Any
 
 import pytest
@@ -279,6 +280,14 @@ def test_torch_stacks_encoder_layers() -> None:
     z, mask = noise(B, T, E), nn.Transformer.generate_square_subsequent_mask(T, dtype=torch.float64)
     expected = stack.layers[1](stack.layers[0](z, is_causal=True), is_causal=True)
     assert_close(stack(z, mask), expected)
+
+
+def test_torch_stacks_take_padding_masks_of_complex_input() -> None:
+    layer: Any = encoder()
+    stack, z, padding = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), noise(B, T, E), torch.arange(T) > 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of imaginary parts that are discarded
+        assert_close(stack(z, src_key_padding_mask=padding.expand(B, T))[:, :3], stack(z[:, :3]))
 
 
 def test_encoder_layers_refuse_what_they_do_not_take() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -35,7 +36,7 @@ class _ConvLSTM(nn.Module):
     ) -> None:
         super().__init__()
         number = len(self.axes.split(", "))
-        self.taps = (kernel_size,) * number if isinstance(kernel_size, int) else tuple(kernel_size)
+        self.taps = tuple(kernel_size) if isinstance(kernel_size, Iterable) else (kernel_size,) * number
         if len(self.taps) != number or any(size % 2 == 0 or size < 1 for size in self.taps):
             numbers = "an odd number" if number == 1 else f"an odd number, or {number} of them"
             raise ValueError(f"kernel_size must be {numbers}, so that each axis keeps its length, not {kernel_size}.")

@@ -392,47 +392,6 @@ GAPS: dict[tuple[str, str], str] = {
 }
 
 
-# Cells of slow tests that have not been executed since the layer was written; remove them when they have been.
-UNTRIED: dict[str, tuple[str, ...]] = {
-    "Inductor": (
-        "ComplexStackedRNN",
-        "ComplexStateActivation",
-        "ComplexStateMatrix",
-        "ComplexStructuredStateMatrix",
-        "ComplexSyncBatchNorm",
-        "ComplexTransformerDecoderLayer",
-        "ComplexTransformerEncoderLayer",
-        "ComplexUnitaryRNN",
-        "ComplexUnitaryRNN structure='arjovsky'",
-        "ComplexUnitaryRNNCell",
-        "ComplexUpsample",
-        "ConvLSTM",
-        "ConvLSTM2d",
-        "Magnitude",
-        "ISTFT",
-        "LogMagnitudeLoss",
-        "MagnitudeAdaptiveMaxPool1d",
-        "MagnitudeAdaptiveMaxPool2d",
-        "MagnitudeAdaptiveMaxPool3d",
-        "MagnitudeMaxPool",
-        "MagnitudeMaxPool1d",
-        "MagnitudeMaxPool2d",
-        "MagnitudeMaxPool3d",
-        "ModReLU",
-        "ModTanh",
-        "RadialActivation",
-        "SplitActivation",
-        "MultiResolutionSTFTLoss",
-        "PhaseLoss",
-        "SISDRLoss",
-        "STFT",
-        "StandardizedComplexConv2d",
-        "StandardizedConv2d",
-        "ZReLU",
-    ),
-}
-
-
 def applies(name: str, feature: str) -> bool:
     """Return whether the question arises: layers on real channels alone, and without parameters, have less to offer."""
     if feature == "complex input":
@@ -481,9 +440,9 @@ def test_every_public_layer_has_a_row() -> None:
 
 INTRODUCTION = """# What the layers work with
 
-Every cell is executed by the test suite on the CPU, in float32 unless the column says otherwise, and compared with the
+Every cell is executed by the tests on the CPU (Inductor and ONNX by `make test-slow`), in float32 unless the column says otherwise, and compared with the
 plain result: outputs, and gradients of inputs and parameters. ✓: works; –: does not apply, as to a layer of real
-channels alone, or one without parameters; a number: does not work, for the reason below; ?: not tried yet.
+channels alone, or one without parameters; a number: does not work, for the reason below.
 
 | column | what is done |
 |---|---|
@@ -513,7 +472,7 @@ def page() -> str:
         cells = [f"`{layer}({setting})`" if setting else f"`{layer}`"]
         for feature in COLUMNS:
             gap = GAPS.get((name, feature))
-            mark = "?" if name in UNTRIED.get(feature, ()) else "✓" if applies(name, feature) else "–"
+            mark = "✓" if applies(name, feature) else "–"
             cells.append(f"[{reasons.index(gap) + 1}](#gaps)" if gap else mark)
         lines.append("| " + " | ".join(cells) + " |")
     gaps = [f"{number}. {reason}." for number, reason in enumerate(reasons, 1)]

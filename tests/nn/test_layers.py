@@ -20,8 +20,10 @@ from audiocx.nn import (
     ComplexBatchNorm,
     ComplexConv1d,
     ComplexConv2d,
+    ComplexConvLSTM,
     ComplexConvTranspose2d,
     ComplexDropout,
+    ComplexLayerNorm,
     ComplexLinear,
     ComplexStateActivation,
     CReLU,
@@ -236,6 +238,8 @@ def test_sizes_may_be_integers_of_numpy() -> None:
         assert kind(1, 1, size, size).kernel_size == (2, 2)
     for pool in (ComplexAvgPool, MagnitudeMaxPool):
         assert pool(size)(torch.zeros(1, 2, 4, 4)).shape == (1, 2, 2, 2)
+    assert ComplexLayerNorm(size)(torch.zeros(1, 4)).shape == (1, 4)
+    assert ComplexConvLSTM(1, 1, np.int64(3))(torch.zeros(1, 2, 2, 4))[0].shape == (1, 2, 2, 4)
 
 
 def test_unknown_names_are_refused() -> None:

@@ -441,8 +441,9 @@ def test_every_public_layer_has_a_row() -> None:
 INTRODUCTION = """# What the layers work with
 
 Every cell is executed by the tests on the CPU (Inductor and ONNX by `make test-slow`), in float32 unless the column
-says otherwise, and compared with the plain result: outputs, and gradients of inputs and parameters. ✓: works; –: does not apply, as to a layer of real
-channels alone, or one without parameters; a number: does not work, for the reason below.
+says otherwise, and compared with the plain result: outputs, and gradients of inputs and parameters. ✓: works; –: does
+not apply, as to a layer of real channels alone, or one without parameters; a number: does not work, for the reason
+below.
 
 | column | what is done |
 |---|---|

@@ -15,7 +15,6 @@ from . import functional, init, loss
 from .activation import (
     CGELU,
     Cardioid,
-    ComplexDropout,
     ComplexSoftmax,
     CPReLU,
     CReLU,
@@ -29,12 +28,12 @@ from .affine import ComplexAffine
 from .attention import ComplexMultiheadAttention
 from .bilinear import ComplexBilinear
 from .cell import ComplexStateActivation, ComplexStateMatrix
-from .channel_dropout import ComplexDropout1d, ComplexDropout2d, ComplexDropout3d
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
 from .conv_lstm import ComplexConvLSTM, ComplexConvLSTM2d, ConvLSTM, ConvLSTM2d
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .convert import from_complextorch, from_torchcvnn
 from .decoder import ComplexTransformerDecoderLayer
+from .dropout import ComplexDropout, ComplexDropout1d, ComplexDropout2d, ComplexDropout3d
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
 from .general_activation import Magnitude, RadialActivation, SplitActivation

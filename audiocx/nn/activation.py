@@ -1,4 +1,4 @@
-"""Complex activations and dropout.
+"""Complex activations.
 
 Layers with an argument ``dim`` have their channels at that axis of the input: 1 for feature maps [B, 2C, *], the
 default, or -1 for sequences [*, 2C].
@@ -18,7 +18,6 @@ from .functional import (
     cardioid,
     cgelu,
     check_channels,
-    complex_dropout,
     complex_softmax,
     cprelu,
     crelu,
@@ -40,18 +39,18 @@ __all__ = [
     "CSigmoid",
     "CTanh",
     "Cardioid",
-    "ComplexDropout",
     "ComplexSoftmax",
     "ModReLU",
     "ModTanh",
     "ZReLU",
     "activation_layer",
+    "channel_axis",
 ]
 
 ActivationName = Literal["crelu", "zrelu", "modrelu", "cprelu", "cgelu", "ctanh", "csigmoid", "cardioid", "modtanh"]
 
 
-def _channel_axis(layer: Any, x: Tensor) -> int:
+def channel_axis(layer: Any, x: Tensor) -> int:
     """Return the channel axis, 0 of a vector: layers without parameters take any shape of a complex tensor."""
     return min(getattr(layer, "dim", 1), x.ndim - 1)
 
@@ -76,7 +75,7 @@ class CReLU(nn.Module):
         tensor([[1.+2.j, 0.+2.j, 0.+0.j]])
     """
 
-    @accepts_complex(dim=_channel_axis)
+    @accepts_complex(dim=channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.crelu`."""
         return crelu(x)
@@ -96,7 +95,7 @@ class CTanh(nn.Module):
         tensor([[0.7616+1.j, 0.0000+0.j]])
     """
 
-    @accepts_complex(dim=_channel_axis)
+    @accepts_complex(dim=channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.ctanh`."""
         return ctanh(x)
@@ -114,7 +113,7 @@ class CSigmoid(nn.Module):
         tensor([[0.5000+1.0000j, 0.0000+0.5000j]])
     """
 
-    @accepts_complex(dim=_channel_axis)
+    @accepts_complex(dim=channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.csigmoid`."""
         return csigmoid(x)
@@ -146,7 +145,7 @@ class CGELU(nn.Module):
             raise ValueError(f"The approximation must be 'none' or 'tanh', not {approximate!r}.")
         self.approximate = approximate
 
-    @accepts_complex(dim=_channel_axis)
+    @accepts_complex(dim=channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.cgelu`."""
         return cgelu(x, self.approximate)
@@ -177,10 +176,10 @@ class ZReLU(nn.Module):
         super().__init__()
         self.dim = dim
 
-    @accepts_complex(dim=_channel_axis)
+    @accepts_complex(dim=channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.zrelu`."""
-        return zrelu(x, _channel_axis(self, x))
+        return zrelu(x, channel_axis(self, x))
 
 
 class Cardioid(nn.Module):
@@ -204,10 +203,10 @@ class Cardioid(nn.Module):
         super().__init__()
         self.dim = dim
 
-    @accepts_complex(dim=_channel_axis)
+    @accepts_complex(dim=channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.cardioid`."""
-        return cardioid(x, _channel_axis(self, x))
+        return cardioid(x, channel_axis(self, x))
 
 
 class ModTanh(nn.Module):
@@ -231,10 +230,10 @@ class ModTanh(nn.Module):
         super().__init__()
         self.dim = dim
 
-    @accepts_complex(dim=_channel_axis)
+    @accepts_complex(dim=channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.modtanh`."""
-        return modtanh(x, _channel_axis(self, x))
+        return modtanh(x, channel_axis(self, x))
 
 
 class ModReLU(nn.Module):
@@ -375,44 +374,13 @@ class ComplexSoftmax(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.complex_softmax`."""
-        axis = _channel_axis(self, x)
+        axis = channel_axis(self, x)
         y = complex_softmax(to_channels(x, axis) if x.is_complex() else x, axis, self.variant, self.over)
         return to_complex(y, axis) if x.is_complex() and self.variant in ("phase", "split") else y
 
     def extra_repr(self) -> str:
         """Return the settings shown by ``repr``."""
         return f"{self.variant!r}, over={self.over}, dim={self.dim}"
-
-
-class ComplexDropout(nn.Module):
-    """Dropout of whole complex numbers: real and imaginary part share one mask.
-
-    Args:
-        p: Probability of an element to be zeroed, 0 <= p <= 1. The others are scaled by 1 / (1 - p).
-        dim: Channel axis.
-
-    Shape:
-        - Input: real [B, 2C, *], real parts first, or complex [B, C, *].
-        - Output: same shape and kind as the input.
-
-    Raises:
-        ValueError: p is out of range.
-    """
-
-    def __init__(self, p: float = 0.5, dim: int = 1) -> None:
-        super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"The dropout probability must lie in [0, 1], not {p}.")
-        self.p, self.dim = p, dim
-
-    @accepts_complex(dim=_channel_axis)
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply :func:`audiocx.nn.functional.complex_dropout`."""
-        return complex_dropout(x, self.p, self.training, _channel_axis(self, x))
-
-    def extra_repr(self) -> str:
-        """Return the settings shown by ``repr``."""
-        return f"p={self.p}"
 
 
 def activation_layer(

@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .activation import CGELU, Cardioid, ComplexDropout, CPReLU, CReLU, CSigmoid, CTanh, ModReLU, ModTanh, ZReLU
+from .activation import CGELU, Cardioid, CPReLU, CReLU, CSigmoid, CTanh, ModReLU, ModTanh, ZReLU
 from .affine import ComplexAffine
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d, ConvolutionBase
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
+from .dropout import ComplexDropout
 from .layer_norm import ComplexGroupNorm, ComplexLayerNorm, ComplexRMSNorm
 from .linear import ComplexLinear
 from .norm import ComplexBatchNorm

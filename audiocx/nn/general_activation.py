@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor, nn
 
+from .activation import channel_axis
 from .functional import accepts_complex, magnitude, radial, to_channels
 
 __all__ = ["Magnitude", "RadialActivation", "SplitActivation"]
-
-
-def _axis(layer: Any, x: Tensor) -> int:
-    """Return the channel axis, 0 of a vector: these layers take any shape of a complex tensor."""
-    return min(layer.dim, x.ndim - 1)
 
 
 class _General(nn.Module):
@@ -48,7 +43,7 @@ class SplitActivation(_General):
         tensor([[0.5000-0.7500j]])
     """
 
-    @accepts_complex(dim=_axis)
+    @accepts_complex(dim=channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply the layer."""
         return self.function(x)
@@ -76,10 +71,10 @@ class RadialActivation(_General):
         tensor([[0.5000+0.6667j, 0.0000+0.0000j]])
     """
 
-    @accepts_complex(dim=_axis)
+    @accepts_complex(dim=channel_axis)
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.radial`."""
-        return radial(x, self.function, _axis(self, x))
+        return radial(x, self.function, channel_axis(self, x))
 
 
 class Magnitude(nn.Module):
@@ -104,7 +99,7 @@ class Magnitude(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply :func:`audiocx.nn.functional.magnitude`."""
-        axis = _axis(self, x)
+        axis = channel_axis(self, x)
         return magnitude(to_channels(x, axis) if x.is_complex() else x, axis)
 
     def extra_repr(self) -> str:

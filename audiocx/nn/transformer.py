@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .activation import ActivationName, ComplexDropout, activation_layer
+from .activation import ActivationName, activation_layer
 from .attention import ComplexMultiheadAttention, Score
+from .dropout import ComplexDropout
 from .functional import to_channels, to_complex
 from .layer_norm import ComplexLayerNorm
 from .linear import ComplexLinear

@@ -1,25 +1,59 @@
-"""Dropout of whole complex channels (feature maps)."""
+"""Dropout of complex numbers, and of whole complex channels (feature maps)."""
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .functional import accepts_complex, describe, split
+from .activation import channel_axis
+from .functional import accepts_complex, complex_dropout, describe, split
 
-__all__ = ["ComplexDropout1d", "ComplexDropout2d", "ComplexDropout3d"]
+__all__ = ["ComplexDropout", "ComplexDropout1d", "ComplexDropout2d", "ComplexDropout3d"]
 
 
-class _ChannelDropout(nn.Module):
-    """Dropout over a number of axes."""
-
-    axes: int
+class _Dropout(nn.Module):
+    """A layer with a probability."""
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"The dropout probability must lie in [0, 1], not {p}.")
         self.p = p
+
+    def extra_repr(self) -> str:
+        """Return the settings shown by ``repr``."""
+        return f"p={self.p}"
+
+
+class ComplexDropout(_Dropout):
+    """Dropout of whole complex numbers: real and imaginary part share one mask.
+
+    Args:
+        p: Probability of an element to be zeroed, 0 <= p <= 1. The others are scaled by 1 / (1 - p).
+        dim: Channel axis.
+
+    Shape:
+        - Input: real [B, 2C, *], real parts first, or complex [B, C, *].
+        - Output: same shape and kind as the input.
+
+    Raises:
+        ValueError: p is out of range.
+    """
+
+    def __init__(self, p: float = 0.5, dim: int = 1) -> None:
+        super().__init__(p)
+        self.dim = dim
+
+    @accepts_complex(dim=channel_axis)
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply :func:`audiocx.nn.functional.complex_dropout`."""
+        return complex_dropout(x, self.p, self.training, channel_axis(self, x))
+
+
+class _ChannelDropout(_Dropout):
+    """Dropout over a number of axes."""
+
+    axes: int
 
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless the input has a channel axis, and a batch or none."""
@@ -40,10 +74,6 @@ class _ChannelDropout(nn.Module):
         mask = F.dropout(real.new_ones(real.shape[: channel + 1]), self.p)
         mask = mask.unsqueeze(channel)[(...,) + (None,) * self.axes]
         return (x.unflatten(channel, (2, -1)) * mask).flatten(channel, channel + 1)
-
-    def extra_repr(self) -> str:
-        """Return the settings shown by ``repr``."""
-        return f"p={self.p}"
 
 
 class ComplexDropout1d(_ChannelDropout):

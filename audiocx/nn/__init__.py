@@ -24,10 +24,10 @@ from .activation import (
     ModTanh,
     ZReLU,
 )
-from .affine import ComplexAffine
 from .attention import ComplexMultiheadAttention
 from .bilinear import ComplexBilinear
 from .cell import ComplexStateActivation, ComplexStateMatrix
+from .channel_maps import ComplexAffine, ComplexPhaseShift, ComplexScale
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
 from .conv_lstm import ComplexConvLSTM, ComplexConvLSTM2d, ConvLSTM, ConvLSTM2d
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
@@ -62,7 +62,6 @@ from .pool import (
     MagnitudeMaxPool3d,
 )
 from .position import ComplexPositionalEncoding, ComplexRotaryEncoding
-from .scale import ComplexPhaseShift, ComplexScale
 from .spectrum import ISTFT, STFT
 from .stacked import ComplexStackedRNN
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d

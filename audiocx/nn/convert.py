@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .activation import CGELU, Cardioid, CPReLU, CReLU, CSigmoid, CTanh, ModReLU, ModTanh, ZReLU
-from .affine import ComplexAffine
+from .channel_maps import ComplexAffine
 from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d, ConvolutionBase
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .dropout import ComplexDropout

@@ -1,4 +1,4 @@
-"""Learnable complex factors, one a channel."""
+"""Learnable linear maps of each channel: a real 2x2 matrix with a shift, a complex factor, a phase shift."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from .functional import accepts_complex, check_channels, split
 from .init import parameter_options
 
-__all__ = ["ComplexPhaseShift", "ComplexScale"]
+__all__ = ["ComplexAffine", "ComplexPhaseShift", "ComplexScale"]
 
 
-class _Factors(nn.Module):
-    """Multiply channels by complex numbers, which ``factors`` returns."""
+class _ChannelMap(nn.Module):
+    """A layer with parameters for each channel."""
 
     def __init__(self, channels: int, dim: int = 1) -> None:
         super().__init__()
@@ -22,26 +22,89 @@ class _Factors(nn.Module):
             )
         self.channels, self.dim = channels, dim
 
-    def factors(self) -> tuple[Tensor, Tensor]:
-        """Return the real and the imaginary parts, [C] each."""
-        raise NotImplementedError
-
     def check_input(self, x: Tensor) -> None:
         """Raise ValueError unless the input fits, real or complex."""
         check_channels(self, x, self.channels, self.dim)
 
-    @accepts_complex(dim=lambda layer, x: layer.dim)
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the layer."""
+    def _shaped(self, x: Tensor, *parts: Tensor) -> list[Tensor]:
+        """Return parameters [C] in an input's dtype, with its axes."""
         shape = [1] * x.ndim
         shape[self.dim] = -1
-        a, b = (part.to(x.dtype).view(shape) for part in self.factors())
-        real, imag = split(x, self.dim)
-        return torch.cat([torch.addcmul(a * real, b, imag, value=-1), torch.addcmul(b * real, a, imag)], self.dim)
+        return [part.to(x.dtype).view(shape) for part in parts]
 
     def extra_repr(self) -> str:
         """Return the size shown by ``repr``."""
         return f"{self.channels}{'' if self.dim == 1 else f', dim={self.dim}'}"
+
+
+class ComplexAffine(_ChannelMap):
+    """Widely linear map of each channel: (Re y, Im y) = M (Re z, Im z) + b, with a general real 2x2 matrix M.
+
+    The affine part of other libraries' normalisations, whose M need not be symmetric as in :class:`ComplexBatchNorm`;
+    :func:`from_complextorch` and :func:`from_torchcvnn` put it after a normalisation where it is not.
+
+    Args:
+        channels: C, complex channels.
+        dim: Channel axis, 1 or -1.
+        device: Of the parameters.
+        dtype: Of the parameters, real.
+
+    Shape:
+        - Input: real [B, 2C, *], real parts first, or complex [B, C, *]; with ``dim=-1`` [*, 2C] or [*, C].
+        - Output: same shape and kind as the input.
+
+    Attributes:
+        weight: Entries rr, ri, ir and ii of M, float32 [4, C], initially the identity.
+        bias: Real parts of b, then imaginary parts, float32 [2C], initially 0.
+
+    Raises:
+        ValueError: Another ``dim``, or an input of other channels.
+
+    Source: Picinbono and Chevalier, "Widely linear estimation with complex data", 1995.
+
+    Examples:
+        >>> layer = ComplexAffine(1)
+        >>> with torch.no_grad():
+        ...     _ = layer.weight.copy_(torch.tensor([[1.0], [0.0], [0.0], [-1.0]]))  # the conjugate
+        >>> layer(torch.tensor([[3 + 4j]])).detach()
+        tensor([[3.-4.j]])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        dim: int = 1,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(channels, dim)
+        options = parameter_options(device, dtype)
+        self.weight = nn.Parameter(torch.zeros(4, channels, **options))
+        nn.init.ones_(self.weight[::3])
+        self.bias = nn.Parameter(torch.zeros(2 * channels, **options))
+
+    @accepts_complex(dim=lambda layer, x: layer.dim)
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
+        rr, ri, ir, ii, b_real, b_imag = self._shaped(x, *self.weight, *self.bias.chunk(2))
+        real, imag = split(x, self.dim)
+        parts = [(b_real, rr, ri), (b_imag, ir, ii)]
+        return torch.cat([torch.addcmul(torch.addcmul(b, a, real), c, imag) for b, a, c in parts], self.dim)
+
+
+class _Factors(_ChannelMap):
+    """Multiply channels by complex numbers, which ``factors`` returns."""
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """Return the real and the imaginary parts, [C] each."""
+        raise NotImplementedError
+
+    @accepts_complex(dim=lambda layer, x: layer.dim)
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer."""
+        a, b = self._shaped(x, *self.factors())
+        real, imag = split(x, self.dim)
+        return torch.cat([torch.addcmul(a * real, b, imag, value=-1), torch.addcmul(b * real, a, imag)], self.dim)
 
 
 class ComplexPhaseShift(_Factors):

@@ -32,7 +32,6 @@ from .conv import ComplexConv1d, ComplexConv2d, ComplexConv3d
 from .conv_lstm import ComplexConvLSTM, ComplexConvLSTM2d, ConvLSTM, ConvLSTM2d
 from .conv_transpose import ComplexConvTranspose1d, ComplexConvTranspose2d, ComplexConvTranspose3d
 from .convert import from_complextorch, from_torchcvnn
-from .decoder import ComplexTransformerDecoderLayer
 from .dropout import ComplexDropout, ComplexDropout1d, ComplexDropout2d, ComplexDropout3d
 from .fold import fold, fold_sequence
 from .gated import ComplexGate, ComplexGatedRNN, ComplexGatedRNNCell
@@ -65,7 +64,7 @@ from .position import ComplexPositionalEncoding, ComplexRotaryEncoding
 from .spectrum import ISTFT, STFT
 from .stacked import ComplexStackedRNN
 from .standardized import StandardizedComplexConv2d, StandardizedConv2d
-from .transformer import ComplexTransformerEncoderLayer
+from .transformer import ComplexTransformerDecoderLayer, ComplexTransformerEncoderLayer
 from .unitary import ComplexStructuredStateMatrix, ComplexUnitaryRNN, ComplexUnitaryRNNCell
 
 # Former names.

@@ -89,8 +89,29 @@ HEADS, WIDER = 4, 2  # of attention; of the layer inside a transformer's
 SEQUENCE, QUICK_SEQUENCE = (16, 250, 128), (2, 3, 8)
 RECURRENT, QUICK_RECURRENT = (32, 100, 64), (2, 3, 4)
 MAPS, QUICK_MAPS = (8, 32, 128, 88), (2, 8, 4, 6)
+FRAMES, QUICK_FRAMES = (4, 20, 16, 16), (2, 3, 2, 4)  # of convolutional LSTMs
 TRANSPOSED: dict[str, Any] = {"kernel_size": 4, "stride": 2, "padding": 1}
+
+
+def _of_maps(
+    own: Callable[[], nn.Module], real: Callable[[], nn.Module], **others: Callable[[Any], nn.Module]
+) -> Other:
+    """Return a layer over feature maps that does not depend on their number; ``others`` as ``Other.peers``."""
+    of_any: dict[str, Callable[[Any, int], nn.Module]] = {
+        name: partial(lambda make, library, channels: make(library), make) for name, make in others.items()
+    }
+    return Other(MAPS, QUICK_MAPS, lambda channels: own(), lambda channels: real(), of_any)
+
+
 OTHERS: dict[str, Other] = {
+    "transposed conv 4, stride 2,": Other(
+        (32, 32, 512),
+        (2, 8, 6),
+        lambda c: ours.ComplexConvTranspose1d(c, c // 2, scheme="rayleigh", **TRANSPOSED),
+        lambda c: nn.ConvTranspose1d(2 * c, c, **TRANSPOSED),
+        {"complextorch": lambda t, c: t.ConvTranspose1d(c, c // 2, **TRANSPOSED)},
+        native=lambda c: nn.ConvTranspose1d(c, c // 2, dtype=torch.complex64, **TRANSPOSED),
+    ),
     "transposed conv 4x4, stride 2,": Other(
         (8, 32, 64, 44),
         QUICK_MAPS,
@@ -174,36 +195,62 @@ OTHERS: dict[str, Other] = {
         {"complextorch": lambda t, c: t.GRU(c, c, batch_first=True)},
         -1,
     ),
-    "average pool 2x2": Other(
-        MAPS,
-        QUICK_MAPS,
-        lambda c: ours.ComplexAvgPool2d(2),
-        lambda c: nn.AvgPool2d(2),
-        {
-            "complextorch": lambda t, c: t.AvgPool2d(2),
-            "torchcvnn": lambda t, c: t.AvgPool2d(2, 2, 0),
-        },
+    "conv lstm over one axis": Other(
+        FRAMES,
+        QUICK_FRAMES,
+        lambda c: ours.ComplexConvLSTM(c, c),
+        lambda c: ours.ConvLSTM(2 * c, 2 * c, complex=False),
+        {},
+        2,
     ),
-    "max pool 2x2": Other(
-        MAPS,
-        QUICK_MAPS,
-        lambda c: ours.MagnitudeMaxPool2d(2),
-        lambda c: nn.MaxPool2d(2),
-        {"complextorch": lambda t, c: t.MagMaxPool2d(2), "torchcvnn": lambda t, c: t.MaxPool2d(2)},
+    "conv lstm over two axes": Other(
+        (*FRAMES, 12),
+        (*QUICK_FRAMES, 3),
+        lambda c: ours.ComplexConvLSTM2d(c, c),
+        lambda c: ours.ConvLSTM2d(2 * c, 2 * c, complex=False),
+        {},
+        2,
     ),
-    "cardioid": Other(
-        MAPS,
-        QUICK_MAPS,
-        lambda c: ours.Cardioid(),
-        lambda c: nn.ReLU(),
-        {"complextorch": lambda t, c: t.CVCardiod(), "torchcvnn": lambda t, c: t.Cardioid()},
+    "average pool 2x2": _of_maps(
+        lambda: ours.ComplexAvgPool2d(2),
+        lambda: nn.AvgPool2d(2),
+        complextorch=lambda t: t.AvgPool2d(2),
+        torchcvnn=lambda t: t.AvgPool2d(2, 2, 0),
     ),
-    "cgelu": Other(
+    "max pool 2x2": _of_maps(
+        lambda: ours.MagnitudeMaxPool2d(2),
+        lambda: nn.MaxPool2d(2),
+        complextorch=lambda t: t.MagMaxPool2d(2),
+        torchcvnn=lambda t: t.MaxPool2d(2),
+    ),
+    "adaptive average pool to 4x4": _of_maps(
+        lambda: ours.ComplexAdaptiveAvgPool2d(4),
+        lambda: nn.AdaptiveAvgPool2d(4),
+        complextorch=lambda t: t.AdaptiveAvgPool2d(4),
+        torchcvnn=lambda t: t.AdaptiveAvgPool2d(4),
+    ),
+    "adaptive max pool to 4x4": _of_maps(lambda: ours.MagnitudeAdaptiveMaxPool2d(4), lambda: nn.AdaptiveMaxPool2d(4)),
+    "upsampling by 2, bilinear": _of_maps(
+        lambda: ours.ComplexUpsample(scale_factor=2, mode="bilinear"),
+        lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
+        complextorch=lambda t: t.Upsample(scale_factor=2, mode="bilinear"),
+        torchcvnn=lambda t: t.Upsample(scale_factor=2, mode="bilinear"),
+    ),
+    "cardioid": _of_maps(
+        ours.Cardioid, nn.ReLU, complextorch=lambda t: t.CVCardiod(), torchcvnn=lambda t: t.Cardioid()
+    ),
+    "modtanh": _of_maps(ours.ModTanh, nn.Tanh, complextorch=lambda t: t.CVPolarTanh()),
+    "cgelu": _of_maps(ours.CGELU, nn.GELU, complextorch=lambda t: t.CGELU(), torchcvnn=lambda t: t.CGELU()),
+    "ctanh": _of_maps(ours.CTanh, nn.Tanh, complextorch=lambda t: t.CTanh(), torchcvnn=lambda t: t.CTanh()),
+    "csigmoid": _of_maps(
+        ours.CSigmoid, nn.Sigmoid, complextorch=lambda t: t.CSigmoid(), torchcvnn=lambda t: t.CSigmoid()
+    ),
+    "cprelu": Other(
         MAPS,
         QUICK_MAPS,
-        lambda c: ours.CGELU(),
-        lambda c: nn.GELU(),
-        {"complextorch": lambda t, c: t.CGELU(), "torchcvnn": lambda t, c: t.CGELU()},
+        ours.CPReLU,
+        lambda c: nn.PReLU(2 * c),
+        {"complextorch": lambda t, c: t.CPReLU(), "torchcvnn": lambda t, c: t.CPReLU()},
     ),
 }
 ACTIVATIONS = ("crelu", "zrelu", "modrelu")
